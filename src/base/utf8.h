@@ -1,0 +1,26 @@
+/* UTF-8, checked. */
+#ifndef BQB_BASE_UTF8_H
+#define BQB_BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BQB_UTF8_BAD = 0xFFFD };
+
+/* Decode one code point from s[0 … n-1], n > 0. Returns the bytes it took.
+ * Overlong forms, surrogates, values above U+10FFFF and cut sequences give
+ * *cp = U+FFFD and take one byte (as Python's errors="replace" does for a lone
+ * byte); *ok, if not NULL, says which. */
+size_t bqb_utf8_next(const char *s, size_t n, uint32_t *cp, bool *ok);
+
+/* Bytes written to out[4] (1 … 4); a value that is no scalar is written as U+FFFD. */
+size_t bqb_utf8_put(char *out, uint32_t cp);
+
+/* Offset of the first bad byte, or n when all is well. */
+size_t bqb_utf8_check(const char *s, size_t n);
+
+/* Code points in s, bad bytes counting one each. */
+size_t bqb_utf8_count(const char *s, size_t n);
+
+#endif

@@ -1,0 +1,25 @@
+/* captions.tsv: a header line that names the columns, then one line a sticker. */
+#ifndef BQB_FILE_TABLE_H
+#define BQB_FILE_TABLE_H
+
+#include "base/err.h"
+
+typedef struct bqb_table bqb_table;
+
+/* Read a tab-separated file with a header line. A UTF-8 byte order mark and \r
+ * are dropped; `\t`, `\n`, `\\` escapes in cells are undone; a line with more
+ * cells than the header, or with invalid UTF-8, is counted as broken and left
+ * out; missing trailing cells are empty. At most 1 GiB and 16 Mi lines. */
+bqb_status bqb_table_open(bqb_table **out, const char *path, bqb_err *err);
+void bqb_table_close(bqb_table *t);
+
+size_t bqb_table_rows(const bqb_table *t);
+size_t bqb_table_columns(const bqb_table *t);
+const char *bqb_table_column(const bqb_table *t, size_t c);            /* its name */
+size_t bqb_table_find(const bqb_table *t, const char *name);           /* SIZE_MAX when absent */
+const char *bqb_table_cell(const bqb_table *t, size_t row, size_t c);  /* "" when absent; borrowed */
+size_t bqb_table_line(const bqb_table *t, size_t row);                 /* its line in the file, from 1 */
+size_t bqb_table_broken(const bqb_table *t);                           /* lines left out */
+size_t bqb_table_broken_line(const bqb_table *t);                      /* the first of them, 0 if none */
+
+#endif

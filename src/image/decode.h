@@ -1,0 +1,46 @@
+/* Stickers from files: bounded decoding, the three frames, and the squash to the tower's square.
+ * Decoding is libvips'; the resampler is our own, exact to rounding with the reference. */
+#ifndef BQB_IMAGE_DECODE_H
+#define BQB_IMAGE_DECODE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+/* Start libvips once per process, before any other image call: untrusted
+ * loaders blocked, its cache off, its own threads at 1 (we run pictures in parallel). Any thread, again is fine. */
+bqb_status bqb_image_init(bqb_err *err);
+
+typedef struct {
+    size_t max_pixels;   /* width * height of one frame; 0 = 100 million */
+    size_t max_frames;   /* 0 = 2000 */
+    int timeout_ms;      /* of one decode; 0 = 10,000 */
+    bool drop_alpha;     /* ignore transparency, as the reference does; else composite on white */
+} bqb_image_limits;
+
+typedef struct {
+    char format[8];      /* "png" "jpeg" "gif" "webp" "avif" …, by content, never by name */
+    size_t width, height, frames;
+    bool alpha;
+    int duration_ms;     /* of one loop; 0 for a still */
+} bqb_image_info;
+
+/* Header only. `name` is for messages. BQB_EFORMAT: not a picture, broken;
+ * BQB_ELIMIT: larger than lim (may be NULL) allows. */
+bqb_status bqb_image_probe(bqb_image_info *info, const void *data, size_t size, const char *name,
+                           const bqb_image_limits *lim, bqb_err *err);
+
+/* Frames 0, (n-1)/2 and n-1, each squashed to R×R (bicubic, a = -0.5):
+ * rgb out [3,R,R,3]; a still is decoded once and repeated. info may be NULL. */
+bqb_status bqb_image_frames(uint8_t *rgb, bqb_image_info *info, const void *data, size_t size,
+                            const char *name, size_t R, const bqb_image_limits *lim, bqb_err *err);
+
+/* The same from a file (mapped; over 64 MiB is BQB_ELIMIT). */
+bqb_status bqb_image_frames_file(uint8_t *rgb, bqb_image_info *info, const char *path, size_t R,
+                                 const bqb_image_limits *lim, bqb_err *err);
+
+/* CLIP normalisation: u8 [n,R,R,3] -> f32 [n,3,R,R], (x/255 - mean)/std.
+ * mean 0.48145466 0.4578275 0.40821073, std 0.26862954 0.26130258 0.27577711. */
+void bqb_image_normalise(float *chw, const uint8_t *rgb, size_t n, size_t R);
+
+#endif

@@ -1,0 +1,123 @@
+/* StickerCLIP: a ViT and a BERT that meet in one space. Definition: docs/MODEL.md.
+ *
+ * Sizes: N pictures, F frames, R resolution, T tokens, D shared dimension,
+ * L context length (tokens of a text, [CLS] and [SEP] included).
+ *
+ * Parameters live in one f32 block, named and ordered by the OFA/StickerCLIP
+ * key names; gradients and optimiser state are blocks of the same layout. */
+#ifndef BQB_MODEL_CLIP_H
+#define BQB_MODEL_CLIP_H
+
+#include "base/err.h"
+#include "text/wordpiece.h"
+
+#include <stdbool.h>
+
+typedef struct {
+    /* picture tower */
+    size_t resolution, patch, v_width, v_layers, v_heads, v_mlp;
+    float v_eps;
+    /* text tower */
+    size_t vocab, t_width, t_layers, t_heads, t_mlp, t_positions, t_types;
+    float t_eps;
+    size_t context; /* tokens a text is cut to; 64 unless config.json says "context_length" */
+    size_t embed;   /* D */
+} bqb_clip_config;
+
+typedef enum { BQB_PREC_F32, BQB_PREC_BF16 } bqb_precision;
+
+/* bf16 where the CPU has bf16 dot products, else f32. */
+bqb_precision bqb_precision_best(void);
+const char *bqb_precision_name(bqb_precision p);
+
+typedef struct {
+    const char *name;    /* OFA key: "visual.conv1.weight" */
+    size_t offset, n;    /* into the block, in floats */
+    size_t n_dims, dim[4];
+    bool decay;          /* false when the name has bn, ln, bias or logit_scale */
+} bqb_param;
+
+typedef struct bqb_clip bqb_clip;
+
+enum { BQB_TOWER_IMAGE = 1, BQB_TOWER_TEXT = 2, BQB_TOWER_BOTH = 3 };
+
+/* Open a model folder: Hugging Face (config.json with model_type chinese_clip)
+ * or OFA key names; f32, f16 or bf16; one file or shards; vocab.txt when the
+ * text tower is wanted. A missing or misshapen tensor is named with both
+ * shapes. `towers`: only these are read; using another is BQB_EINVAL.
+ * Precision and threads (0 = all processors) hold for encode and train. */
+bqb_status bqb_clip_open(bqb_clip **out, const char *dir, int towers, bqb_precision precision,
+                         int threads, bqb_err *err);
+
+/* The same from config and weights files with no tokenizer (golden fixtures,
+ * benchmarks); weights NULL: initialised at random as the reference does, from seed. */
+bqb_status bqb_clip_new(bqb_clip **out, const bqb_clip_config *config, const char *weights, uint64_t seed,
+                        bqb_precision precision, int threads, bqb_err *err);
+void bqb_clip_free(bqb_clip *m);
+
+/* config.json of either kind (Hugging Face, or the OFA form with "vision_width"). */
+bqb_status bqb_clip_config_read(bqb_clip_config *c, const char *path, bqb_err *err);
+
+/* Write a Hugging Face folder: config.json, model.safetensors (f32, or f16
+ * when half), vocab.txt copied from vocab_path (NULL: from where it was opened). */
+bqb_status bqb_clip_save(const bqb_clip *m, const char *dir, bool half, const char *vocab_path, bqb_err *err);
+
+const bqb_clip_config *bqb_clip_get_config(const bqb_clip *m);
+const bqb_wordpiece *bqb_clip_tokenizer(const bqb_clip *m); /* NULL when it has none */
+bqb_precision bqb_clip_precision(const bqb_clip *m);
+int bqb_clip_threads(const bqb_clip *m);
+
+/* 64 hex digits over config and weights: which model made an embedding. Borrowed. */
+const char *bqb_clip_id(bqb_clip *m);
+
+/* Parameters: n_params descriptions, one block of n_floats. After writing to
+ * the block call bqb_clip_weights_changed, which refreshes the bf16 copies. */
+size_t bqb_clip_param_count(const bqb_clip *m);
+const bqb_param *bqb_clip_param(const bqb_clip *m, size_t i);
+size_t bqb_clip_float_count(const bqb_clip *m);
+float *bqb_clip_weights(bqb_clip *m);
+void bqb_clip_weights_changed(bqb_clip *m);
+float *bqb_clip_logit_scale(bqb_clip *m); /* the log of the scale, inside the block */
+
+/* Encoding. Outputs are unit rows [N,D].
+ *   rgb     in [N,3,R,R,3] u8, the three frames of every picture; equal frames are computed once
+ *   ids     in [N,L] as bqb_wordpiece_encode writes them (padding by its pad id)
+ * Rows are shared out over the model's threads; not for two callers at once. */
+bqb_status bqb_clip_encode_images(bqb_clip *m, float *out, const uint8_t *rgb, size_t N, bqb_err *err);
+bqb_status bqb_clip_encode_tokens(bqb_clip *m, float *out, const int32_t *ids, size_t N, size_t L, bqb_err *err);
+bqb_status bqb_clip_encode_texts(bqb_clip *m, float *out, const char *const *texts, size_t N, bqb_err *err);
+
+/* One training step's mathematics, without the optimiser: forward, symmetric
+ * contrastive loss over the N pairs, backward. The gradient of every parameter
+ * is *added* to grad [n_floats] (zero it first).
+ *   pixels  in  [P,3,R,R] f32 normalised frames, all pictures' frames one after another
+ *   frames  in  [N] how many of those belong to each picture (1 for a still, else 3);
+ *               NULL: three each. A picture's feature is the mean over its frames.
+ *   keep    in  [P,K] patch numbers (0 … (R/patch)²-1, rising) that each frame keeps
+ *               (FLIP masking); NULL: all
+ *   ids     in  [N,L]
+ *   loss    out mean of the two cross-entropies
+ * Bit-identical for the same inputs, threads and machine. */
+typedef struct {
+    const float *pixels;
+    const uint8_t *frames;
+    const uint16_t *keep;
+    size_t n_keep;
+    const int32_t *ids;
+    size_t N, L;
+} bqb_clip_batch;
+
+bqb_status bqb_clip_grad(bqb_clip *m, float *grad, float *loss, const bqb_clip_batch *batch, bqb_err *err);
+
+/* AdamW, decoupled weight decay on the parameters whose decay is set:
+ *   w -= lr*wd*w;  m = b1*m + (1-b1)*g;  v = b2*v + (1-b2)*g²
+ *   w -= lr * (m/(1-b1^step)) / (sqrt(v/(1-b2^step)) + eps)
+ * step counts from 1; mom and var are [n_floats] blocks. Afterwards the logit
+ * scale is clamped to [0, ln 100] and the bf16 copies are refreshed. */
+typedef struct {
+    float lr, beta1, beta2, eps, weight_decay;
+} bqb_adamw_config;
+void bqb_clip_adamw(bqb_clip *m, const float *grad, float *mom, float *var, const bqb_adamw_config *c,
+                    uint64_t step);
+
+#endif

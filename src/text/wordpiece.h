@@ -1,0 +1,26 @@
+/* BERT tokenization: basic splitting, then greedy longest-match WordPiece.
+ * Source: github.com/google-research/bert tokenization.py, as Chinese-CLIP uses it. */
+#ifndef BQB_TEXT_WORDPIECE_H
+#define BQB_TEXT_WORDPIECE_H
+
+#include "base/err.h"
+
+typedef struct bqb_wordpiece bqb_wordpiece;
+
+/* Read vocab.txt (one token a line, its line number is its id). [UNK], [CLS],
+ * [SEP] and [PAD] must be there: BQB_EFORMAT names the missing one. */
+bqb_status bqb_wordpiece_open(bqb_wordpiece **out, const char *path, bqb_err *err);
+void bqb_wordpiece_close(bqb_wordpiece *wp);
+
+size_t bqb_wordpiece_size(const bqb_wordpiece *wp);             /* tokens in the vocabulary */
+const char *bqb_wordpiece_token(const bqb_wordpiece *wp, size_t id); /* borrowed, or NULL */
+int32_t bqb_wordpiece_pad(const bqb_wordpiece *wp);
+
+/* Lower-case, turn “ ” into ", split, and write [CLS] … [SEP] to ids, cut so
+ * that at most max_ids (≥ 2) are written, [SEP] kept; the rest of
+ * ids[0 … max_ids-1] is filled with [PAD]. Returns how many precede the padding.
+ * Invalid UTF-8 is read as U+FFFD. Cannot fail; any thread. */
+size_t bqb_wordpiece_encode(const bqb_wordpiece *wp, int32_t *ids, size_t max_ids,
+                            const char *text, size_t n_bytes);
+
+#endif
