@@ -1,0 +1,167 @@
+/* bqb COMMAND …: find the command, hand over, report what stdout could not take. */
+#include "cli/cli.h"
+
+#include "base/mem.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Weak until every command has its file. */
+__attribute__((weak)) int cli_synth(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_train(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_eval(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_embed(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_model(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_bench(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_import(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_search(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_similar(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_show(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_stats(const cli_env *env, int argc, char **argv);
+__attribute__((weak)) int cli_remove(const cli_env *env, int argc, char **argv);
+
+typedef struct {
+    const char *name;
+    cli_main_fn main;
+    const char *summary;
+} command;
+
+static int help(const cli_env *env, int argc, char **argv);
+
+static const command commands[] = {
+    {"import", cli_import, "add stickers: folders, captions.tsv files, pictures"},
+    {"search", cli_search, "find stickers by what they show, say or feel, or by a picture"},
+    {"similar", cli_similar, "find stickers that look like a picture or a sticker of the library"},
+    {"show", cli_show, "everything known about one sticker"},
+    {"stats", cli_stats, "what the library holds"},
+    {"remove", cli_remove, "take stickers out of the library (files are never deleted)"},
+    {"embed", cli_embed, "unit vectors of texts or pictures"},
+    {"train", cli_train, "train StickerCLIP on annotated stickers"},
+    {"eval", cli_eval, "recall of a model on annotated stickers"},
+    {"model", cli_model, "look into a model folder, or convert it"},
+    {"synth", cli_synth, "draw an annotated set of synthetic stickers"},
+    {"bench", cli_bench, "measure speed"},
+    {"help", help, "explain a command"},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static const command *find_command(const char *name) {
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (!strcmp(commands[i].name, name)) return &commands[i];
+    return NULL;
+}
+
+static void print_help(FILE *out) {
+    fputs("bqb (表情包) finds the right sticker: by what it shows, what it says, what it feels.\n\n"
+          "usage: bqb [-L LIBRARY] [--model DIR] COMMAND …\n\n", out);
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        if (commands[i].main) fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].summary);
+    }
+    fputs("\n"
+          "  -L, --library DIR  the library's folder (default: $BQB_LIBRARY, else $XDG_DATA_HOME/bqb,\n"
+          "                     else ~/.local/share/bqb)\n"
+          "      --model DIR    the model's folder (default: $BQB_MODEL, else the bundled one)\n"
+          "  -h, --help         this text; `bqb COMMAND --help` for a command's own\n"
+          "      --version      the version\n\n"
+          "Exit status: 0 done, 1 failed, 2 wrong usage.\n", out);
+}
+
+static int unknown_command(const char *name) {
+    fprintf(stderr, "bqb: there is no command \"%s\"; `bqb --help` lists them\n", name);
+    return 2;
+}
+
+static int help(const cli_env *env, int argc, char **argv) {
+    const char *name = argc > 1 ? argv[1] : NULL;
+    if (!name || name[0] == '-' || !strcmp(name, "help")) {
+        print_help(stdout);
+        return 0;
+    }
+    const command *c = find_command(name);
+    if (!c || !c->main) return unknown_command(name);
+    char flag[] = "--help";
+    char *args[] = {argv[1], flag, NULL};
+    return c->main(env, 2, args);
+}
+
+/* Fresh memory; "" in an environment variable counts as unset, as the XDG rules say. */
+static char *default_library(void) {
+    const char *e = getenv("BQB_LIBRARY");
+    if (e && *e) return bqb_strdup(e);
+    e = getenv("XDG_DATA_HOME");
+    if (e && *e == '/') return bqb_asprintf("%s/bqb", e);
+    e = getenv("HOME");
+    return bqb_asprintf("%s/.local/share/bqb", e && *e ? e : "");
+}
+
+/* A result that did not arrive is a failure, however well the work went. */
+static int check_stdout(int status) {
+    if (fflush(stdout) || ferror(stdout)) {
+        perror("bqb: standard output");
+        return status ? status : 1;
+    }
+    return status;
+}
+
+/* The value of a global option at argv[*i]: "-L X", "-LX", "--library X" or
+ * "--library=X"; NULL when argv[*i] is something else. Missing: *missing set. */
+static const char *global_value(char **argv, int argc, int *i, const char *letter, const char *name,
+                                bool *missing) {
+    const char *a = argv[*i];
+    size_t n = strlen(name);
+    if (letter && !strncmp(a, letter, 2) && a[2]) return a + 2;
+    if (!strncmp(a, name, n) && a[n] == '=') return a + n + 1;
+    if (strcmp(a, name) && (!letter || strcmp(a, letter))) return NULL;
+    if (*i + 1 < argc) return argv[++*i];
+    *missing = true;
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    setlocale(LC_CTYPE, "");
+    const char *library = NULL;
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        const char *a = argv[i], *value;
+        bool missing = false;
+        if (!strcmp(a, "-h") || !strcmp(a, "--help")) {
+            print_help(stdout);
+            return check_stdout(0);
+        }
+        if (!strcmp(a, "--version")) {
+            puts("bqb " BQB_VERSION);
+            return check_stdout(0);
+        }
+        if ((value = global_value(argv, argc, &i, "-L", "--library", &missing))) library = value;
+        else if (!missing && (value = global_value(argv, argc, &i, NULL, "--model", &missing))) {
+            if (setenv("BQB_MODEL", value, 1)) {
+                perror("bqb");
+                return 1;
+            }
+        } else {
+            fprintf(stderr, missing ? "bqb: %s needs a value\n" : "bqb: unknown option %s; see `bqb --help`\n", a);
+            return 2;
+        }
+    }
+    if (i == argc) {
+        print_help(stderr);
+        return 2;
+    }
+    const command *c = find_command(argv[i]);
+    if (!c || !c->main) return unknown_command(argv[i]);
+    if (library && !*library) {
+        fputs("bqb: -L needs the name of a folder\n", stderr);
+        return 2;
+    }
+    char *fallback = library ? NULL : default_library();
+    cli_env env = {.library = library ? library : fallback};
+    if (!env.library) {
+        fputs("bqb: out of memory\n", stderr);
+        return 1;
+    }
+    int status = check_stdout(c->main(&env, argc - i, argv + i));
+    free(fallback);
+    return status;
+}
