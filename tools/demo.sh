@@ -1,0 +1,51 @@
+#!/bin/bash
+# usage: BQB=build/bqb tools/demo.sh FOLDER
+# Draw stickers, make a library of them in FOLDER, search it. What is there
+# already is kept, so that the second run only searches.
+set -eu
+cd "$(dirname "$0")/.."
+
+bqb=${BQB:-build/bqb}
+dir=${1:?usage: demo.sh FOLDER}
+count=300
+model=models/mini
+unset BQB_LIBRARY BQB_MODEL
+
+say() { printf '\n%s\n' "$*"; }
+
+if [ ! -e "$dir/stickers/captions.tsv" ]; then
+    say "Drawing $count stickers into $dir/stickers"
+    rm -rf "$dir/stickers" "$dir/stickers.new"
+    mkdir -p "$dir"
+    "$bqb" synth --out "$dir/stickers.new" --count "$count" --seed 820
+    mv "$dir/stickers.new" "$dir/stickers"
+fi
+
+if [ ! -e "$model/model.safetensors" ]; then
+    echo "The demo needs the bundled model, and $model/model.safetensors is not there." >&2
+    echo "It is part of the repository: look whether your copy is complete (git status), or train one as docs/mini.md says." >&2
+    exit 1
+fi
+
+if [ ! -e "$dir/imported" ]; then
+    say "Making a library of them in $dir/library"
+    "$bqb" -L "$dir/library" --model "$model" import "$dir/stickers"
+    touch "$dir/imported"
+fi
+
+for query in 猫 笑死我了 "下班了，开心" "委屈地哭"; do
+    say "\$ bqb search $query"
+    "$bqb" -L "$dir/library" --model "$model" search "$query" -n 3
+done
+
+cat <<TEXT
+
+Try more:
+    $bqb -L $dir/library search 加油 -n 5
+    $bqb -L $dir/library search 狗 --emotion 开心
+    $bqb -L $dir/library search 生气 --animated --json
+    $bqb -L $dir/library stats
+A library of your own pictures:
+    $bqb import ~/Pictures/stickers
+    $bqb search 谢谢老板
+TEXT
