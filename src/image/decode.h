@@ -25,6 +25,22 @@ typedef struct {
     int duration_ms;     /* of one loop; 0 for a still */
 } bqb_image_info;
 
+/* Where a still or animation is read frame by frame, full size; frames() and
+ * the thumbnails are built on it. */
+typedef struct bqb_image_reader bqb_image_reader;
+
+/* Header only; data is borrowed until close. Errors as bqb_image_probe. */
+bqb_status bqb_image_open(bqb_image_reader **out, const void *data, size_t size, const char *name,
+                          const bqb_image_limits *lim, bqb_err *err);
+void bqb_image_close(bqb_image_reader *r);
+const bqb_image_info *bqb_image_info_of(const bqb_image_reader *r);
+size_t bqb_image_channels(const bqb_image_reader *r); /* 1 gray, 3 RGB, 4 RGBA (alpha not premultiplied) */
+
+/* Frame `frame` as 8-bit [height,width,C], borrowed until the next call. Frames
+ * are read in rising order (BQB_EINVAL otherwise); the same one again is free.
+ * One thread at a time per reader. */
+bqb_status bqb_image_read(bqb_image_reader *r, const uint8_t **pixels, size_t frame, bqb_err *err);
+
 /* Header only. `name` is for messages. BQB_EFORMAT: not a picture, broken;
  * BQB_ELIMIT: larger than lim (may be NULL) allows. */
 bqb_status bqb_image_probe(bqb_image_info *info, const void *data, size_t size, const char *name,

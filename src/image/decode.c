@@ -1,0 +1,356 @@
+#include "image/decode.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "image/resample.h"
+#include "image/sniff.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <vips/vips.h>
+
+enum {
+    MAX_PIXELS = 100 * 1000 * 1000,
+    MAX_FRAMES = 2000,
+    TIMEOUT_MS = 10000,
+    MAX_FILE = 64 << 20,
+    TOTAL_FACTOR = 10, /* all frames together may have this many times max_pixels */
+    STRIP = 64         /* rows asked of libvips at once: between them the clock is looked at */
+};
+
+struct bqb_image_reader {
+    char *name;
+    VipsImage *image; /* all frames below each other */
+    VipsRegion *region;
+    bqb_image_info info;
+    bqb_picture_kind kind;
+    bqb_animation animation;
+    size_t C, row; /* row: the next one to ask for; libvips reads downwards only */
+    uint8_t *pixels;
+    size_t frame; /* which one pixels holds; SIZE_MAX at first */
+    int timeout_ms;
+    int64_t deadline_ms;
+};
+
+/* ---- libvips, started once ---- */
+
+static pthread_once_t init_once = PTHREAD_ONCE_INIT;
+static int init_failed;
+
+/* Decoder warnings would go to the terminal of whoever uses the library. */
+static void drop_log(const gchar *domain, GLogLevelFlags level, const gchar *message, gpointer ctx) {
+    (void)domain, (void)level, (void)message, (void)ctx;
+}
+
+static void init(void) {
+    init_failed = vips_init("bqb");
+    if (init_failed) return;
+    g_log_set_handler("VIPS", G_LOG_LEVEL_MASK, drop_log, NULL);
+    /* We call the loader that the bytes ask for and no other; the block is a
+     * second fence. Our own SVG art is drawn by this process, too. */
+    vips_block_untrusted_set(TRUE);
+    vips_operation_block_set("VipsForeignLoadSvg", FALSE);
+    vips_cache_set_max(0);
+    vips_concurrency_set(1);
+}
+
+bqb_status bqb_image_init(bqb_err *err) {
+    pthread_once(&init_once, init);
+    return init_failed ? bqb_fail(err, BQB_EUNSUPPORTED, "libvips cannot be started") : BQB_OK;
+}
+
+/* ---- opening ---- */
+
+static int64_t now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* libvips keeps one error text for all threads, so what it holds may be about
+ * another picture: our messages are made from what we know, and its text goes. */
+static bqb_status damaged(const bqb_image_reader *r, bqb_err *err) {
+    vips_error_clear();
+    return bqb_fail(err, BQB_EFORMAT, "%s: %s picture is %s", r->name, r->info.format,
+                    r->animation.complete ? "damaged" : "cut short");
+}
+
+static VipsImage *load(const bqb_image_reader *r, const void *data, size_t size) {
+    VipsImage *image = NULL;
+    void *buf = (void *)(uintptr_t)data; /* libvips only reads it */
+    int n = (int)r->animation.frames, failed = -1;
+    switch (r->kind) {
+    case BQB_PICTURE_PNG:
+        failed = vips_pngload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                                     VIPS_FAIL_ON_TRUNCATED, NULL);
+        break;
+    case BQB_PICTURE_JPEG:
+        failed = vips_jpegload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                                      VIPS_FAIL_ON_TRUNCATED, NULL);
+        break;
+    case BQB_PICTURE_GIF:
+        /* The frames we ask for are known to be whole, the rest may be missing. */
+        failed = vips_gifload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "n", n, "fail_on",
+                                     r->animation.complete ? VIPS_FAIL_ON_TRUNCATED : VIPS_FAIL_ON_NONE, NULL);
+        break;
+    case BQB_PICTURE_WEBP:
+        failed = vips_webpload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "n", n, "fail_on",
+                                      VIPS_FAIL_ON_TRUNCATED, NULL);
+        break;
+    case BQB_PICTURE_AVIF:
+    case BQB_PICTURE_HEIC:
+        failed = vips_heifload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                                      VIPS_FAIL_ON_TRUNCATED, NULL);
+        break;
+    case BQB_PICTURE_NONE: break;
+    }
+    return failed ? NULL : image;
+}
+
+/* Bands and format that we know how to turn into 8-bit gray, RGB or RGBA. */
+static bool choose_channels(bqb_image_reader *r) {
+    int bands = vips_image_get_bands(r->image);
+    VipsBandFormat format = vips_image_get_format(r->image);
+    if (format != VIPS_FORMAT_UCHAR && format != VIPS_FORMAT_USHORT) return false;
+    bool cmyk = vips_image_get_interpretation(r->image) == VIPS_INTERPRETATION_CMYK;
+    if (bands < 1 || bands > 4 || (cmyk && bands != 4)) return false;
+    r->info.alpha = !cmyk && (bands == 2 || bands == 4);
+    r->C = r->info.alpha ? 4 : bands == 1 ? 1 : 3;
+    return true;
+}
+
+static bqb_status check_limits(const bqb_image_reader *r, size_t max_pixels, bqb_err *err) {
+    const bqb_image_info *i = &r->info;
+    size_t pixels = i->width * i->height;
+    if (pixels > max_pixels)
+        return bqb_fail(err, BQB_ELIMIT, "%s: %s picture of %zu x %zu pixels, at most %zu pixels are decoded",
+                        r->name, i->format, i->width, i->height, max_pixels);
+    if (pixels > max_pixels * TOTAL_FACTOR / i->frames)
+        return bqb_fail(err, BQB_ELIMIT,
+                        "%s: %s animation of %zu frames of %zu x %zu, at most %zu pixels are decoded", r->name,
+                        i->format, i->frames, i->width, i->height, max_pixels * TOTAL_FACTOR);
+    return BQB_OK;
+}
+
+static bqb_status open_reader(bqb_image_reader *r, const void *data, size_t size, const char *name,
+                              const bqb_image_limits *lim, bqb_err *err) {
+    size_t max_pixels = lim && lim->max_pixels ? lim->max_pixels : MAX_PIXELS;
+    size_t max_frames = lim && lim->max_frames ? lim->max_frames : MAX_FRAMES;
+    r->timeout_ms = lim && lim->timeout_ms > 0 ? lim->timeout_ms : TIMEOUT_MS;
+    r->deadline_ms = now_ms() + r->timeout_ms;
+    r->frame = SIZE_MAX;
+    r->name = bqb_strdup(name);
+    if (!r->name) return bqb_fail_nomem(err, name, strlen(name));
+    if (size > MAX_FILE)
+        return bqb_fail(err, BQB_ELIMIT, "%s: %zu bytes, at most %d are read", name, size, MAX_FILE);
+    r->kind = bqb_sniff(data, size);
+    if (r->kind == BQB_PICTURE_NONE)
+        return bqb_fail(err, BQB_EFORMAT, "%s: found %s, needed a picture (PNG, JPEG, GIF, WebP or AVIF)", name,
+                        bqb_sniff_other(data, size));
+    strcpy(r->info.format, bqb_picture_kind_name(r->kind));
+    r->animation = bqb_sniff_animation(r->kind, data, size);
+    if (!r->animation.frames)
+        return bqb_fail(err, BQB_EFORMAT, "%s: %s picture is cut short: not one whole frame in %zu bytes", name,
+                        r->info.format, size);
+    if (r->animation.frames > max_frames)
+        return bqb_fail(err, BQB_ELIMIT, "%s: %s animation of %zu frames, at most %zu are decoded", name,
+                        r->info.format, r->animation.frames, max_frames);
+    r->image = load(r, data, size);
+    if (!r->image) return damaged(r, err);
+    r->info.width = (size_t)vips_image_get_width(r->image);
+    r->info.height = (size_t)vips_image_get_page_height(r->image);
+    r->info.frames = (size_t)vips_image_get_height(r->image) / r->info.height;
+    if (r->info.frames > 1) r->info.duration_ms = r->animation.duration_ms;
+    if (!choose_channels(r))
+        return bqb_fail(err, BQB_EUNSUPPORTED, "%s: %s picture with %d bands of type %s", name, r->info.format,
+                        vips_image_get_bands(r->image),
+                        vips_enum_nick(VIPS_TYPE_BAND_FORMAT, (int)vips_image_get_format(r->image)));
+    return check_limits(r, max_pixels, err);
+}
+
+bqb_status bqb_image_open(bqb_image_reader **out, const void *data, size_t size, const char *name,
+                          const bqb_image_limits *lim, bqb_err *err) {
+    *out = NULL;
+    bqb_status s = bqb_image_init(err);
+    if (s) return s;
+    bqb_image_reader *r = bqb_calloc(1, sizeof *r);
+    if (!r) return bqb_fail_nomem(err, name, sizeof *r);
+    s = open_reader(r, data, size, name, lim, err);
+    if (s) bqb_image_close(r);
+    else *out = r;
+    return s;
+}
+
+void bqb_image_close(bqb_image_reader *r) {
+    if (!r) return;
+    if (r->region) g_object_unref(r->region);
+    if (r->image) g_object_unref(r->image);
+    free(r->pixels);
+    free(r->name);
+    free(r);
+}
+
+const bqb_image_info *bqb_image_info_of(const bqb_image_reader *r) { return &r->info; }
+
+size_t bqb_image_channels(const bqb_image_reader *r) { return r->C; }
+
+/* ---- pixels ---- */
+
+static inline uint8_t mul255(unsigned a, unsigned b) {
+    unsigned p = a * b + 128;
+    return (uint8_t)((p + (p >> 8)) >> 8);
+}
+
+/* One row of what the loader gives to 8-bit C channels. 16-bit samples keep
+ * their high byte. CMYK is the plain product, no colour profile, as the
+ * reference does. */
+static void convert_row(uint8_t *out, const uint8_t *in, size_t width, size_t bands, bool wide, bool cmyk) {
+    size_t C = cmyk ? 3 : bands == 2 ? 4 : bands;
+    if (!wide && bands == C) {
+        memcpy(out, in, width * C);
+        return;
+    }
+    for (size_t x = 0; x < width; x++, out += C) {
+        uint8_t px[4] = {0};
+        for (size_t b = 0; b < bands; b++)
+            if (wide) {
+                uint16_t v;
+                memcpy(&v, in + (x * bands + b) * 2, 2);
+                px[b] = (uint8_t)(v >> 8);
+            } else px[b] = in[x * bands + b];
+        if (cmyk)
+            for (size_t c = 0; c < 3; c++) out[c] = (uint8_t)(255 - px[3] - mul255(px[c], 255u - px[3]));
+        else if (bands == 2) out[0] = out[1] = out[2] = px[0], out[3] = px[1];
+        else memcpy(out, px, C);
+    }
+}
+
+static bqb_status late(const bqb_image_reader *r, bqb_err *err) {
+    return bqb_fail(err, BQB_ELIMIT, "%s: decoding %s of %zu x %zu, %zu frames, took longer than %d ms", r->name,
+                    r->info.format, r->info.width, r->info.height, r->info.frames, r->timeout_ms);
+}
+
+/* Rows [row, row+n) of the tall picture; converted into out unless it is NULL. */
+static bqb_status take_rows(bqb_image_reader *r, uint8_t *out, size_t row, size_t n, bqb_err *err) {
+    VipsRect rect = {0, (int)row, (int)r->info.width, (int)n};
+    if (vips_region_prepare(r->region, &rect)) return damaged(r, err);
+    bool wide = vips_image_get_format(r->image) == VIPS_FORMAT_USHORT;
+    bool cmyk = vips_image_get_interpretation(r->image) == VIPS_INTERPRETATION_CMYK;
+    size_t bands = (size_t)vips_image_get_bands(r->image);
+    /* VIPS_REGION_ADDR warns under -Wsign-conversion; this is what it computes. */
+    const uint8_t *in = r->region->data + (rect.top - r->region->valid.top) * r->region->bpl;
+    for (size_t y = 0; out && y < n; y++, in += r->region->bpl)
+        convert_row(out + y * r->info.width * r->C, in, r->info.width, bands, wide, cmyk);
+    return now_ms() > r->deadline_ms ? late(r, err) : BQB_OK;
+}
+
+bqb_status bqb_image_read(bqb_image_reader *r, const uint8_t **pixels, size_t frame, bqb_err *err) {
+    const bqb_image_info *i = &r->info;
+    *pixels = NULL;
+    if (frame >= i->frames || (r->frame != SIZE_MAX && frame < r->frame))
+        return bqb_fail(err, BQB_EINVAL, "%s: frame %zu asked for; there are %zu, read in rising order", r->name,
+                        frame, i->frames);
+    if (frame != r->frame) {
+        size_t size = i->width * i->height * r->C;
+        if (!r->pixels) r->pixels = bqb_alloc_aligned(i->height, i->width * r->C);
+        if (!r->region) r->region = vips_region_new(r->image);
+        if (!r->pixels || !r->region) return bqb_fail_nomem(err, r->name, size);
+        /* Each skipped frame is touched, so that one call never decodes many and the clock is seen. */
+        bqb_status s = BQB_OK;
+        for (size_t f = r->frame == SIZE_MAX ? 0 : r->frame + 1; f < frame && !s; f++)
+            s = take_rows(r, NULL, f * i->height, 1, err);
+        for (size_t y = 0; y < i->height && !s; y += STRIP) {
+            size_t n = i->height - y < STRIP ? i->height - y : STRIP;
+            s = take_rows(r, r->pixels + y * i->width * r->C, frame * i->height + y, n, err);
+        }
+        r->frame = frame;
+        if (s) return s;
+    }
+    *pixels = r->pixels;
+    return BQB_OK;
+}
+
+bqb_status bqb_image_probe(bqb_image_info *info, const void *data, size_t size, const char *name,
+                           const bqb_image_limits *lim, bqb_err *err) {
+    bqb_image_reader *r;
+    bqb_status s = bqb_image_open(&r, data, size, name, lim, err);
+    if (!s) *info = r->info;
+    bqb_image_close(r);
+    return s;
+}
+
+/* ---- the tower's three frames ---- */
+
+/* Squash one frame to R×R RGB. White goes under it before the resizing; where
+ * alpha is dropped it weights the colours while resizing and goes after. */
+static bqb_status squash(uint8_t *rgb, const bqb_image_reader *r, uint8_t *pixels, size_t R, bool drop_alpha,
+                         bqb_err *err) {
+    size_t w = r->info.width, h = r->info.height, n = w * h, C = r->C;
+    bqb_status s;
+    if (C == 1) {
+        s = bqb_resample(rgb, R, R, pixels, w, h, 1, err);
+        for (size_t i = R * R; !s && i-- > 0;) rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = rgb[i];
+        return s;
+    }
+    if (C == 3 || !drop_alpha) {
+        if (C == 4) bqb_alpha_over_white(pixels, pixels, n);
+        return bqb_resample(rgb, R, R, pixels, w, h, 3, err);
+    }
+    uint8_t *rgba = bqb_alloc_aligned(R * R, 4);
+    if (!rgba) return bqb_fail_nomem(err, r->name, R * R * 4);
+    bqb_alpha_premultiply(pixels, pixels, n);
+    s = bqb_resample(rgba, R, R, pixels, w, h, 4, err);
+    bqb_alpha_unpremultiply(rgba, rgba, R * R);
+    if (!s) bqb_alpha_drop(rgb, rgba, R * R);
+    free(rgba);
+    return s;
+}
+
+static bqb_status three_frames(uint8_t *rgb, bqb_image_reader *r, size_t R, bool drop_alpha, bqb_err *err) {
+    size_t n = r->info.frames, wanted[3] = {0, (n - 1) / 2, n - 1}, size = R * R * 3;
+    for (size_t k = 0; k < 3; k++) {
+        uint8_t *out = rgb + k * size;
+        const uint8_t *pixels;
+        if (k && wanted[k] == wanted[k - 1]) {
+            memcpy(out, out - size, size);
+            continue;
+        }
+        bqb_status s = bqb_image_read(r, &pixels, wanted[k], err);
+        if (!s) s = squash(out, r, r->pixels, R, drop_alpha, err);
+        if (s) return s;
+    }
+    return BQB_OK;
+}
+
+bqb_status bqb_image_frames(uint8_t *rgb, bqb_image_info *info, const void *data, size_t size, const char *name,
+                            size_t R, const bqb_image_limits *lim, bqb_err *err) {
+    bqb_image_reader *r;
+    bqb_status s = bqb_image_open(&r, data, size, name, lim, err);
+    if (!s) s = three_frames(rgb, r, R, lim && lim->drop_alpha, err);
+    if (!s && info) *info = r->info;
+    bqb_image_close(r);
+    return s;
+}
+
+bqb_status bqb_image_frames_file(uint8_t *rgb, bqb_image_info *info, const char *path, size_t R,
+                                 const bqb_image_limits *lim, bqb_err *err) {
+    bqb_map m;
+    bqb_status s = bqb_map_open(&m, path, err);
+    if (!s) s = bqb_image_frames(rgb, info, m.data, m.size, path, R, lim, err);
+    bqb_map_close(&m);
+    return s;
+}
+
+void bqb_image_normalise(float *chw, const uint8_t *rgb, size_t n, size_t R) {
+    static const float mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
+    static const float std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
+    float value[3][256];
+    for (size_t c = 0; c < 3; c++)
+        for (size_t v = 0; v < 256; v++) value[c][v] = ((float)v / 255.0f - mean[c]) / std[c];
+    for (size_t f = 0; f < n; f++)
+        for (size_t i = 0; i < R * R; i++)
+            for (size_t c = 0; c < 3; c++)
+                chw[(f * 3 + c) * R * R + i] = value[c][rgb[(f * R * R + i) * 3 + c]];
+}

@@ -1,0 +1,145 @@
+#define _GNU_SOURCE
+#include "image/sniff.h"
+
+#include "base/utf8.h"
+
+#include <limits.h>
+#include <string.h>
+
+static bool starts(const uint8_t *data, size_t size, size_t at, const char *magic, size_t n) {
+    return size >= at && size - at >= n && memcmp(data + at, magic, n) == 0;
+}
+
+/* The brands in an ISO media file's first box say whether a still AV1 or HEVC picture is inside. */
+static bqb_picture_kind sniff_ftyp(const uint8_t *data, size_t size) {
+    size_t box = (size_t)data[0] << 24 | (size_t)data[1] << 16 | (size_t)data[2] << 8 | data[3];
+    if (box > size) box = size;
+    bqb_picture_kind kind = BQB_PICTURE_NONE;
+    for (size_t at = 8; at + 4 <= box; at += at == 8 ? 8 : 4) {
+        if (!memcmp(data + at, "avif", 4) || !memcmp(data + at, "avis", 4)) return BQB_PICTURE_AVIF;
+        if (!memcmp(data + at, "hei", 3) || !memcmp(data + at, "mif1", 4)) kind = BQB_PICTURE_HEIC;
+    }
+    return kind;
+}
+
+bqb_picture_kind bqb_sniff(const uint8_t *data, size_t size) {
+    if (starts(data, size, 0, "\x89PNG\r\n\x1a\n", 8)) return BQB_PICTURE_PNG;
+    if (starts(data, size, 0, "\xff\xd8\xff", 3)) return BQB_PICTURE_JPEG;
+    if (starts(data, size, 0, "GIF87a", 6) || starts(data, size, 0, "GIF89a", 6)) return BQB_PICTURE_GIF;
+    if (starts(data, size, 0, "RIFF", 4) && starts(data, size, 8, "WEBP", 4)) return BQB_PICTURE_WEBP;
+    if (starts(data, size, 4, "ftyp", 4)) return sniff_ftyp(data, size);
+    return BQB_PICTURE_NONE;
+}
+
+const char *bqb_picture_kind_name(bqb_picture_kind kind) {
+    static const char *const names[] = {"", "png", "jpeg", "gif", "webp", "avif", "heic"};
+    return names[kind];
+}
+
+const char *bqb_sniff_other(const uint8_t *data, size_t size) {
+    static const struct {
+        size_t at;
+        const char *magic, *what;
+    } known[] = {
+        {0, "BM", "a BMP picture"},
+        {0, "II*", "a TIFF picture"},
+        {0, "MM", "a TIFF picture"},
+        {0, "8BPS", "a Photoshop file"},
+        {0, "\xff\x0a", "a JPEG XL picture"},
+        {4, "JXL ", "a JPEG XL picture"},
+        {4, "ftyp", "an MP4 video"},
+        {0, "\x1a\x45\xdf\xa3", "a Matroska or WebM video"},
+        {0, "\x1f\x8b", "gzip data (a Telegram .tgs animation?)"},
+        {0, "%PDF", "a PDF"},
+        {0, "PK\x03\x04", "a ZIP archive"},
+    };
+    if (!size) return "nothing (0 bytes)";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (starts(data, size, known[i].at, known[i].magic, strlen(known[i].magic))) return known[i].what;
+    size_t head = size < 512 ? size : 512;
+    if (memchr(data, 0, head)) return "unknown binary data";
+    if (memmem(data, head, "<svg", 4)) return "an SVG drawing";
+    if (memmem(data, head, "<html", 5) || memmem(data, head, "<HTML", 5) || memmem(data, head, "<!DOCTYPE", 9) ||
+        memmem(data, head, "<!doctype", 9))
+        return "an HTML page";
+    /* A character cut at the end of the head is no evidence against text. */
+    return bqb_utf8_check((const char *)data, head) + 4 > head ? "text" : "unknown binary data";
+}
+
+static int add_ms(int sum, unsigned ms) { return ms > (unsigned)(INT_MAX - sum) ? INT_MAX : sum + (int)ms; }
+
+/* Skip a chain of length-prefixed blocks; 0 when it does not end inside the file. */
+static size_t gif_skip_blocks(const uint8_t *data, size_t size, size_t at) {
+    while (at < size) {
+        size_t n = data[at];
+        if (!n) return at + 1;
+        at += n + 1;
+    }
+    return 0;
+}
+
+static bqb_animation gif_animation(const uint8_t *data, size_t size) {
+    bqb_animation a = {0};
+    if (size < 13) return a;
+    size_t at = 13 + (data[10] & 0x80 ? 3u << ((data[10] & 7) + 1) : 0);
+    unsigned delay_cs = 0;
+    while (at && at < size) {
+        if (data[at] == 0x3b) {
+            a.complete = true;
+            break;
+        }
+        if (data[at] == 0x21) { /* extension: label, blocks; the graphic control one holds the delay */
+            if (at + 6 < size && data[at + 1] == 0xf9 && data[at + 2] >= 4)
+                delay_cs = data[at + 4] | (unsigned)data[at + 5] << 8;
+            at = gif_skip_blocks(data, size, at + 2);
+        } else if (data[at] == 0x2c && size - at > 10) { /* image: box, flags, colours, code size, blocks */
+            uint8_t flags = data[at + 9];
+            at = gif_skip_blocks(data, size, at + 11 + (flags & 0x80 ? 3u << ((flags & 7) + 1) : 0));
+            if (!at) break;
+            a.frames++;
+            /* Browsers show anything quicker than 20 ms for 100 ms; so do we. */
+            a.duration_ms = add_ms(a.duration_ms, delay_cs < 2 ? 100 : delay_cs * 10);
+            delay_cs = 0;
+        } else break; /* stray bytes: what follows cannot be trusted to be blocks */
+    }
+    if (a.frames < 2) a.duration_ms = 0;
+    return a;
+}
+
+static uint32_t le32(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
+
+static bqb_animation webp_animation(const uint8_t *data, size_t size) {
+    bqb_animation a = {0};
+    size_t end = (size_t)le32(data + 4) + 8;
+    a.complete = end <= size;
+    if (end > size) end = size;
+    bool animated = false;
+    for (size_t at = 12; at < end && end - at >= 8;) {
+        size_t n = le32(data + at + 4);
+        if (n > end - at - 8) {
+            a.complete = false;
+            break;
+        }
+        const uint8_t *body = data + at + 8;
+        if (!memcmp(data + at, "ANIM", 4)) animated = true;
+        if (!memcmp(data + at, "ANMF", 4) && n >= 16) {
+            unsigned ms = le32(body + 12) & 0xffffff;
+            a.frames++;
+            a.duration_ms = add_ms(a.duration_ms, ms < 20 ? 100 : ms);
+        }
+        at += 8 + n + (n & 1);
+    }
+    if (!animated) a.frames = a.complete;
+    if (a.frames < 2) a.duration_ms = 0;
+    return a;
+}
+
+bqb_animation bqb_sniff_animation(bqb_picture_kind kind, const uint8_t *data, size_t size) {
+    if (kind == BQB_PICTURE_GIF) return gif_animation(data, size);
+    if (kind == BQB_PICTURE_WEBP) return webp_animation(data, size);
+    bqb_animation a = {.frames = 1, .complete = true};
+    /* Other bytes may follow the end mark; it must only be there. */
+    if (kind == BQB_PICTURE_PNG) a.complete = memmem(data, size, "IEND", 4) != NULL;
+    if (kind == BQB_PICTURE_JPEG) a.complete = memmem(data, size, "\xff\xd9", 2) != NULL;
+    return a;
+}
