@@ -17,7 +17,8 @@ enum {
     TIMEOUT_MS = 10000,
     MAX_FILE = 64 << 20,
     TOTAL_FACTOR = 10, /* all frames together may have this many times max_pixels */
-    STRIP = 64         /* rows asked of libvips at once: between them the clock is looked at */
+    MAX_DELAY_MS = 60000,
+    STRIP = 64 /* rows asked of libvips at once: between them the clock is looked at */
 };
 
 struct bqb_image_reader {
@@ -92,8 +93,9 @@ static VipsImage *load(const bqb_image_reader *r, const void *data, size_t size)
         break;
     case BQB_PICTURE_GIF:
         /* The frames we ask for are known to be whole, the rest may be missing. */
-        failed = vips_gifload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "n", n, "fail_on",
-                                     r->animation.complete ? VIPS_FAIL_ON_TRUNCATED : VIPS_FAIL_ON_NONE, NULL);
+        failed =
+            vips_gifload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "n", n, "fail_on",
+                                r->animation.complete ? VIPS_FAIL_ON_TRUNCATED : VIPS_FAIL_ON_NONE, NULL);
         break;
     case BQB_PICTURE_WEBP:
         failed = vips_webpload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "n", n, "fail_on",
@@ -104,7 +106,8 @@ static VipsImage *load(const bqb_image_reader *r, const void *data, size_t size)
         failed = vips_heifload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
                                       VIPS_FAIL_ON_TRUNCATED, NULL);
         break;
-    case BQB_PICTURE_NONE: break;
+    case BQB_PICTURE_NONE:
+        break;
     }
     return failed ? NULL : image;
 }
@@ -129,8 +132,8 @@ static bqb_status check_limits(const bqb_image_reader *r, size_t max_pixels, bqb
                         r->name, i->format, i->width, i->height, max_pixels);
     if (pixels > max_pixels * TOTAL_FACTOR / i->frames)
         return bqb_fail(err, BQB_ELIMIT,
-                        "%s: %s animation of %zu frames of %zu x %zu, at most %zu pixels are decoded", r->name,
-                        i->format, i->frames, i->width, i->height, max_pixels * TOTAL_FACTOR);
+                        "%s: %s animation of %zu frames of %zu x %zu, at most %zu pixels are decoded",
+                        r->name, i->format, i->frames, i->width, i->height, max_pixels * TOTAL_FACTOR);
     return BQB_OK;
 }
 
@@ -147,13 +150,13 @@ static bqb_status open_reader(bqb_image_reader *r, const void *data, size_t size
         return bqb_fail(err, BQB_ELIMIT, "%s: %zu bytes, at most %d are read", name, size, MAX_FILE);
     r->kind = bqb_sniff(data, size);
     if (r->kind == BQB_PICTURE_NONE)
-        return bqb_fail(err, BQB_EFORMAT, "%s: found %s, needed a picture (PNG, JPEG, GIF, WebP or AVIF)", name,
-                        bqb_sniff_other(data, size));
+        return bqb_fail(err, BQB_EFORMAT, "%s: found %s, needed a picture (PNG, JPEG, GIF, WebP or AVIF)",
+                        name, bqb_sniff_other(data, size));
     strcpy(r->info.format, bqb_picture_kind_name(r->kind));
     r->animation = bqb_sniff_animation(r->kind, data, size);
     if (!r->animation.frames)
-        return bqb_fail(err, BQB_EFORMAT, "%s: %s picture is cut short: not one whole frame in %zu bytes", name,
-                        r->info.format, size);
+        return bqb_fail(err, BQB_EFORMAT, "%s: %s picture is cut short: not one whole frame in %zu bytes",
+                        name, r->info.format, size);
     if (r->animation.frames > max_frames)
         return bqb_fail(err, BQB_ELIMIT, "%s: %s animation of %zu frames, at most %zu are decoded", name,
                         r->info.format, r->animation.frames, max_frames);
@@ -162,10 +165,10 @@ static bqb_status open_reader(bqb_image_reader *r, const void *data, size_t size
     r->info.width = (size_t)vips_image_get_width(r->image);
     r->info.height = (size_t)vips_image_get_page_height(r->image);
     r->info.frames = (size_t)vips_image_get_height(r->image) / r->info.height;
-    if (r->info.frames > 1) r->info.duration_ms = r->animation.duration_ms;
+    for (size_t f = 0; f < r->info.frames; f++) r->info.duration_ms += bqb_image_delay_ms(r, f);
     if (!choose_channels(r))
-        return bqb_fail(err, BQB_EUNSUPPORTED, "%s: %s picture with %d bands of type %s", name, r->info.format,
-                        vips_image_get_bands(r->image),
+        return bqb_fail(err, BQB_EUNSUPPORTED, "%s: %s picture with %d bands of type %s", name,
+                        r->info.format, vips_image_get_bands(r->image),
                         vips_enum_nick(VIPS_TYPE_BAND_FORMAT, (int)vips_image_get_format(r->image)));
     return check_limits(r, max_pixels, err);
 }
@@ -195,6 +198,15 @@ void bqb_image_close(bqb_image_reader *r) {
 const bqb_image_info *bqb_image_info_of(const bqb_image_reader *r) { return &r->info; }
 
 size_t bqb_image_channels(const bqb_image_reader *r) { return r->C; }
+
+int bqb_image_delay_ms(const bqb_image_reader *r, size_t frame) {
+    int *delay, n;
+    if (r->info.frames < 2) return 0;
+    if (vips_image_get_typeof(r->image, "delay") == 0 ||
+        vips_image_get_array_int(r->image, "delay", &delay, &n) || frame >= (size_t)n || delay[frame] <= 10)
+        return 100;
+    return delay[frame] < MAX_DELAY_MS ? delay[frame] : MAX_DELAY_MS;
+}
 
 /* ---- pixels ---- */
 
@@ -228,8 +240,8 @@ static void convert_row(uint8_t *out, const uint8_t *in, size_t width, size_t ba
 }
 
 static bqb_status late(const bqb_image_reader *r, bqb_err *err) {
-    return bqb_fail(err, BQB_ELIMIT, "%s: decoding %s of %zu x %zu, %zu frames, took longer than %d ms", r->name,
-                    r->info.format, r->info.width, r->info.height, r->info.frames, r->timeout_ms);
+    return bqb_fail(err, BQB_ELIMIT, "%s: decoding %s of %zu x %zu, %zu frames, took longer than %d ms",
+                    r->name, r->info.format, r->info.width, r->info.height, r->info.frames, r->timeout_ms);
 }
 
 /* Rows [row, row+n) of the tall picture; converted into out unless it is NULL. */
@@ -250,8 +262,8 @@ bqb_status bqb_image_read(bqb_image_reader *r, const uint8_t **pixels, size_t fr
     const bqb_image_info *i = &r->info;
     *pixels = NULL;
     if (frame >= i->frames || (r->frame != SIZE_MAX && frame < r->frame))
-        return bqb_fail(err, BQB_EINVAL, "%s: frame %zu asked for; there are %zu, read in rising order", r->name,
-                        frame, i->frames);
+        return bqb_fail(err, BQB_EINVAL, "%s: frame %zu asked for; there are %zu, read in rising order",
+                        r->name, frame, i->frames);
     if (frame != r->frame) {
         size_t size = i->width * i->height * r->C;
         if (!r->pixels) r->pixels = bqb_alloc_aligned(i->height, i->width * r->C);
@@ -324,8 +336,8 @@ static bqb_status three_frames(uint8_t *rgb, bqb_image_reader *r, size_t R, bool
     return BQB_OK;
 }
 
-bqb_status bqb_image_frames(uint8_t *rgb, bqb_image_info *info, const void *data, size_t size, const char *name,
-                            size_t R, const bqb_image_limits *lim, bqb_err *err) {
+bqb_status bqb_image_frames(uint8_t *rgb, bqb_image_info *info, const void *data, size_t size,
+                            const char *name, size_t R, const bqb_image_limits *lim, bqb_err *err) {
     bqb_image_reader *r;
     bqb_status s = bqb_image_open(&r, data, size, name, lim, err);
     if (!s) s = three_frames(rgb, r, R, lim && lim->drop_alpha, err);

@@ -8,21 +8,22 @@
 #include <stdbool.h>
 
 /* Start libvips once per process, before any other image call: untrusted
- * loaders blocked, its cache off, its own threads at 1 (we run pictures in parallel). Any thread, again is fine. */
+ * loaders blocked, its cache off, its own threads at 1 (we run pictures in parallel). Any thread, again is
+ * fine. */
 bqb_status bqb_image_init(bqb_err *err);
 
 typedef struct {
-    size_t max_pixels;   /* width * height of one frame; 0 = 100 million */
-    size_t max_frames;   /* 0 = 2000 */
-    int timeout_ms;      /* of one decode; 0 = 10,000 */
-    bool drop_alpha;     /* ignore transparency, as the reference does; else composite on white */
+    size_t max_pixels; /* width * height of one frame; 0 = 100 million */
+    size_t max_frames; /* 0 = 2000 */
+    int timeout_ms;    /* of one decode; 0 = 10,000 */
+    bool drop_alpha;   /* ignore transparency, as the reference does; else composite on white */
 } bqb_image_limits;
 
 typedef struct {
-    char format[8];      /* "png" "jpeg" "gif" "webp" "avif" …, by content, never by name */
+    char format[8]; /* "png" "jpeg" "gif" "webp" "avif" …, by content, never by name */
     size_t width, height, frames;
     bool alpha;
-    int duration_ms;     /* of one loop; 0 for a still */
+    int duration_ms; /* of one loop; 0 for a still */
 } bqb_image_info;
 
 /* Where a still or animation is read frame by frame, full size; frames() and
@@ -35,6 +36,9 @@ bqb_status bqb_image_open(bqb_image_reader **out, const void *data, size_t size,
 void bqb_image_close(bqb_image_reader *r);
 const bqb_image_info *bqb_image_info_of(const bqb_image_reader *r);
 size_t bqb_image_channels(const bqb_image_reader *r); /* 1 gray, 3 RGB, 4 RGBA (alpha not premultiplied) */
+
+/* How long a frame is shown; as in browsers, 10 ms and less mean 100 ms. 0 for a still. */
+int bqb_image_delay_ms(const bqb_image_reader *r, size_t frame);
 
 /* Frame `frame` as 8-bit [height,width,C], borrowed until the next call. Frames
  * are read in rising order (BQB_EINVAL otherwise); the same one again is free.

@@ -89,8 +89,8 @@ static void plain_pass(uint8_t *out, const uint8_t *in, const axis *x, size_t n_
 static bqb_status check_sides(size_t out_w, size_t out_h, size_t in_w, size_t in_h, bqb_err *err) {
     if (!out_w || !out_h || !in_w || !in_h || out_w > MAX_SIDE || out_h > MAX_SIDE || in_w > MAX_SIDE ||
         in_h > MAX_SIDE)
-        return bqb_fail(err, BQB_EINVAL, "resample: %zu x %zu to %zu x %zu, sides must be 1 to %d", in_w, in_h,
-                        out_w, out_h, MAX_SIDE);
+        return bqb_fail(err, BQB_EINVAL, "resample: %zu x %zu to %zu x %zu, sides must be 1 to %d", in_w,
+                        in_h, out_w, out_h, MAX_SIDE);
     return BQB_OK;
 }
 
@@ -119,7 +119,8 @@ done:
 /* Four sums side by side, which is one vector register: for C = 3 the fourth
  * is the next pixel's red and is thrown away, so `row` needs one readable byte
  * past its end. */
-static inline void pixel_sums(int32_t sum[4], const uint8_t *px, const int32_t *weight, size_t count, size_t C) {
+static inline void pixel_sums(int32_t sum[4], const uint8_t *px, const int32_t *weight, size_t count,
+                              size_t C) {
     int32_t s[4] = {0};
     for (size_t t = 0; t < count; t++, px += C)
         for (size_t c = 0; c < 4; c++) s[c] += weight[t] * px[c];
@@ -169,7 +170,8 @@ bqb_status bqb_resample(uint8_t *out, size_t out_w, size_t out_h, const uint8_t 
     axis h = {0}, v = {0};
     size_t stride = out_w * C;
     uint8_t *wide = bqb_alloc_aligned(in_h, stride), *row = bqb_alloc_aligned(in_w * C + 1, 1);
-    if (!wide || !row || !axis_init(&h, in_w, out_w, BQB_CUBIC_A) || !axis_init(&v, in_h, out_h, BQB_CUBIC_A)) {
+    if (!wide || !row || !axis_init(&h, in_w, out_w, BQB_CUBIC_A) ||
+        !axis_init(&v, in_h, out_h, BQB_CUBIC_A)) {
         s = bqb_fail_nomem(err, "resample", in_h * stride);
         goto done;
     }

@@ -3,7 +3,6 @@
 
 #include "base/utf8.h"
 
-#include <limits.h>
 #include <string.h>
 
 static bool starts(const uint8_t *data, size_t size, size_t at, const char *magic, size_t n) {
@@ -59,14 +58,12 @@ const char *bqb_sniff_other(const uint8_t *data, size_t size) {
     size_t head = size < 512 ? size : 512;
     if (memchr(data, 0, head)) return "unknown binary data";
     if (memmem(data, head, "<svg", 4)) return "an SVG drawing";
-    if (memmem(data, head, "<html", 5) || memmem(data, head, "<HTML", 5) || memmem(data, head, "<!DOCTYPE", 9) ||
-        memmem(data, head, "<!doctype", 9))
+    if (memmem(data, head, "<html", 5) || memmem(data, head, "<HTML", 5) ||
+        memmem(data, head, "<!DOCTYPE", 9) || memmem(data, head, "<!doctype", 9))
         return "an HTML page";
     /* A character cut at the end of the head is no evidence against text. */
     return bqb_utf8_check((const char *)data, head) + 4 > head ? "text" : "unknown binary data";
 }
-
-static int add_ms(int sum, unsigned ms) { return ms > (unsigned)(INT_MAX - sum) ? INT_MAX : sum + (int)ms; }
 
 /* Skip a chain of length-prefixed blocks; 0 when it does not end inside the file. */
 static size_t gif_skip_blocks(const uint8_t *data, size_t size, size_t at) {
@@ -82,31 +79,25 @@ static bqb_animation gif_animation(const uint8_t *data, size_t size) {
     bqb_animation a = {0};
     if (size < 13) return a;
     size_t at = 13 + (data[10] & 0x80 ? 3u << ((data[10] & 7) + 1) : 0);
-    unsigned delay_cs = 0;
     while (at && at < size) {
         if (data[at] == 0x3b) {
             a.complete = true;
             break;
         }
-        if (data[at] == 0x21) { /* extension: label, blocks; the graphic control one holds the delay */
-            if (at + 6 < size && data[at + 1] == 0xf9 && data[at + 2] >= 4)
-                delay_cs = data[at + 4] | (unsigned)data[at + 5] << 8;
-            at = gif_skip_blocks(data, size, at + 2);
-        } else if (data[at] == 0x2c && size - at > 10) { /* image: box, flags, colours, code size, blocks */
+        if (data[at] == 0x21) at = gif_skip_blocks(data, size, at + 2); /* extension: label, blocks */
+        else if (data[at] == 0x2c && size - at > 10) { /* image: box, flags, colours, code size, blocks */
             uint8_t flags = data[at + 9];
             at = gif_skip_blocks(data, size, at + 11 + (flags & 0x80 ? 3u << ((flags & 7) + 1) : 0));
             if (!at) break;
             a.frames++;
-            /* Browsers show anything quicker than 20 ms for 100 ms; so do we. */
-            a.duration_ms = add_ms(a.duration_ms, delay_cs < 2 ? 100 : delay_cs * 10);
-            delay_cs = 0;
         } else break; /* stray bytes: what follows cannot be trusted to be blocks */
     }
-    if (a.frames < 2) a.duration_ms = 0;
     return a;
 }
 
-static uint32_t le32(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
+static uint32_t le32(const uint8_t *p) {
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
 
 static bqb_animation webp_animation(const uint8_t *data, size_t size) {
     bqb_animation a = {0};
@@ -120,17 +111,11 @@ static bqb_animation webp_animation(const uint8_t *data, size_t size) {
             a.complete = false;
             break;
         }
-        const uint8_t *body = data + at + 8;
         if (!memcmp(data + at, "ANIM", 4)) animated = true;
-        if (!memcmp(data + at, "ANMF", 4) && n >= 16) {
-            unsigned ms = le32(body + 12) & 0xffffff;
-            a.frames++;
-            a.duration_ms = add_ms(a.duration_ms, ms < 20 ? 100 : ms);
-        }
+        if (!memcmp(data + at, "ANMF", 4) && n >= 16) a.frames++;
         at += 8 + n + (n & 1);
     }
     if (!animated) a.frames = a.complete;
-    if (a.frames < 2) a.duration_ms = 0;
     return a;
 }
 

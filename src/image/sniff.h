@@ -26,9 +26,8 @@ const char *bqb_picture_kind_name(bqb_picture_kind kind);
 const char *bqb_sniff_other(const uint8_t *data, size_t size);
 
 typedef struct {
-    size_t frames;   /* whole ones; 0 when not even the first is whole */
-    int duration_ms; /* of one loop over these frames; 0 for one frame */
-    bool complete;   /* the file goes to its own end mark */
+    size_t frames; /* whole ones; 0 when not even the first is whole */
+    bool complete; /* the file goes to its own end mark */
 } bqb_animation;
 
 /* GIF and WebP are walked block by block; every other kind is one frame, and

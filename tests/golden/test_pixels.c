@@ -63,8 +63,8 @@ static bool wrong_kernel(uint8_t *rgb, const bqb_tensor *t, size_t R) {
     const uint8_t *pixels;
     bool ok = !bqb_map_open(&m, path, NULL) && !bqb_image_open(&r, m.data, m.size, path, NULL, NULL) &&
               bqb_image_channels(r) == 3 && !bqb_image_read(r, &pixels, 0, NULL) &&
-              !bqb_resample_plain(rgb, R, R, pixels, bqb_image_info_of(r)->width, bqb_image_info_of(r)->height, 3,
-                                  -0.75, NULL);
+              !bqb_resample_plain(rgb, R, R, pixels, bqb_image_info_of(r)->width,
+                                  bqb_image_info_of(r)->height, 3, -0.75, NULL);
     bqb_image_close(r);
     bqb_map_close(&m);
     return ok;
@@ -112,7 +112,8 @@ TEST(golden_pixels) {
         for (size_t f = 0, size = R * R * 3; f < 3; f++) {
             int max;
             double e = mean_error(rgb + f * size, want + f * size, size, &max);
-            CHECK_MSG(e <= TOLERANCE, "%s frame %zu: mean error %.3f/255, at most %.1f", t->name, f, e, TOLERANCE);
+            CHECK_MSG(e <= TOLERANCE, "%s frame %zu: mean error %.3f/255, at most %.1f", t->name, f, e,
+                      TOLERANCE);
             if (e > worst) worst = e;
             if (max > largest) largest = max;
         }

@@ -22,7 +22,8 @@ static uint8_t *noise(size_t n, uint64_t seed) {
 static size_t differences(size_t in_w, size_t in_h, size_t out_w, size_t out_h, size_t C, double a) {
     bqb_err err;
     size_t n = out_w * out_h * C, differ = 0;
-    uint8_t *in = noise(in_w * in_h * C, in_w * 31 + in_h), *fast = bqb_calloc(n, 1), *plain = bqb_calloc(n, 1);
+    uint8_t *in = noise(in_w * in_h * C, in_w * 31 + in_h), *fast = bqb_calloc(n, 1),
+            *plain = bqb_calloc(n, 1);
     if (bqb_resample(fast, out_w, out_h, in, in_w, in_h, C, &err) ||
         bqb_resample_plain(plain, out_w, out_h, in, in_w, in_h, C, a, &err))
         differ = SIZE_MAX;
@@ -71,7 +72,8 @@ TEST(resample_by_hand) {
     static const uint8_t in[4] = {0, 0, 255, 0};
     uint8_t out[2];
     CHECK_OK(bqb_resample(out, 2, 1, in, 4, 1, 1, &err), err);
-    double near = 1.5 * .25 * .25 * .25 - 2.5 * .25 * .25 + 1, mid = 1.5 * .75 * .75 * .75 - 2.5 * .75 * .75 + 1;
+    double near = 1.5 * .25 * .25 * .25 - 2.5 * .25 * .25 + 1,
+           mid = 1.5 * .75 * .75 * .75 - 2.5 * .75 * .75 + 1;
     double far = -0.5 * (1.25 * 1.25 * 1.25 - 5 * 1.25 * 1.25 + 8 * 1.25 - 4), sum = 2 * near + mid + far;
     CHECK_MSG(out[0] == (uint8_t)(255 * mid / sum + 0.5), "out[0] is %d", out[0]);
     CHECK_MSG(out[1] == (uint8_t)(255 * near / sum + 0.5), "out[1] is %d", out[1]);
