@@ -145,8 +145,8 @@ install: all $(BUILD)/libbqb.a ## to $$DESTDIR$$PREFIX: program, library, header
 	sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|;s|@PKGS@|$(PKGS)|' bqb.pc.in > $(LIBDIR)/pkgconfig/bqb.pc
 	chmod 644 $(LIBDIR)/pkgconfig/bqb.pc
 	$(INSTALL) -m 644 docs/bqb.1 $(MANDIR)/bqb.1
-	find models data -type d -exec $(INSTALL) -d '$(SHAREDIR)/{}' ';'
-	find models data -type f -exec $(INSTALL) -m 644 '{}' '$(SHAREDIR)/{}' ';'
+	for f in $$(find models data -type f 2>/dev/null); do \
+	    $(INSTALL) -D -m 644 "$$f" "$(SHAREDIR)/$$f" || exit 1; done
 
 uninstall: ## what install put there, and nothing else
 	rm -f $(BINDIR)/bqb $(LIBDIR)/libbqb.a $(LIBDIR)/libbqb.so $(LIBDIR)/libbqb.so.$(SOVERSION) \
