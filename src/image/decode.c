@@ -81,7 +81,7 @@ static bqb_status damaged(const bqb_image_reader *r, bqb_err *err) {
 static VipsImage *load(const bqb_image_reader *r, const void *data, size_t size) {
     VipsImage *image = NULL;
     void *buf = (void *)(uintptr_t)data; /* libvips only reads it */
-    int n = (int)r->animation.frames, failed = -1;
+    int failed = -1;
     switch (r->kind) {
     case BQB_PICTURE_PNG:
         failed = vips_pngload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
@@ -94,11 +94,11 @@ static VipsImage *load(const bqb_image_reader *r, const void *data, size_t size)
     case BQB_PICTURE_GIF:
         /* The frames we ask for are known to be whole, the rest may be missing. */
         failed =
-            vips_gifload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "n", n, "fail_on",
+            vips_gifload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "n", -1, "fail_on",
                                 r->animation.complete ? VIPS_FAIL_ON_TRUNCATED : VIPS_FAIL_ON_NONE, NULL);
         break;
     case BQB_PICTURE_WEBP:
-        failed = vips_webpload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "n", n, "fail_on",
+        failed = vips_webpload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "n", -1, "fail_on",
                                       VIPS_FAIL_ON_TRUNCATED, NULL);
         break;
     case BQB_PICTURE_AVIF:
@@ -165,6 +165,8 @@ static bqb_status open_reader(bqb_image_reader *r, const void *data, size_t size
     r->info.width = (size_t)vips_image_get_width(r->image);
     r->info.height = (size_t)vips_image_get_page_height(r->image);
     r->info.frames = (size_t)vips_image_get_height(r->image) / r->info.height;
+    /* A cut GIF has one more, half drawn. */
+    if (r->info.frames > r->animation.frames) r->info.frames = r->animation.frames;
     for (size_t f = 0; f < r->info.frames; f++) r->info.duration_ms += bqb_image_delay_ms(r, f);
     if (!choose_channels(r))
         return bqb_fail(err, BQB_EUNSUPPORTED, "%s: %s picture with %d bands of type %s", name,
