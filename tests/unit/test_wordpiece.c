@@ -194,3 +194,24 @@ TEST(wordpiece_too_many_lines) {
     refuse(text, n, BQB_ELIMIT, "lines", -1);
     free(text);
 }
+
+/* The bundled vocabulary: its first tokens are where the model has them, no
+ * token is there twice, and everyday chat has no [UNK]. */
+TEST(wordpiece_mini_vocabulary) {
+    bqb_err err = {0};
+    bqb_wordpiece *wp;
+    if (!CHECK_OK(bqb_wordpiece_open(&wp, test_path("../models/mini/vocab.txt"), &err), err)) return;
+    static const char *const first[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+    for (size_t i = 0; i < 5; i++) CHECK_STR(bqb_wordpiece_token(wp, i), first[i]);
+    for (size_t i = 0; i < bqb_wordpiece_size(wp); i++) {
+        int32_t ids[64];
+        const char *token = bqb_wordpiece_token(wp, i);
+        if (*token == '[' || *token == '#') continue;
+        size_t n = bqb_wordpiece_encode(wp, ids, 64, token, strlen(token));
+        CHECK_MSG(n == 3 && (size_t)ids[1] == i, "token %zu, %s, cannot be reached", i, token);
+    }
+    static const char text[] = "笑死我了家人们😂😂……熊猫头；无奈；嘲讽；真人；“OK”～謝謝 hello yyds 2333 がんばって！";
+    CHECK_MSG(!strstr(tokens(wp, text), "[UNK]"), "%s", tokens(wp, text));
+    CHECK(strstr(tokens(wp, "ก"), "[UNK]") != NULL);
+    bqb_wordpiece_close(wp);
+}
