@@ -7,6 +7,7 @@
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
+MAKEFLAGS += --no-builtin-rules
 AR      ?= ar
 INSTALL ?= install
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
@@ -40,6 +41,12 @@ GOLD_SRC := $(sort $(wildcard tests/golden/*.c)) tests/runner.c
 FUZZ_SRC := $(sort $(wildcard fuzz/fuzz_*.c))
 FUZZERS  := $(patsubst fuzz/fuzz_%.c,$(BUILD)/fuzz-%,$(FUZZ_SRC))
 
+# The kernels once more for every instruction set; chosen at run time.
+ISA_avx2   := -mavx2 -mfma -ffp-contract=fast
+ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -ffp-contract=fast
+ISAS       := $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
+ISA_OBJ    := $(patsubst %,$(BUILD)/obj/isa/%/ops_simd.o,$(ISAS))
+
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 .DEFAULT_GOAL := all
@@ -48,7 +55,7 @@ test-programs: $(BUILD)/test-unit $(BUILD)/test-golden
 fuzz-programs: $(FUZZERS)
 
 # Loops over floats are worth vectorising; -O2 alone does only the cheapest.
-$(BUILD)/obj/src/math/%.o $(BUILD)/obj/src/search/%.o: OPT := -O3
+$(BUILD)/obj/src/math/%.o $(BUILD)/obj/src/search/%.o $(BUILD)/obj/isa/%.o: OPT := -O3
 $(BUILD)/obj/tests/%.o: ALL_CFLAGS += -Itests
 $(BUILD)/obj/fuzz/%.o: ALL_CFLAGS += -Ifuzz
 
@@ -56,11 +63,15 @@ $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/libbqb.a: $(call obj,$(LIB_SRC))
+$(BUILD)/obj/isa/%/ops_simd.o: src/math/ops_simd.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ISA_$*) -DBQB_ISA=$* -MMD -MP -c -o $@ $<
+
+$(BUILD)/libbqb.a: $(call obj,$(LIB_SRC)) $(ISA_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/libbqb.so.$(VERSION): $(call obj,$(LIB_SRC))
+$(BUILD)/libbqb.so.$(VERSION): $(call obj,$(LIB_SRC)) $(ISA_OBJ)
 	$(CC) -shared -Wl,-soname,libbqb.so.$(SOVERSION) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/bqb: $(call obj,$(CLI_SRC)) $(BUILD)/libbqb.a
@@ -99,6 +110,7 @@ test-golden: $(BUILD)/test-golden ## the golden fixtures alone ($$BQB_GOLDEN: an
 test-e2e: $(BUILD)/bqb ## the built program, from outside
 	@for s in tests/e2e/*.sh; do echo "e2e-$$(basename $$s .sh): bash $$s"; done | BQB=$(BUILD)/bqb tests/run.sh
 
+<<<<<<< HEAD
 check-layers: ## who includes whom, file names, leftovers
 	@tools/check-layers.sh
 
@@ -167,3 +179,7 @@ help: ## this list
         fuzz-replay bench format-check install uninstall clean help
 .DELETE_ON_ERROR:
 -include $(patsubst %.o,%.d,$(call obj,$(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(GOLD_SRC) $(FUZZ_SRC) fuzz/replay.c fuzz/target.c))
+=======
+.PHONY: all test-unit test-golden clean
+-include $(patsubst %.o,%.d,$(ISA_OBJ) $(call obj,$(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(GOLD_SRC)))
+>>>>>>> 69f4230 (Add the engine: matrix products, kernels, both towers forward and backward, loss, AdamW)

@@ -9,6 +9,7 @@
 #define BQB_MODEL_CLIP_H
 
 #include "base/err.h"
+#include "math/matmul.h"
 #include "text/wordpiece.h"
 
 #include <stdbool.h>
@@ -17,14 +18,16 @@ typedef struct {
     /* picture tower */
     size_t resolution, patch, v_width, v_layers, v_heads, v_mlp;
     float v_eps;
+    bqb_act v_act; /* CLIP: QuickGELU */
     /* text tower */
     size_t vocab, t_width, t_layers, t_heads, t_mlp, t_positions, t_types;
     float t_eps;
+    bqb_act t_act; /* BERT: GELU */
     size_t context; /* tokens a text is cut to; 64 unless config.json says "context_length" */
     size_t embed;   /* D */
 } bqb_clip_config;
 
-typedef enum { BQB_PREC_F32, BQB_PREC_BF16 } bqb_precision;
+typedef enum { BQB_PREC_F32 = BQB_NUM_F32, BQB_PREC_BF16 = BQB_NUM_BF16 } bqb_precision;
 
 /* bf16 where the CPU has bf16 dot products, else f32. */
 bqb_precision bqb_precision_best(void);

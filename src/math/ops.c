@@ -1,0 +1,33 @@
+/* Choosing among the builds of ops_simd.c. */
+#include "math/ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+extern const bqb_ops bqb_ops_generic;
+#if defined(__x86_64__)
+extern const bqb_ops bqb_ops_avx2, bqb_ops_avx512;
+#endif
+
+const bqb_ops *bqb_ops_plain(void) { return &bqb_ops_generic; }
+
+size_t bqb_ops_all(const bqb_ops *out[4]) {
+    size_t n = 0;
+    out[n++] = &bqb_ops_generic;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) out[n++] = &bqb_ops_avx2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        out[n++] = &bqb_ops_avx512;
+#endif
+    return n;
+}
+
+const bqb_ops *bqb_ops_best(void) {
+    const bqb_ops *all[4];
+    size_t n = bqb_ops_all(all);
+    const char *want = getenv("BQB_ISA");
+    for (size_t i = 0; want && i < n; i++)
+        if (!strcmp(all[i]->name, want)) return all[i];
+    return all[n - 1];
+}

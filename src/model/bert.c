@@ -1,0 +1,179 @@
+/* The text tower: BERT (post-norm), forward and backward, over packed rows
+ * without padding. A text's feature is its first row, so the last block
+ * computes its queries and MLP for that row alone. */
+#include "model/tower.h"
+
+#include <string.h>
+
+typedef struct {
+    const float *x;       /* [R,C] input, and its dt copy */
+    const void *xh;
+    void *qkv, *probs;    /* [R,3C] dt */
+    void *attn;           /* [Q,C] dt */
+    float *sum1;          /* [Q,C] attention + input, before LayerNorm */
+    float *mean1, *rstd1;
+    float *mid;           /* [Q,C] after it */
+    const void *midh;
+    void *up, *act;       /* [Q,M] dt */
+    float *sum2;          /* [Q,C] */
+    float *mean2, *rstd2;
+    float *out;           /* [Q,C] */
+    bool first_only;
+} block_saved;
+
+struct bqb_bert_saved {
+    bqb_sequences seq;
+    const int32_t *ids;
+    float *embedded; /* [R,C] before LayerNorm */
+    float *mean, *rstd;
+    block_saved *block;
+    float *cls; /* [S,C] */
+};
+
+static void block_fwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *c, block_saved *b, const float *x,
+                      float *out, const bqb_sequences *s, bool keep) {
+    size_t C = c->t_width, M = c->t_mlp, R = s->start[s->n], Q = b->first_only ? s->n : R;
+    b->x = x;
+    b->out = out;
+    b->xh = bqb_to_dt(p, x, R * C);
+    b->qkv = BQB_TAKE_DT(p, R * 3 * C);
+    b->probs = keep ? BQB_TAKE_DT(p, bqb_attention_probs(s, c->t_heads, b->first_only)) : NULL;
+    b->attn = BQB_TAKE_DT(p, Q * C);
+    b->sum1 = BQB_TAKE(p, Q * C);
+    b->mean1 = BQB_TAKE(p, Q);
+    b->rstd1 = BQB_TAKE(p, Q);
+    b->mid = BQB_TAKE(p, Q * C);
+    b->up = keep ? BQB_TAKE_DT(p, Q * M) : NULL;
+    b->act = BQB_TAKE_DT(p, Q * M);
+    b->sum2 = BQB_TAKE(p, Q * C);
+    b->mean2 = BQB_TAKE(p, Q);
+    b->rstd2 = BQB_TAKE(p, Q);
+    if (p->no_memory) return;
+
+    bqb_linear_fwd(p, b->qkv, p->num, b->xh, &w->qkv, BQB_ACT_NONE, false, R);
+    bqb_attention_fwd(p, b->attn, b->probs, b->qkv, s, C, c->t_heads, b->first_only);
+    if (b->first_only) bqb_first_rows(b->sum1, x, s, C);
+    else memcpy(b->sum1, x, R * C * sizeof *x);
+    bqb_linear_fwd(p, b->sum1, BQB_NUM_F32, b->attn, &w->proj, BQB_ACT_NONE, true, Q);
+    bqb_norm_fwd(p, b->mid, BQB_NUM_F32, b->mean1, b->rstd1, b->sum1, &w->ln1, c->t_eps, Q, C);
+    b->midh = bqb_to_dt(p, b->mid, Q * C);
+    if (p->no_memory) return;
+    if (keep) {
+        bqb_linear_fwd(p, b->up, p->num, b->midh, &w->fc1, BQB_ACT_NONE, false, Q);
+        bqb_act_fwd(p, b->act, b->up, c->t_act, Q * M);
+    } else bqb_linear_fwd(p, b->act, p->num, b->midh, &w->fc1, c->t_act, false, Q);
+    memcpy(b->sum2, b->mid, Q * C * sizeof *b->mid);
+    bqb_linear_fwd(p, b->sum2, BQB_NUM_F32, b->act, &w->fc2, BQB_ACT_NONE, true, Q);
+    bqb_norm_fwd(p, out, BQB_NUM_F32, b->mean2, b->rstd2, b->sum2, &w->ln2, c->t_eps, Q, C);
+}
+
+/* dx holds d(out) [Q,C] on entry; returns d(x) [R,C], as in vit.c. */
+static float *block_bwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *c, const block_saved *b, float *dx,
+                        const bqb_sequences *s) {
+    size_t C = c->t_width, M = c->t_mlp, R = s->start[s->n], Q = b->first_only ? s->n : R;
+    float *full = b->first_only ? BQB_TAKE(p, R * C) : dx;
+    bqb_arena_mark mark = bqb_arena_save(p->arena);
+    void *wide = BQB_TAKE_DT(p, Q * M);
+    float *dh = BQB_TAKE(p, R * C);
+    if (p->no_memory) return dx;
+    bqb_norm_bwd(p, dx, true, dx, b->sum2, b->mean2, b->rstd2, &w->ln2, Q, C);
+    const void *d = bqb_to_dt(p, dx, Q * C);
+    if (p->no_memory) return dx;
+    bqb_linear_bwd(p, wide, p->num, d, b->act, &w->fc2, Q);
+    bqb_act_bwd(p, wide, wide, b->up, c->t_act, Q * M);
+    bqb_linear_bwd(p, dh, BQB_NUM_F32, wide, b->midh, &w->fc1, Q);
+    p->ops->add(dx, dh, Q * C);
+    bqb_norm_bwd(p, dx, true, dx, b->sum1, b->mean1, b->rstd1, &w->ln1, Q, C);
+
+    d = bqb_to_dt(p, dx, Q * C);
+    void *dattn = BQB_TAKE_DT(p, Q * C);
+    void *dqkv = BQB_TAKE_DT(p, R * 3 * C);
+    if (p->no_memory) return dx;
+    bqb_linear_bwd(p, dattn, p->num, d, b->attn, &w->proj, Q);
+    bqb_attention_bwd(p, dqkv, dattn, b->probs, b->qkv, s, C, c->t_heads, b->first_only);
+    if (b->first_only) {
+        bqb_linear_bwd(p, full, BQB_NUM_F32, dqkv, b->xh, &w->qkv, R);
+        bqb_first_rows_add(full, dx, s, C);
+    } else {
+        bqb_linear_bwd(p, dh, BQB_NUM_F32, dqkv, b->xh, &w->qkv, R);
+        p->ops->add(full, dh, R * C);
+    }
+    bqb_arena_release(p->arena, mark);
+    return full;
+}
+
+/* x = word + position + type 0 */
+static void embed(float *x, const int32_t *ids, const bqb_sequences *s, const float *word, const float *pos,
+                  const float *type, size_t C) {
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t r = s->start[i]; r < s->start[i + 1]; r++) {
+            const float *w = word + (size_t)ids[r] * C, *at = pos + (r - s->start[i]) * C;
+            for (size_t k = 0; k < C; k++) x[r * C + k] = w[k] + at[k] + type[k];
+        }
+}
+
+static void embed_bwd(float *dword, float *dpos, float *dtype, const float *dx, const int32_t *ids,
+                      const bqb_sequences *s, size_t C) {
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t r = s->start[i]; r < s->start[i + 1]; r++) {
+            float *w = dword + (size_t)ids[r] * C, *at = dpos + (r - s->start[i]) * C;
+            for (size_t k = 0; k < C; k++) {
+                float d = dx[r * C + k];
+                w[k] += d;
+                at[k] += d;
+                dtype[k] += d;
+            }
+        }
+}
+
+static void copy_trace(const bqb_trace *t, size_t i, const float *x, size_t n) {
+    if (t && t->rows[i]) memcpy(t->rows[i], x, n * sizeof *x);
+}
+
+void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
+                  const int32_t *ids, const bqb_sequences *s, bqb_bert_saved **saved, const bqb_trace *trace) {
+    size_t C = c->t_width, R = s->start[s->n];
+    bqb_bert_saved *v = bqb_pass_take(p, 1, sizeof *v);
+    if (!v) return;
+    memset(v, 0, sizeof *v);
+    v->seq = *s;
+    v->ids = ids;
+    v->block = bqb_pass_take(p, c->t_layers, sizeof *v->block);
+    v->embedded = BQB_TAKE(p, R * C);
+    v->mean = BQB_TAKE(p, R);
+    v->rstd = BQB_TAKE(p, R);
+    float *x = BQB_TAKE(p, R * C);
+    if (p->no_memory) return;
+    memset(v->block, 0, c->t_layers * sizeof *v->block);
+    embed(v->embedded, ids, s, p->weights + map->word, p->weights + map->t_pos, p->weights + map->t_type, C);
+    bqb_norm_fwd(p, x, BQB_NUM_F32, v->mean, v->rstd, v->embedded, &map->t_ln, c->t_eps, R, C);
+    copy_trace(trace, 0, x, R * C);
+    for (size_t i = 0; i < c->t_layers && !p->no_memory; i++) {
+        block_saved *b = &v->block[i];
+        b->first_only = i + 1 == c->t_layers && !trace;
+        float *out = saved || b->first_only ? BQB_TAKE(p, (b->first_only ? s->n : R) * C) : x;
+        bqb_arena_mark mark = bqb_arena_save(p->arena);
+        block_fwd(p, &map->t_block[i], c, b, x, out, s, saved != NULL);
+        if (!saved) bqb_arena_release(p->arena, mark);
+        x = out;
+        if (!p->no_memory) copy_trace(trace, i + 1, x, R * C);
+    }
+    v->cls = trace ? BQB_TAKE(p, s->n * C) : x;
+    if (p->no_memory) return;
+    if (trace) bqb_first_rows(v->cls, x, s, C);
+    bqb_project_fwd(p, feature, v->cls, map->t_proj, s->n, C, c->embed);
+    if (saved) *saved = v;
+}
+
+void bqb_bert_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, const float *dfeature,
+                  const bqb_bert_saved *v) {
+    size_t C = c->t_width, S = v->seq.n, R = v->seq.start[S];
+    float *dx = BQB_TAKE(p, S * C);
+    if (p->no_memory) return;
+    bqb_project_bwd(p, dx, dfeature, v->cls, map->t_proj, S, C, c->embed);
+    for (size_t i = c->t_layers; i-- > 0 && !p->no_memory;)
+        dx = block_bwd(p, &map->t_block[i], c, &v->block[i], dx, &v->seq);
+    if (p->no_memory) return;
+    bqb_norm_bwd(p, dx, true, dx, v->embedded, v->mean, v->rstd, &map->t_ln, R, C);
+    embed_bwd(p->grad + map->word, p->grad + map->t_pos, p->grad + map->t_type, dx, v->ids, &v->seq, C);
+}

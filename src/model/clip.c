@@ -1,0 +1,325 @@
+/* A StickerCLIP's life: opening, saving, and who computes. Encoding is in
+ * clip_encode.c, training in clip_grad.c. */
+#include "base/fs.h"
+#include "base/thread.h"
+#include "file/safetensors.h"
+#include "model/clip_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bqb_precision bqb_precision_best(void) { return bqb_gemm_has_bf16() ? BQB_PREC_BF16 : BQB_PREC_F32; }
+
+const char *bqb_precision_name(bqb_precision p) { return p == BQB_PREC_F32 ? "f32" : "bf16"; }
+
+static bqb_status alloc_model(bqb_clip **out, const bqb_clip_config *c, int towers, bqb_precision precision,
+                              int threads, bqb_err *err) {
+    *out = NULL;
+    bqb_clip *m = bqb_calloc(1, sizeof *m);
+    if (!m) return bqb_fail_nomem(err, "model", sizeof *m);
+    m->config = *c;
+    m->towers = towers;
+    m->precision = precision;
+    m->threads = threads > 0 ? threads : bqb_cpu_count();
+    m->ops = bqb_ops_best();
+    bqb_status s = bqb_layout_new(&m->map, c, err);
+    if (!s) {
+        /* calloc, so that a tower that is never read costs no memory */
+        m->weights = bqb_calloc(m->map.n_floats, sizeof *m->weights);
+        if (precision == BQB_PREC_BF16) m->half = bqb_calloc(m->map.n_floats, sizeof *m->half);
+        m->worker = bqb_calloc((size_t)m->threads + 1, sizeof *m->worker);
+        if (!m->weights || !m->worker || (precision == BQB_PREC_BF16 && !m->half))
+            s = bqb_fail_nomem(err, "model", m->map.n_floats * sizeof *m->weights);
+    }
+    if (s) bqb_clip_free(m);
+    else *out = m;
+    return s;
+}
+
+void bqb_clip_free(bqb_clip *m) {
+    if (!m) return;
+    for (int i = 0; m->worker && i <= m->threads; i++) {
+        bqb_gemm_free(m->worker[i].gemm);
+        bqb_arena_free(m->worker[i].arena);
+        free(m->worker[i].grad);
+    }
+    free(m->worker);
+    bqb_wordpiece_close(m->tokenizer);
+    bqb_layout_free(&m->map);
+    free(m->weights);
+    free(m->half);
+    free(m->dir);
+    free(m);
+}
+
+/* A name for these weights: four mixed sums over the config and a sample of the
+ * bytes (training moves every weight, so a sample tells models apart, and a
+ * query need not read the other tower). Not a protection against forgery. */
+typedef struct {
+    uint64_t lane[4];
+} fingerprint;
+
+static void absorb(fingerprint *f, const void *bytes, size_t n) {
+    const uint8_t *b = bytes;
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < 4; k++) {
+            uint64_t x = (f->lane[k] ^ b[i]) * (0x9e3779b97f4a7c15u + 2 * (uint64_t)k * 0x632be59bd9b4e019u);
+            f->lane[k] = x ^ (x >> (23 + k));
+        }
+}
+
+static void finish_id(bqb_clip *m, fingerprint *f) {
+    absorb(f, &m->config, sizeof m->config);
+    for (size_t k = 0; k < 4; k++)
+        snprintf(m->id + 16 * k, 17, "%016llx", (unsigned long long)f->lane[k]);
+}
+
+enum { SAMPLE_EVERY = 256 * 1024, SAMPLE_BYTES = 32 };
+
+static void id_from_file(bqb_clip *m, const bqb_safetensors *st) {
+    fingerprint f = {{1, 2, 3, 4}};
+    for (size_t i = 0; i < bqb_safetensors_count(st); i++) {
+        const bqb_tensor *t = bqb_safetensors_at(st, i);
+        size_t size = t->n * bqb_dtype_size_bytes(t->dtype);
+        absorb(&f, t->name, strlen(t->name));
+        for (size_t at = 0; at < size; at += SAMPLE_EVERY)
+            absorb(&f, (const char *)t->data + at, size - at < SAMPLE_BYTES ? size - at : SAMPLE_BYTES);
+    }
+    finish_id(m, &f);
+}
+
+static void id_from_block(bqb_clip *m) {
+    fingerprint f = {{1, 2, 3, 4}};
+    for (size_t at = 0; at < m->map.n_floats; at += 1024)
+        absorb(&f, m->weights + at, sizeof *m->weights);
+    finish_id(m, &f);
+}
+
+const char *bqb_clip_id(bqb_clip *m) {
+    if (!m->id[0]) id_from_block(m);
+    return m->id;
+}
+
+static bqb_status load(bqb_clip *m, const bqb_safetensors *st, const char *name, bqb_err *err) {
+    bqb_status s = bqb_layout_load(&m->map, m->weights, m->towers, st, err);
+    if (s) {
+        bqb_err_prefix(err, name);
+        return s;
+    }
+    bqb_clip_weights_changed(m);
+    id_from_file(m, st);
+    return BQB_OK;
+}
+
+static bqb_status check_precision(bqb_precision precision, bqb_err *err) {
+    if (precision == BQB_PREC_F32 || bqb_gemm_has_bf16()) return BQB_OK;
+    return bqb_fail(err, BQB_EUNSUPPORTED, "this processor has no bf16 products; use f32");
+}
+
+bqb_status bqb_clip_new(bqb_clip **out, const bqb_clip_config *config, const char *weights, uint64_t seed,
+                        bqb_precision precision, int threads, bqb_err *err) {
+    *out = NULL;
+    bqb_clip *m = NULL;
+    bqb_safetensors *st = NULL;
+    bqb_status s = check_precision(precision, err);
+    if (!s) s = alloc_model(&m, config, BQB_TOWER_BOTH, precision, threads, err);
+    if (!s && weights) {
+        s = bqb_safetensors_open(&st, weights, err);
+        if (!s) s = load(m, st, weights, err);
+    } else if (!s) {
+        bqb_layout_init(&m->map, config, m->weights, seed);
+        bqb_clip_weights_changed(m);
+    }
+    bqb_safetensors_close(st);
+    if (s) bqb_clip_free(m);
+    else *out = m;
+    return s;
+}
+
+static bqb_status open_tokenizer(bqb_clip *m, const char *dir, bqb_err *err) {
+    char *path = bqb_path_join(dir, "vocab.txt");
+    if (!path) return bqb_fail_nomem(err, dir, 0);
+    bqb_status s = bqb_wordpiece_open(&m->tokenizer, path, err);
+    if (!s && bqb_wordpiece_size(m->tokenizer) > m->config.vocab)
+        s = bqb_fail(err, BQB_EFORMAT, "%s: has %zu tokens, the model's embedding only %zu", path,
+                     bqb_wordpiece_size(m->tokenizer), m->config.vocab);
+    free(path);
+    return s;
+}
+
+bqb_status bqb_clip_open(bqb_clip **out, const char *dir, int towers, bqb_precision precision, int threads,
+                         bqb_err *err) {
+    *out = NULL;
+    if (!bqb_is_dir(dir)) return bqb_fail(err, BQB_ENOTFOUND, "%s: no such model folder", dir);
+    bqb_clip *m = NULL;
+    bqb_safetensors *st = NULL;
+    bqb_clip_config config;
+    char *path = bqb_path_join(dir, "config.json");
+    bqb_status s = path ? check_precision(precision, err) : bqb_fail_nomem(err, dir, 0);
+    if (!s) s = bqb_clip_config_read(&config, path, err);
+    if (!s) {
+        s = alloc_model(&m, &config, towers, precision, threads, err);
+        if (s == BQB_EINVAL) bqb_err_prefix(err, path);
+    }
+    if (!s && towers & BQB_TOWER_TEXT) s = open_tokenizer(m, dir, err);
+    if (!s) s = bqb_safetensors_open_folder(&st, dir, err);
+    if (!s) s = load(m, st, dir, err);
+    if (!s && !(m->dir = bqb_strdup(dir))) s = bqb_fail_nomem(err, dir, 0);
+    bqb_safetensors_close(st);
+    free(path);
+    if (s) bqb_clip_free(m);
+    else *out = m;
+    return s;
+}
+
+/* Hugging Face's config.json, with what only we need at its top level. */
+static bqb_status write_config(const bqb_clip_config *c, const char *path, bqb_err *err) {
+    static const char *const act[] = {"", "quick_gelu", "gelu"};
+    bqb_outfile o;
+    bqb_status s = bqb_outfile_open(&o, path, err);
+    if (s) return s;
+    s = bqb_outfile_printf(
+        &o, err,
+        "{\n  \"model_type\": \"chinese_clip\",\n  \"architectures\": [\"ChineseCLIPModel\"],\n"
+        "  \"projection_dim\": %zu,\n  \"logit_scale_init_value\": 2.6592,\n  \"context_length\": %zu,\n"
+        "  \"text_config\": {\n    \"model_type\": \"chinese_clip_text_model\",\n    \"vocab_size\": %zu,\n"
+        "    \"hidden_size\": %zu,\n    \"num_hidden_layers\": %zu,\n    \"num_attention_heads\": %zu,\n"
+        "    \"intermediate_size\": %zu,\n    \"hidden_act\": \"%s\",\n    \"max_position_embeddings\": %zu,\n"
+        "    \"type_vocab_size\": %zu,\n    \"layer_norm_eps\": %g,\n    \"pad_token_id\": 0\n  },\n",
+        c->embed, c->context, c->vocab, c->t_width, c->t_layers, c->t_heads, c->t_mlp, act[c->t_act], c->t_positions,
+        c->t_types, (double)c->t_eps);
+    if (!s)
+        s = bqb_outfile_printf(
+            &o, err,
+            "  \"vision_config\": {\n    \"model_type\": \"chinese_clip_vision_model\",\n    \"hidden_size\": %zu,\n"
+            "    \"num_hidden_layers\": %zu,\n    \"num_attention_heads\": %zu,\n    \"intermediate_size\": %zu,\n"
+            "    \"num_channels\": 3,\n    \"image_size\": %zu,\n    \"patch_size\": %zu,\n"
+            "    \"hidden_act\": \"%s\",\n    \"layer_norm_eps\": %g\n  }\n}\n",
+            c->v_width, c->v_layers, c->v_heads, c->v_mlp, c->resolution, c->patch, act[c->v_act], (double)c->v_eps);
+    if (!s) s = bqb_outfile_commit(&o, err);
+    bqb_outfile_abort(&o);
+    return s;
+}
+
+enum { VOCAB_MAX_BYTES = 64 << 20 };
+
+static bqb_status copy_file(const char *from, const char *to, bqb_err *err) {
+    char *text;
+    size_t n;
+    bqb_status s = bqb_file_read(&text, &n, from, VOCAB_MAX_BYTES, err);
+    if (!s) s = bqb_file_write(to, text, n, err);
+    free(text);
+    return s;
+}
+
+bqb_status bqb_clip_save(const bqb_clip *m, const char *dir, bool half, const char *vocab_path, bqb_err *err) {
+    if (m->towers != BQB_TOWER_BOTH) return bqb_fail(err, BQB_EINVAL, "%s: only one tower is loaded", dir);
+    bqb_status s = bqb_make_dirs(dir, err);
+    char *config = bqb_path_join(dir, "config.json"), *weights = bqb_path_join(dir, "model.safetensors"),
+         *vocab = bqb_path_join(dir, "vocab.txt"), *own = m->dir ? bqb_path_join(m->dir, "vocab.txt") : NULL;
+    if (!vocab_path) vocab_path = own;
+    if (!s && (!config || !weights || !vocab)) s = bqb_fail_nomem(err, dir, 0);
+    if (!s) s = write_config(&m->config, config, err);
+    if (!s && vocab_path && strcmp(vocab_path, vocab)) s = copy_file(vocab_path, vocab, err);
+    if (!s) s = bqb_layout_save(&m->map, m->weights, weights, half, false, err);
+    free(config);
+    free(weights);
+    free(vocab);
+    free(own);
+    return s;
+}
+
+const bqb_clip_config *bqb_clip_get_config(const bqb_clip *m) { return &m->config; }
+const bqb_wordpiece *bqb_clip_tokenizer(const bqb_clip *m) { return m->tokenizer; }
+bqb_precision bqb_clip_precision(const bqb_clip *m) { return m->precision; }
+int bqb_clip_threads(const bqb_clip *m) { return m->threads; }
+size_t bqb_clip_param_count(const bqb_clip *m) { return m->map.n_params; }
+const bqb_param *bqb_clip_param(const bqb_clip *m, size_t i) { return &m->map.param[i]; }
+size_t bqb_clip_float_count(const bqb_clip *m) { return m->map.n_floats; }
+float *bqb_clip_weights(bqb_clip *m) { return m->weights; }
+float *bqb_clip_logit_scale(bqb_clip *m) { return m->weights + m->map.logit_scale; }
+
+typedef struct {
+    bqb_clip *m;
+    size_t per;
+} refresh;
+
+static void refresh_part(void *ctx, size_t i, int worker) {
+    (void)worker;
+    const refresh *r = ctx;
+    size_t from = i * r->per, end = r->m->map.n_floats, n = from + r->per < end ? r->per : end - from;
+    r->m->ops->to_bf16(r->m->half + from, r->m->weights + from, n);
+}
+
+/* Bring up to date the copies of what is loaded. The towers lie one after the
+ * other, so a tower that is absent is a range of zeros, left alone. */
+void bqb_clip_weights_changed(bqb_clip *m) {
+    m->id[0] = 0;
+    if (!m->half) return;
+    if (m->towers == BQB_TOWER_BOTH) {
+        refresh r = {.m = m, .per = (size_t)1 << 20};
+        bqb_parallel_for((m->map.n_floats + r.per - 1) / r.per, m->threads, refresh_part, &r);
+        return;
+    }
+    for (size_t i = 0; i < m->map.n_params; i++)
+        if (m->map.names[i].tower & m->towers)
+            m->ops->to_bf16(m->half + m->map.param[i].offset, m->weights + m->map.param[i].offset, m->map.param[i].n);
+}
+
+bqb_status bqb_worker_begin(bqb_clip *m, bqb_worker *w, bqb_pass *p, bool keep_arena) {
+    memset(p, 0, sizeof *p);
+    int threads = w == &m->worker[m->threads] ? m->threads : 1;
+    if (!w->gemm && !w->status) w->status = bqb_gemm_new(&w->gemm, threads, &w->err);
+    if (!w->arena && !w->status && !(w->arena = bqb_arena_new())) w->status = bqb_fail_nomem(&w->err, "arena", 0);
+    if (w->status) return w->status;
+    if (!keep_arena) bqb_arena_reset(w->arena);
+    bqb_gemm_enter(w->gemm);
+    *p = (bqb_pass){.ops = m->ops, .gemm = w->gemm, .arena = w->arena, .num = (bqb_num)m->precision,
+                    .weights = m->weights, .half = m->half};
+    return BQB_OK;
+}
+
+bqb_status bqb_worker_end(bqb_clip *m, bqb_worker *w, const bqb_pass *p) {
+    (void)m;
+    if (!w->status) w->status = bqb_gemm_status(w->gemm, &w->err);
+    if (!w->status && p->no_memory)
+        w->status = bqb_fail_nomem(&w->err, "activations", bqb_arena_size_bytes(w->arena));
+    return w->status;
+}
+
+bqb_status bqb_workers_status(bqb_clip *m, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    for (int i = 0; i <= m->threads; i++) {
+        bqb_worker *w = &m->worker[i];
+        if (w->status && !s) {
+            s = w->status;
+            if (err) *err = w->err;
+        }
+        w->status = BQB_OK;
+    }
+    return s;
+}
+
+bqb_status bqb_check_tower(const bqb_clip *m, int tower, bqb_err *err) {
+    if (m->towers & tower) return BQB_OK;
+    return bqb_fail(err, BQB_EINVAL, "the model was opened without its %s tower",
+                    tower == BQB_TOWER_IMAGE ? "picture" : "text");
+}
+
+bqb_status bqb_check_tokens(const bqb_clip *m, uint32_t *len, const int32_t *ids, size_t N, size_t L, bqb_err *err) {
+    int32_t pad = m->tokenizer ? bqb_wordpiece_pad(m->tokenizer) : 0;
+    if (L > m->config.t_positions)
+        return bqb_fail(err, BQB_EINVAL, "%zu tokens are more than the model's %zu positions", L,
+                        m->config.t_positions);
+    for (size_t n = 0; n < N; n++, ids += L) {
+        size_t k = L;
+        while (k > 1 && ids[k - 1] == pad) k--;
+        len[n] = (uint32_t)k;
+        for (size_t i = 0; i < L; i++)
+            if (ids[i] < 0 || (size_t)ids[i] >= m->config.vocab)
+                return bqb_fail(err, BQB_EINVAL, "token id %ld is outside the vocabulary of %zu", (long)ids[i],
+                                m->config.vocab);
+    }
+    return BQB_OK;
+}

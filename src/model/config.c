@@ -1,0 +1,129 @@
+/* config.json in its two forms: Hugging Face's ChineseCLIPConfig and the OFA one. */
+#include "base/fs.h"
+#include "model/clip.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A reader that remembers its first complaint. */
+typedef struct {
+    const char *path;
+    bqb_err *err;
+    bqb_status status;
+} reader;
+
+static size_t size_at(reader *r, const json_t *o, const char *key, size_t fallback) {
+    const json_t *v = json_object_get(o, key);
+    if (!v && fallback) return fallback;
+    if (r->status) return 0;
+    if (!json_is_integer(v) || json_integer_value(v) <= 0 || json_integer_value(v) > 1 << 28)
+        r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" must be a whole number above 0%s", r->path, key,
+                             v ? "" : ", and it is missing");
+    return (size_t)json_integer_value(v);
+}
+
+static float real_at(reader *r, const json_t *o, const char *key, double fallback) {
+    const json_t *v = json_object_get(o, key);
+    if (!v) return (float)fallback;
+    double x = json_number_value(v);
+    if (!r->status && !(json_is_number(v) && x > 0 && x < 1))
+        r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" must be a number between 0 and 1", r->path, key);
+    return (float)x;
+}
+
+static bqb_act act_at(reader *r, const json_t *o, const char *key, bqb_act fallback) {
+    const json_t *v = json_object_get(o, key);
+    if (!v) return fallback;
+    const char *name = json_string_value(v);
+    if (name && !strcmp(name, "gelu")) return BQB_ACT_GELU;
+    if (name && !strcmp(name, "quick_gelu")) return BQB_ACT_QUICK_GELU;
+    if (!r->status)
+        r->status = bqb_fail(r->err, BQB_EUNSUPPORTED, "%s: \"%s\" is \"%s\"; gelu and quick_gelu are known",
+                             r->path, key, name ? name : "not text");
+    return fallback;
+}
+
+static const json_t *object_at(reader *r, const json_t *o, const char *key) {
+    const json_t *v = json_object_get(o, key);
+    if (!r->status && !json_is_object(v))
+        r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" is missing", r->path, key);
+    return v;
+}
+
+static void read_hf(reader *r, const json_t *o, bqb_clip_config *c) {
+    const json_t *v = object_at(r, o, "vision_config"), *t = object_at(r, o, "text_config");
+    if (r->status) return;
+    if (size_at(r, v, "num_channels", 3) != 3 && !r->status)
+        r->status = bqb_fail(r->err, BQB_EUNSUPPORTED, "%s: \"num_channels\" must be 3", r->path);
+    c->resolution = size_at(r, v, "image_size", 224);
+    c->patch = size_at(r, v, "patch_size", 16);
+    c->v_width = size_at(r, v, "hidden_size", 768);
+    c->v_layers = size_at(r, v, "num_hidden_layers", 12);
+    c->v_heads = size_at(r, v, "num_attention_heads", 12);
+    c->v_mlp = size_at(r, v, "intermediate_size", 3072);
+    c->v_eps = real_at(r, v, "layer_norm_eps", 1e-5);
+    c->v_act = act_at(r, v, "hidden_act", BQB_ACT_QUICK_GELU);
+    c->vocab = size_at(r, t, "vocab_size", 0);
+    c->t_width = size_at(r, t, "hidden_size", 768);
+    c->t_layers = size_at(r, t, "num_hidden_layers", 12);
+    c->t_heads = size_at(r, t, "num_attention_heads", 12);
+    c->t_mlp = size_at(r, t, "intermediate_size", 3072);
+    c->t_positions = size_at(r, t, "max_position_embeddings", 512);
+    c->t_types = size_at(r, t, "type_vocab_size", 2);
+    c->t_eps = real_at(r, t, "layer_norm_eps", 1e-12);
+    c->t_act = act_at(r, t, "hidden_act", BQB_ACT_GELU);
+    c->embed = size_at(r, o, "projection_dim", 512);
+}
+
+static void read_ofa(reader *r, const json_t *o, bqb_clip_config *c) {
+    c->resolution = size_at(r, o, "image_resolution", 0);
+    c->patch = size_at(r, o, "vision_patch_size", 0);
+    c->v_width = size_at(r, o, "vision_width", 0);
+    c->v_layers = size_at(r, o, "vision_layers", 0);
+    size_t head = size_at(r, o, "vision_head_width", 64);
+    c->v_heads = head && c->v_width % head == 0 ? c->v_width / head : 0;
+    c->v_mlp = 4 * c->v_width;
+    c->v_eps = 1e-5f;
+    c->v_act = BQB_ACT_QUICK_GELU;
+    c->vocab = size_at(r, o, "vocab_size", 0);
+    c->t_width = size_at(r, o, "text_hidden_size", 0);
+    c->t_layers = size_at(r, o, "text_num_hidden_layers", 0);
+    c->t_heads = size_at(r, o, "text_num_attention_heads", 0);
+    c->t_mlp = size_at(r, o, "text_intermediate_size", 0);
+    c->t_positions = size_at(r, o, "text_max_position_embeddings", 0);
+    c->t_types = size_at(r, o, "text_type_vocab_size", 2);
+    c->t_eps = 1e-12f;
+    c->t_act = act_at(r, o, "text_hidden_act", BQB_ACT_GELU);
+    c->embed = size_at(r, o, "embed_dim", 0);
+}
+
+enum { CONFIG_MAX_BYTES = 1 << 20, DEFAULT_CONTEXT = 64 };
+
+bqb_status bqb_clip_config_read(bqb_clip_config *c, const char *path, bqb_err *err) {
+    memset(c, 0, sizeof *c);
+    char *text;
+    size_t n;
+    bqb_status s = bqb_file_read(&text, &n, path, CONFIG_MAX_BYTES, err);
+    if (s) return s;
+    json_error_t je;
+    json_t *o = json_loadb(text, n, JSON_REJECT_DUPLICATES, &je);
+    free(text);
+    if (!json_is_object(o)) {
+        json_decref(o);
+        return bqb_fail_at(err, BQB_EFORMAT, o ? -1 : je.position, "%s: %s", path, o ? "not a JSON object" : je.text);
+    }
+    reader r = {.path = path, .err = err};
+    const char *type = json_string_value(json_object_get(o, "model_type"));
+    if (json_object_get(o, "vision_width")) read_ofa(&r, o, c);
+    else if (type && !strcmp(type, "chinese_clip")) read_hf(&r, o, c);
+    else
+        r.status = bqb_fail(err, BQB_EUNSUPPORTED, "%s: model_type is \"%s\", needed \"chinese_clip\"", path,
+                            type ? type : "missing");
+    if (!r.status) {
+        size_t most = c->t_positions < DEFAULT_CONTEXT ? c->t_positions : DEFAULT_CONTEXT;
+        c->context = size_at(&r, o, "context_length", most);
+    }
+    json_decref(o);
+    return r.status;
+}

@@ -1,0 +1,113 @@
+/* What both towers share: a worker's pass, layers over the parameter block,
+ * attention. Rows are tokens; sequences lie one after another without padding.
+ *
+ * Sizes: R rows, C width, H heads, M MLP width, S sequences.
+ * "dt" marks activations in the pass's number format, everything else is f32. */
+#ifndef BQB_MODEL_TOWER_H
+#define BQB_MODEL_TOWER_H
+
+#include "base/mem.h"
+#include "math/ops.h"
+#include "model/layout.h"
+
+/* One worker's tools for one pass over some rows. */
+typedef struct {
+    const bqb_ops *ops;
+    bqb_gemm *gemm;
+    bqb_arena *arena;
+    bqb_num num;           /* format of activations and of the weights in products */
+    const float *weights;  /* the block */
+    const uint16_t *half;  /* the block in bf16, when num is bf16 */
+    float *grad;           /* this worker's gradient block, NULL outside training */
+    bool no_memory;        /* an allocation failed: results are worthless */
+} bqb_pass;
+
+/* size * n bytes from the arena; on failure sets no_memory and returns NULL. */
+void *bqb_pass_take(bqb_pass *p, size_t n, size_t size_bytes);
+#define BQB_TAKE(p, n) bqb_pass_take((p), (n), sizeof(float))      /* f32 */
+#define BQB_TAKE_DT(p, n) bqb_pass_take((p), (n), bqb_num_size_bytes((p)->num))
+
+/* y[R,out] (+)= act(x[R,in] · wᵀ + b); y's format is given. */
+void bqb_linear_fwd(bqb_pass *p, void *y, bqb_num y_num, const void *x, const bqb_linear *l, bqb_act act,
+                    bool accumulate, size_t R);
+
+/* dw += dyᵀ·x, db += sum of dy; dx[R,in] = dy · w in dx's format, NULL: not wanted. */
+void bqb_linear_bwd(bqb_pass *p, void *dx, bqb_num dx_num, const void *dy, const void *x, const bqb_linear *l,
+                    size_t R);
+
+void bqb_norm_fwd(bqb_pass *p, void *y, bqb_num y_num, float *mean, float *rstd, const float *x, const bqb_norm *n,
+                  float eps, size_t R, size_t C);
+void bqb_norm_bwd(bqb_pass *p, float *dx, bool set, const float *dy, const float *x, const float *mean,
+                  const float *rstd, const bqb_norm *n, size_t R, size_t C);
+
+void bqb_act_fwd(bqb_pass *p, void *y, const void *x, bqb_act act, size_t n);
+void bqb_act_bwd(bqb_pass *p, void *dx, const void *dy, const void *x, bqb_act act, size_t n);
+
+/* y[N,D] = x[N,C] · w[C,D], both f32 even in a bf16 pass: the last step into the
+ * shared space is small, and cosines are taken from it. Backward: dw +=, dx =. */
+void bqb_project_fwd(bqb_pass *p, float *y, const float *x, size_t w, size_t N, size_t C, size_t D);
+void bqb_project_bwd(bqb_pass *p, float *dx, const float *dy, const float *x, size_t w, size_t N, size_t C, size_t D);
+
+/* dt copy of f32 rows: x itself when the pass computes in f32. */
+const void *bqb_to_dt(bqb_pass *p, const float *x, size_t n);
+
+/* Sequence s: rows start[s] … start[s+1]-1, of which the first keys[s] can be
+ * seen (the rest are padding, kept only to compare with a padded reference);
+ * keys NULL: all. */
+typedef struct {
+    size_t n;
+    const uint32_t *start; /* [n+1] */
+    const uint32_t *keys;  /* [n] or NULL */
+} bqb_sequences;
+
+/* Multi-head self-attention over packed qkv rows. `first_only`: only each
+ * sequence's first row asks, out has one row per sequence; else a row per row.
+ *   out    out [R or S, C] dt
+ *   probs  out dt, kept for the gradient: bqb_attention_probs elements; NULL: not kept
+ *   qkv    in  [R, 3C] dt */
+size_t bqb_attention_probs(const bqb_sequences *s, size_t heads, bool first_only);
+void bqb_attention_fwd(bqb_pass *p, void *out, void *probs, const void *qkv, const bqb_sequences *s, size_t C,
+                       size_t heads, bool first_only);
+
+/*   dqkv  out [R, 3C] dt, every element written
+ *   dout  in  as out
+ * Not for padded sequences. */
+void bqb_attention_bwd(bqb_pass *p, void *dqkv, const void *dout, const void *probs, const void *qkv,
+                       const bqb_sequences *s, size_t C, size_t heads, bool first_only);
+
+/* The first row of each sequence, gathered; and the gradient put back (added). */
+void bqb_first_rows(float *out, const float *x, const bqb_sequences *s, size_t C);
+void bqb_first_rows_add(float *dx, const float *dout, const bqb_sequences *s, size_t C);
+
+/* Activations after the embedding and after every block, for golden checks:
+ * rows[0] … rows[layers], each [R,C] f32; NULL entries are skipped. */
+typedef struct {
+    float **rows;
+} bqb_trace;
+
+/* --- the picture tower (vit.c) --- */
+
+typedef struct bqb_vit_saved bqb_vit_saved; /* what forward keeps for backward, in the arena */
+
+/* feature[F,D] = projected, un-normalised class token of F frames.
+ *   pixels  in [F,3,R,R] f32 normalised
+ *   keep    in [F,n_keep] patch numbers, or NULL for all
+ *   saved   out, NULL: inference
+ *   trace   NULL, or where to copy activations (then every row of the last block is computed) */
+void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
+                 const float *pixels, const uint16_t *keep, size_t n_keep, size_t F, bqb_vit_saved **saved,
+                 const bqb_trace *trace);
+void bqb_vit_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, const float *dfeature,
+                 const bqb_vit_saved *saved);
+
+/* --- the text tower (bert.c) --- */
+
+typedef struct bqb_bert_saved bqb_bert_saved;
+
+/* feature[S,D] of S texts. ids are packed like the rows: ids[start[s] …]. */
+void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
+                  const int32_t *ids, const bqb_sequences *s, bqb_bert_saved **saved, const bqb_trace *trace);
+void bqb_bert_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, const float *dfeature,
+                  const bqb_bert_saved *saved);
+
+#endif
