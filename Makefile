@@ -110,7 +110,6 @@ test-golden: $(BUILD)/test-golden ## the golden fixtures alone ($$BQB_GOLDEN: an
 test-e2e: $(BUILD)/bqb ## the built program, from outside
 	@for s in tests/e2e/*.sh; do echo "e2e-$$(basename $$s .sh): bash $$s"; done | BQB=$(BUILD)/bqb tests/run.sh
 
-<<<<<<< HEAD
 check-layers: ## who includes whom, file names, leftovers
 	@tools/check-layers.sh
 
@@ -178,8 +177,4 @@ help: ## this list
 .PHONY: all test-programs fuzz-programs deps test demo test-unit test-golden test-e2e check-layers asan tsan \
         fuzz-replay bench format-check install uninstall clean help
 .DELETE_ON_ERROR:
--include $(patsubst %.o,%.d,$(call obj,$(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(GOLD_SRC) $(FUZZ_SRC) fuzz/replay.c fuzz/target.c))
-=======
-.PHONY: all test-unit test-golden clean
--include $(patsubst %.o,%.d,$(ISA_OBJ) $(call obj,$(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(GOLD_SRC)))
->>>>>>> 69f4230 (Add the engine: matrix products, kernels, both towers forward and backward, loss, AdamW)
+-include $(patsubst %.o,%.d,$(ISA_OBJ) $(call obj,$(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(GOLD_SRC) $(FUZZ_SRC) fuzz/replay.c fuzz/target.c))

@@ -233,7 +233,7 @@ static bqb_status worker_grads(bqb_clip *m, size_t shards, bqb_err *err) {
 
 bqb_status bqb_clip_grad_full(bqb_clip *m, float *grad, float *loss, float *img, float *txt, float *logits,
                               const bqb_clip_batch *batch, bqb_err *err) {
-    size_t P, D = m->config.embed, N = batch->N;
+    size_t P = 0, D = m->config.embed, N = batch->N;
     bqb_status s = check_batch(m, batch, &P, err);
     if (s) return s;
     step st = {.m = m, .b = batch, .grad = grad, .backward = grad != NULL};

@@ -1,0 +1,317 @@
+/* StickerCLIP against the reference implementation: activations, embeddings,
+ * loss, every gradient, four optimiser steps; from both key-name families.
+ * Shapes and names come from the fixtures, so that another set runs as well. */
+#include "file/safetensors.h"
+#include "golden.h"
+#include "model/clip_internal.h"
+#include "test.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Relative to the largest entry of the expected array. f32: what the reference
+ * promises between machines. bf16 keeps 8 bits: 2^-8 a rounding, some of them in a row. */
+static const double ACTIVATION_F32 = 1e-4, GRADIENT_F32 = 1e-3, ACTIVATION_BF16 = 4e-2, GRADIENT_BF16 = 6e-2;
+
+typedef struct {
+    bqb_safetensors *act, *grad, *after;
+    bqb_clip_config config;
+    bqb_clip *clip;
+    size_t F, N, L, T;
+    const int32_t *tokens;
+    float *pixels;
+    bqb_err err;
+} fixture;
+
+static float *values(const bqb_safetensors *st, const char *name, size_t *n) {
+    const bqb_tensor *t = bqb_safetensors_find(st, name);
+    if (!CHECK_MSG(t != NULL, "%s is not among the fixtures", name)) return NULL;
+    float *x = malloc((t->n ? t->n : 1) * sizeof *x);
+    bqb_err err;
+    CHECK_OK(bqb_tensor_to_f32(x, t, 0, t->n, &err), err);
+    if (n) *n = t->n;
+    return x;
+}
+
+/* Largest difference over largest expected entry; infinity when anything is not finite. */
+static double distance(const float *got, const float *want, size_t n) {
+    double top = 0, diff = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs((double)got[i] - (double)want[i]);
+        if (!(d < HUGE_VAL)) return HUGE_VAL;
+        if (d > diff) diff = d;
+        if (fabs((double)want[i]) > top) top = fabs((double)want[i]);
+    }
+    return top > 0 ? diff / top : diff;
+}
+
+static void close_fixture(fixture *f) {
+    bqb_clip_free(f->clip);
+    bqb_safetensors_close(f->act);
+    bqb_safetensors_close(f->grad);
+    bqb_safetensors_close(f->after);
+    free((void *)(uintptr_t)f->tokens);
+    free(f->pixels);
+}
+
+static bool open_fixture(fixture *f, const char *config, const char *weights, bqb_precision precision) {
+    memset(f, 0, sizeof *f);
+    bool ok = CHECK_OK(bqb_clip_config_read(&f->config, golden_path(config), &f->err), f->err) &&
+              CHECK_OK(bqb_clip_new(&f->clip, &f->config, golden_path(weights), 0, precision, 0, &f->err), f->err) &&
+              CHECK_OK(bqb_safetensors_open(&f->act, golden_path("clip_activations.safetensors"), &f->err), f->err) &&
+              CHECK_OK(bqb_safetensors_open(&f->grad, golden_path("clip_grad.safetensors"), &f->err), f->err) &&
+              CHECK_OK(bqb_safetensors_open(&f->after, golden_path("clip_after_4_steps.safetensors"), &f->err), f->err);
+    const bqb_tensor *ids = ok ? bqb_safetensors_find(f->act, "tokens") : NULL;
+    ok = ok && CHECK(ids != NULL && ids->n_dims == 2 && (ids->dtype == BQB_I32 || ids->dtype == BQB_I64));
+    if (ok) {
+        f->N = ids->dim[0];
+        f->L = ids->dim[1];
+        f->F = 3 * f->N;
+        size_t grid = f->config.resolution / f->config.patch;
+        f->T = grid * grid + 1;
+        int32_t *tokens = malloc(ids->n * sizeof *tokens);
+        for (size_t i = 0; i < ids->n; i++) {
+            int64_t wide = 0;
+            if (ids->dtype == BQB_I64) memcpy(&wide, (const char *)ids->data + 8 * i, 8);
+            else {
+                int32_t narrow;
+                memcpy(&narrow, (const char *)ids->data + 4 * i, 4);
+                wide = narrow;
+            }
+            tokens[i] = (int32_t)wide;
+        }
+        f->tokens = tokens;
+        f->pixels = values(f->act, "pixels", NULL);
+        ok = f->pixels != NULL;
+    }
+    if (!ok) close_fixture(f);
+    return ok;
+}
+
+static bqb_clip_batch batch_of(const fixture *f) {
+    return (bqb_clip_batch){.pixels = f->pixels, .ids = f->tokens, .N = f->N, .L = f->L};
+}
+
+static double worst;
+
+static void compare(const fixture *f, const char *name, const float *got, double tolerance) {
+    size_t n;
+    float *want = values(f->act, name, &n);
+    if (!want) return;
+    double d = distance(got, want, n);
+    if (d > worst) worst = d;
+    CHECK_MSG(d <= tolerance, "%s differs by %.2e of its largest entry, tolerance %.0e", name, d, tolerance);
+    free(want);
+}
+
+static void check_activations(const char *config, const char *weights, bqb_precision precision, double tolerance) {
+    fixture f;
+    if (!open_fixture(&f, config, weights, precision)) return;
+    worst = 0;
+    char name[64];
+    float *rows[64] = {0};
+    size_t n = f.F * f.T * f.config.v_width;
+    for (size_t i = 0; i <= f.config.v_layers && i < 64; i++) rows[i] = malloc(n * sizeof(float));
+    CHECK_OK(bqb_clip_trace_images(f.clip, rows, f.pixels, f.F, &f.err), f.err);
+    for (size_t i = 0; i <= f.config.v_layers; i++) {
+        if (i) snprintf(name, sizeof name, "vision.block%zu", i - 1);
+        else snprintf(name, sizeof name, "vision.ln_pre");
+        compare(&f, name, rows[i], tolerance);
+        free(rows[i]);
+    }
+    n = f.N * f.L * f.config.t_width;
+    for (size_t i = 0; i <= f.config.t_layers && i < 64; i++) rows[i] = malloc(n * sizeof(float));
+    CHECK_OK(bqb_clip_trace_tokens(f.clip, rows, f.tokens, f.N, f.L, &f.err), f.err);
+    for (size_t i = 0; i <= f.config.t_layers; i++) {
+        if (i) snprintf(name, sizeof name, "text.layer%zu", i - 1);
+        else snprintf(name, sizeof name, "text.embeddings");
+        compare(&f, name, rows[i], tolerance);
+        free(rows[i]);
+    }
+
+    size_t D = f.config.embed;
+    float *img = malloc(f.N * D * sizeof *img), *txt = malloc(f.N * D * sizeof *txt),
+          *logits = malloc(f.N * f.N * sizeof *logits), loss = 0;
+    bqb_clip_batch b = batch_of(&f);
+    CHECK_OK(bqb_clip_grad_full(f.clip, NULL, &loss, img, txt, logits, &b, &f.err), f.err);
+    compare(&f, "image_embedding", img, tolerance);
+    compare(&f, "text_embedding", txt, tolerance);
+    compare(&f, "logits_per_text", logits, tolerance);
+    compare(&f, "loss", &loss, tolerance);
+    CHECK_OK(bqb_clip_encode_tokens(f.clip, txt, f.tokens, f.N, f.L, &f.err), f.err);
+    compare(&f, "text_embedding", txt, tolerance);
+    printf("  activations %s %s: largest relative error %.2e\n", weights, bqb_precision_name(precision), worst);
+
+    /* Planted faults: one weight and one embedding that must be noticed. */
+    bqb_clip_weights(f.clip)[bqb_clip_param(f.clip, 0)->offset] += 0.5f;
+    bqb_clip_weights_changed(f.clip);
+    CHECK_OK(bqb_clip_grad_full(f.clip, NULL, &loss, img, NULL, NULL, &b, &f.err), f.err);
+    size_t m;
+    float *want = values(f.act, "image_embedding", &m);
+    CHECK_MSG(want && distance(img, want, m) > tolerance, "a wrong weight goes unnoticed");
+    want = (free(want), values(f.act, "text_embedding", &m));
+    if (want) {
+        want[m / 2] = -want[m / 2] + 0.1f;
+        CHECK_MSG(distance(txt, want, m) > tolerance, "a wrong expectation goes unnoticed");
+    }
+    free(want);
+    free(img);
+    free(txt);
+    free(logits);
+    close_fixture(&f);
+}
+
+TEST(golden_activations_ofa_f32) {
+    check_activations("clip_ofa.json", "clip_ofa.safetensors", BQB_PREC_F32, ACTIVATION_F32);
+}
+TEST(golden_activations_hf_f32) {
+    check_activations("clip_hf_config.json", "clip_hf.safetensors", BQB_PREC_F32, ACTIVATION_F32);
+}
+TEST(golden_activations_bf16) {
+    if (bqb_precision_best() != BQB_PREC_BF16) printf("  this processor has no bf16 products: not compared\n");
+    else check_activations("clip_ofa.json", "clip_ofa.safetensors", BQB_PREC_BF16, ACTIVATION_BF16);
+}
+
+/* The largest relative error over all parameters; `fault`, if not NULL, names
+ * one whose gradient is spoilt first (its sign flipped). */
+static double gradient_error(const fixture *f, float *grad, const char *fault, bool report, double tolerance) {
+    double most = 0;
+    for (size_t i = 0; i < bqb_clip_param_count(f->clip); i++) {
+        const bqb_param *p = bqb_clip_param(f->clip, i);
+        size_t n;
+        float *want = values(f->grad, p->name, &n);
+        if (!want) return HUGE_VAL;
+        if (report) CHECK_MSG(n == p->n, "%s has %zu entries, expected %zu", p->name, p->n, n);
+        bool spoil = fault && !strcmp(fault, p->name);
+        for (size_t k = 0; spoil && k < n; k++) want[k] = -want[k];
+        double top = 0;
+        for (size_t k = 0; k < n; k++) top = fmax(top, fabs((double)want[k]));
+        /* The keys' bias has no gradient but rounding: a shift of every score cancels in the softmax. */
+        double d = top < 1e-7 ? 0 : distance(grad + p->offset, want, n);
+        if (report) CHECK_MSG(d <= tolerance, "gradient of %s differs by %.2e, tolerance %.0e", p->name, d, tolerance);
+        if (d > most) most = d;
+        free(want);
+    }
+    return most;
+}
+
+static void check_gradients(bqb_precision precision, double tolerance) {
+    fixture f;
+    if (!open_fixture(&f, "clip_ofa.json", "clip_ofa.safetensors", precision)) return;
+    float *grad = calloc(bqb_clip_float_count(f.clip), sizeof *grad), loss;
+    bqb_clip_batch b = batch_of(&f);
+    CHECK_OK(bqb_clip_grad(f.clip, grad, &loss, &b, &f.err), f.err);
+    double d = gradient_error(&f, grad, NULL, true, tolerance);
+    printf("  gradients %s: largest relative error %.2e\n", bqb_precision_name(precision), d);
+    for (size_t i = 0; i < bqb_clip_param_count(f.clip); i++) {
+        const bqb_param *p = bqb_clip_param(f.clip, i);
+        size_t n;
+        float *want = values(f.grad, p->name, &n);
+        double top = 0;
+        for (size_t k = 0; want && k < n; k++) top = fmax(top, fabs((double)want[k]));
+        free(want);
+        if (top < 1e-7) continue;
+        CHECK_MSG(gradient_error(&f, grad, p->name, false, tolerance) > tolerance,
+                  "a gradient of %s with its sign flipped goes unnoticed", p->name);
+    }
+    free(grad);
+    close_fixture(&f);
+}
+
+TEST(golden_gradients_f32) { check_gradients(BQB_PREC_F32, GRADIENT_F32); }
+TEST(golden_gradients_bf16) {
+    if (bqb_precision_best() != BQB_PREC_BF16) printf("  this processor has no bf16 products: not compared\n");
+    else check_gradients(BQB_PREC_BF16, GRADIENT_BF16);
+}
+
+/* The schedule, written out from the fixture: linear warm-up, then a half cosine. */
+static double rate(double base, size_t step, size_t warmup, size_t total) {
+    if (step < warmup) return base * (double)(step + 1) / (double)warmup;
+    return 0.5 * (1 + cos(3.14159265358979 * (double)(step - warmup) / (double)(total - warmup))) * base;
+}
+
+/* Four steps; how far the weights end from the reference's, relative to how far they moved. */
+static double train_four(double lr_factor, bool report) {
+    fixture f;
+    if (!open_fixture(&f, "clip_ofa.json", "clip_ofa.safetensors", BQB_PREC_F32)) return HUGE_VAL;
+    json_t *o = json_load_file(golden_path("clip_train.json"), 0, NULL);
+    json_t *log = json_object_get(o, "log");
+    size_t n = bqb_clip_float_count(f.clip);
+    float *grad = calloc(n, sizeof *grad), *mom = calloc(n, sizeof *mom), *var = calloc(n, sizeof *var);
+    bqb_adamw_config c = {.beta1 = (float)json_number_value(json_object_get(o, "beta1")),
+                          .beta2 = (float)json_number_value(json_object_get(o, "beta2")),
+                          .eps = (float)json_number_value(json_object_get(o, "eps")),
+                          .weight_decay = (float)json_number_value(json_object_get(o, "weight_decay"))};
+    bqb_clip_batch b = batch_of(&f);
+    if (report) CHECK(json_array_size(log) > 0);
+    for (size_t i = 0; i < json_array_size(log); i++) {
+        json_t *want = json_array_get(log, i);
+        double lr = rate(json_number_value(json_object_get(o, "base_lr")), i,
+                         (size_t)json_integer_value(json_object_get(o, "warmup")),
+                         (size_t)json_integer_value(json_object_get(o, "total_steps")));
+        float loss;
+        memset(grad, 0, n * sizeof *grad);
+        CHECK_OK(bqb_clip_grad(f.clip, grad, &loss, &b, &f.err), f.err);
+        c.lr = (float)(lr * lr_factor);
+        bqb_clip_adamw(f.clip, grad, mom, var, &c, i + 1);
+        if (!report) continue;
+        CHECK_MSG(fabs(lr - json_number_value(json_object_get(want, "lr"))) < 1e-9, "step %zu: rate %g", i, lr);
+        CHECK_MSG(fabs((double)loss - json_number_value(json_object_get(want, "loss"))) < 2e-4, "step %zu: loss %g", i,
+                  (double)loss);
+        CHECK_MSG(fabs((double)*bqb_clip_logit_scale(f.clip) -
+                       json_number_value(json_object_get(want, "logit_scale"))) < 1e-5,
+                  "step %zu: logit scale %.7g", i, (double)*bqb_clip_logit_scale(f.clip));
+    }
+    double most = 0;
+    for (size_t i = 0; i < bqb_clip_param_count(f.clip); i++) {
+        const bqb_param *p = bqb_clip_param(f.clip, i);
+        size_t m, g;
+        float *want = values(f.after, p->name, &m), *first = values(f.grad, p->name, &g);
+        double top = 0;
+        for (size_t k = 0; first && k < g; k++) top = fmax(top, fabs((double)first[k]));
+        /* AdamW turns even a gradient of pure rounding into a full step: nothing to compare there. */
+        double d = want && top > 1e-6 ? distance(bqb_clip_weights(f.clip) + p->offset, want, m) : 0;
+        if (report) CHECK_MSG(d <= 2e-3, "%s after the steps differs by %.2e", p->name, d);
+        if (d > most) most = d;
+        free(want);
+        free(first);
+    }
+    json_decref(o);
+    free(grad);
+    free(mom);
+    free(var);
+    close_fixture(&f);
+    return most;
+}
+
+TEST(golden_adamw_four_steps) {
+    double d = train_four(1.0, true);
+    printf("  weights after 4 steps: largest relative error %.2e\n", d);
+    CHECK_MSG(train_four(1.5, false) > 4 * d && train_four(1.5, false) > 2e-3,
+              "a learning rate that is wrong by half goes unnoticed");
+}
+
+/* Saved under Hugging Face names and read back: the same numbers. */
+TEST(golden_save_and_open) {
+    fixture f;
+    if (!open_fixture(&f, "clip_ofa.json", "clip_ofa.safetensors", BQB_PREC_F32)) return;
+    char dir[512];
+    snprintf(dir, sizeof dir, "%s/model", test_tmp_dir());
+    bqb_clip *again = NULL;
+    CHECK_OK(bqb_clip_save(f.clip, dir, false, golden_path("vocab.txt"), &f.err), f.err);
+    if (CHECK_OK(bqb_clip_open(&again, dir, BQB_TOWER_BOTH, BQB_PREC_F32, 0, &f.err), f.err)) {
+        bool same = true;
+        for (size_t i = 0; i < bqb_clip_param_count(again); i++) {
+            const bqb_param *p = bqb_clip_param(again, i);
+            same = same && !memcmp(bqb_clip_weights(again) + p->offset, bqb_clip_weights(f.clip) + p->offset,
+                                   p->n * sizeof(float));
+        }
+        CHECK(same);
+        CHECK(strlen(bqb_clip_id(again)) == 64);
+    }
+    bqb_clip_free(again);
+    close_fixture(&f);
+}
