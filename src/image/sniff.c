@@ -52,7 +52,7 @@ const char *bqb_sniff_other(const uint8_t *data, size_t size) {
         {0, "%PDF", "a PDF"},
         {0, "PK\x03\x04", "a ZIP archive"},
     };
-    if (!size) return "nothing (0 bytes)";
+    if (!data || !size) return "nothing (0 bytes)";
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (starts(data, size, known[i].at, known[i].magic, strlen(known[i].magic))) return known[i].what;
     size_t head = size < 512 ? size : 512;

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "golden.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -15,12 +16,6 @@
 #include <string.h>
 
 static const double TOLERANCE = 1.0;
-
-static void golden_file(char *path, size_t size, const char *name) {
-    const char *dir = getenv("BQB_GOLDEN");
-    if (dir && *dir) snprintf(path, size, "%s/%s", dir, name);
-    else snprintf(path, size, "%s/%s", test_path("golden"), name);
-}
 
 static double mean_error(const uint8_t *a, const uint8_t *b, size_t n, int *max) {
     double sum = 0;
@@ -35,11 +30,11 @@ static double mean_error(const uint8_t *a, const uint8_t *b, size_t n, int *max)
 
 /* Ours for the tensor "FILE@R" or "FILE@R/white"; NULL with a failed check. */
 static uint8_t *frames_for(const bqb_tensor *t, size_t *R) {
-    char name[512], path[4096];
+    char name[512];
     const char *at = strrchr(t->name, '@');
     if (!CHECK_MSG(at && at - t->name < 256, "%s: not FILE@R", t->name)) return NULL;
     snprintf(name, sizeof name, "images/%.*s", (int)(at - t->name), t->name);
-    golden_file(path, sizeof path, name);
+    const char *path = golden_path(name);
     char *end;
     *R = (size_t)strtoul(at + 1, &end, 10);
     bool shape = t->dtype == BQB_U8 && t->n_dims == 4 && t->dim[0] == 3 && t->dim[1] == *R &&
@@ -55,9 +50,9 @@ static uint8_t *frames_for(const bqb_tensor *t, size_t *R) {
 
 /* The same frame through another cubic, a = -0.75; false where the picture is not plain RGB. */
 static bool wrong_kernel(uint8_t *rgb, const bqb_tensor *t, size_t R) {
-    char name[512], path[4096];
+    char name[512];
     snprintf(name, sizeof name, "images/%.*s", (int)(strrchr(t->name, '@') - t->name), t->name);
-    golden_file(path, sizeof path, name);
+    const char *path = golden_path(name);
     bqb_map m = {0};
     bqb_image_reader *r = NULL;
     const uint8_t *pixels;
@@ -94,10 +89,8 @@ static void plant(faults *seen, uint8_t *rgb, const bqb_tensor *t, size_t R) {
 
 TEST(golden_pixels) {
     bqb_err err;
-    char path[4096];
-    golden_file(path, sizeof path, "pixels.safetensors");
     bqb_safetensors *st;
-    if (!CHECK_OK(bqb_safetensors_open(&st, path, &err), err)) return;
+    if (!CHECK_OK(bqb_safetensors_open(&st, golden_path("pixels.safetensors"), &err), err)) return;
     double worst = 0;
     faults seen = {0};
     size_t exact = 0, n = bqb_safetensors_count(st);

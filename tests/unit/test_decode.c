@@ -398,6 +398,22 @@ TEST(probe_reads_the_head_alone) {
     bqb_buf_free(&b);
 }
 
+TEST(decode_avif) {
+    bqb_buf b = fixture("fixtures/images/alpha.avif"); /* 16 x 12, an orange disc, its left edge half clear */
+    bqb_err err;
+    bqb_image_info info;
+    uint8_t out[OUT];
+    if (CHECK_OK(bqb_image_frames(out, &info, b.data, b.len, "a.avif", R, NULL, &err), err)) {
+        CHECK_STR(info.format, "avif");
+        CHECK(info.width == 16 && info.height == 12 && info.frames == 1 && info.alpha);
+        const uint8_t *px = out + (R / 2 * R + R / 2) * 3;
+        CHECK_MSG(px[0] > 230 && px[1] > 180 && px[1] < 220 && px[2] < 80, "middle is %d %d %d", px[0], px[1],
+                  px[2]);
+        CHECK(memcmp(out, out + R * R * 3, R * R * 3) == 0);
+    }
+    bqb_buf_free(&b);
+}
+
 TEST(reader_goes_forward_only) {
     bqb_buf b = {.max = MAX_MADE};
     bqb_err err;
