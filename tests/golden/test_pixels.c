@@ -8,7 +8,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "golden.h"
+#include "golden/golden.h"
 #include "test.h"
 
 #include <stdio.h>
