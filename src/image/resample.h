@@ -24,6 +24,10 @@
 bqb_status bqb_resample(uint8_t *out, size_t out_w, size_t out_h, const uint8_t *in, size_t in_w, size_t in_h,
                         size_t C, bqb_err *err);
 
+/* The same without this processor's own instructions: what others run. */
+bqb_status bqb_resample_portable(uint8_t *out, size_t out_w, size_t out_h, const uint8_t *in, size_t in_w,
+                                 size_t in_h, size_t C, bqb_err *err);
+
 /* The same written as the definition reads, for any C and any a; what the
  * fast one is tested against. */
 bqb_status bqb_resample_plain(uint8_t *out, size_t out_w, size_t out_h, const uint8_t *in, size_t in_w,

@@ -18,19 +18,21 @@ static uint8_t *noise(size_t n, uint64_t seed) {
     return p;
 }
 
-/* Samples in which the two resamplers differ, or SIZE_MAX when one fails. */
+/* Samples in which the three resamplers differ, or SIZE_MAX when one fails. */
 static size_t differences(size_t in_w, size_t in_h, size_t out_w, size_t out_h, size_t C, double a) {
     bqb_err err;
     size_t n = out_w * out_h * C, differ = 0;
-    uint8_t *in = noise(in_w * in_h * C, in_w * 31 + in_h), *fast = bqb_calloc(n, 1),
-            *plain = bqb_calloc(n, 1);
+    uint8_t *in = noise(in_w * in_h * C, in_w * 31 + in_h), *plain = bqb_calloc(n, 1);
+    uint8_t *fast = bqb_calloc(n, 1), *portable = bqb_calloc(n, 1);
     if (bqb_resample(fast, out_w, out_h, in, in_w, in_h, C, &err) ||
+        bqb_resample_portable(portable, out_w, out_h, in, in_w, in_h, C, &err) ||
         bqb_resample_plain(plain, out_w, out_h, in, in_w, in_h, C, a, &err))
         differ = SIZE_MAX;
     else
-        for (size_t i = 0; i < n; i++) differ += fast[i] != plain[i];
+        for (size_t i = 0; i < n; i++) differ += fast[i] != plain[i] || portable[i] != plain[i];
     free(in);
     free(fast);
+    free(portable);
     free(plain);
     return differ;
 }
