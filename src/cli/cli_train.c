@@ -1,0 +1,101 @@
+/* bqb train: StickerCLIP out of a list of stickers. */
+#include "cli/cli.h"
+
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: bqb train --data TSV --init MODEL --out DIR [OPTION…]\n"
+    "       bqb train --data TSV --from-scratch CONFIG.json --vocab vocab.txt --out DIR [OPTION…]\n"
+    "       bqb train --resume --out DIR [OPTION…]\n\n"
+    "Train StickerCLIP on annotated stickers: pictures and words are drawn together by a\n"
+    "symmetric contrastive loss. The defaults are the paper's fine-tuning. DIR becomes a model\n"
+    "folder, with last/, best/, checkpoint.safetensors, log.csv, valid.csv, curve.svg, train.json.\n"
+    "Ctrl-C writes the checkpoint and ends; --resume goes on exactly where it stopped.";
+
+typedef struct {
+    cli_progress bar;
+} screen;
+
+static void say(void *ctx, const char *line) {
+    screen *s = ctx;
+    cli_progress_end(&s->bar);
+    size_t n = strlen(line);
+    fprintf(stderr, "%s%s", line, n && line[n - 1] == '\n' ? "" : "\n");
+}
+
+static int show(void *ctx, const char *what, uint64_t done, uint64_t total) {
+    screen *s = ctx;
+    return cli_progress_show(&s->bar, what, done, total);
+}
+
+int cli_train(const cli_env *env, int argc, char **argv) {
+    (void)env;
+    bqb_train_options o;
+    bqb_train_unset(&o);
+    cli_list data = {0};
+    size_t threads = 0;
+    const cli_option options[] = {
+        {"data", 'd', CLI_LIST, &data, "TSV", "captions.tsv to learn from, or its folder; may be repeated"},
+        {"out", 'o', CLI_STRING, &o.out, "DIR", "folder for the model, checkpoints and logs"},
+        {"init", 0, CLI_STRING, &o.init, "MODEL", "model folder to start from"},
+        {"from-scratch", 0, CLI_STRING, &o.config, "CONFIG", "config.json of a model to start at random"},
+        {"vocab", 0, CLI_STRING, &o.vocab, "FILE", "vocab.txt for --from-scratch"},
+        {"resume", 0, CLI_FLAG, &o.resume, NULL, "go on with the run in --out; settings are remembered"},
+        {"valid", 0, CLI_STRING, &o.valid, "TSV", "held-out stickers to measure recall on"},
+        {"valid-every", 0, CLI_SIZE, &o.valid_every, "STEPS", "steps between measurements; 0: only at the end (500)"},
+        {"valid-limit", 0, CLI_SIZE, &o.valid_limit, "N", "held-out stickers used at most (1000)"},
+        {"epochs", 'e', CLI_SIZE, &o.epochs, "N", "passes over the data (5)"},
+        {"steps", 0, CLI_SIZE, &o.steps, "N", "steps in all, instead of --epochs"},
+        {"batch", 'b', CLI_SIZE, &o.batch, "N", "pairs in a step (64)"},
+        {"lr", 0, CLI_FLOAT, &o.lr, "X", "highest learning rate (2e-5)"},
+        {"warmup", 0, CLI_SIZE, &o.warmup, "STEPS", "steps of linear warm-up before the cosine (100)"},
+        {"wd", 0, CLI_FLOAT, &o.weight_decay, "X", "weight decay (0.001)"},
+        {"beta1", 0, CLI_FLOAT, &o.beta1, "X", "AdamW beta 1 (0.9)"},
+        {"beta2", 0, CLI_FLOAT, &o.beta2, "X", "AdamW beta 2 (0.98)"},
+        {"eps", 0, CLI_FLOAT, &o.eps, "X", "AdamW epsilon (1e-6)"},
+        {"clip-norm", 0, CLI_FLOAT, &o.clip_norm, "X", "longest gradient; 0: no limit (0)"},
+        {"frames", 0, CLI_SIZE, &o.frames, "1|3", "3: mean of three frames; 1: a random one of them (3)"},
+        {"field-drop", 0, CLI_FLOAT, &o.field_drop, "P", "leave each field out with probability P (0)"},
+        {"short", 0, CLI_FLOAT, &o.short_rate, "P", "with probability P a short query of queries.tsv (0)"},
+        {"mask-ratio", 0, CLI_FLOAT, &o.mask_ratio, "P", "share of picture patches left out, as in FLIP (0)"},
+        {"augment", 0, CLI_STRING, &o.augment, "on|off", "crops and slight changes of colour (on)"},
+        {"context", 0, CLI_SIZE, &o.context, "N", "tokens a text is cut to (the model's)"},
+        {"drop-alpha", 0, CLI_FLAG, &o.drop_alpha, NULL, "ignore transparency instead of laying it on white"},
+        {"seed", 's', CLI_SIZE, &o.seed, "N", "of weights, order, words, crops (1)"},
+        {"precision", 0, CLI_STRING, &o.precision, "P", "f32, bf16 or auto: bf16 if the processor has it (auto)"},
+        {"threads", 't', CLI_SIZE, &threads, "N", "processors to use (all)"},
+        {"save-every", 0, CLI_SIZE, &o.save_every, "STEPS", "steps between checkpoints; 0: only by time (0)"},
+        {"save-minutes", 0, CLI_FLOAT, &o.save_minutes, "M", "minutes between checkpoints; 0: only by steps (10)"},
+        {"cache", 0, CLI_STRING, &o.cache, "DIR", "folder for decoded pictures (--out)"},
+        {"cache-max", 0, CLI_FLOAT, &o.cache_max_gib, "GIB", "larger caches are not made; 0: none (32)"},
+        {"half", 0, CLI_FLAG, &o.half, NULL, "write models as f16"},
+        {"", 0, CLI_FLAG, NULL, NULL, NULL},
+    };
+    int n_words, status = cli_parse(options, usage, argc, argv, &n_words);
+    if (status >= 0) return status;
+    if (n_words) return cli_usage_error("train", "\"%s\" is no option", argv[1]);
+    if (!o.out) return cli_usage_error("train", "--out is needed");
+    if (!data.n && !o.resume) return cli_usage_error("train", "--data is needed");
+    if (threads > 1024) return cli_usage_error("train", "--threads %zu is more than 1024", threads);
+    o.data = data.n ? data.item : NULL;
+    o.n_data = data.n;
+    o.threads = (int)threads;
+    screen s = {{0}};
+    o.say = say;
+    o.progress = show;
+    o.ctx = &s;
+    cli_catch_interrupts();
+    bqb_err err = {0};
+    bqb_train_result r = {0};
+    bqb_status st = bqb_train(&o, &r, &err);
+    cli_progress_end(&s.bar);
+    if (st) return cli_fail(&err);
+    fprintf(stderr, "%s: %" PRIu64 " steps, loss %.3f, %.3g pairs/s", o.out, r.steps, (double)r.loss, r.pairs_per_s);
+    if (r.last >= 0) fprintf(stderr, ", held-out MR %.1f (best %.1f)", r.last, r.best);
+    fputc('\n', stderr);
+    return 0;
+}

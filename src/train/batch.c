@@ -1,0 +1,348 @@
+#include "train/batch.h"
+
+#include "base/thread.h"
+#include "image/decode.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_MAX = 1 << 20, MAX_R = 4096 };
+
+/* One batch's memory. Two of them: one is used while the other is filled. */
+typedef struct {
+    bqb_clip_batch view;
+    float *pixels;
+    uint8_t *frames;
+    uint16_t *keep;
+    int32_t *ids, *wide_ids;
+    uint32_t *sample;
+    uint64_t step;
+    bool full;
+    bqb_status status;
+    bqb_err err;
+} slot;
+
+struct bqb_batcher {
+    const bqb_dataset *ds;
+    const bqb_pixels *px;
+    const bqb_wordpiece *wp;
+    bqb_batch_options o;
+    size_t R, n_keep;
+    uint32_t *usable, *order;
+    size_t n_usable;
+    uint64_t epoch; /* that `order` holds */
+    uint8_t *decoded, *decoded_frames;
+    bqb_buf text;
+    slot slots[2];
+    int current;
+    pthread_t thread;
+    bool running;
+};
+
+/* Random streams: one for the order of each epoch, one for each pair of each step. */
+static bqb_rand order_rand(const bqb_batcher *b, uint64_t epoch) { return bqb_rand_seed(b->o.seed, 2 * epoch + 1); }
+static bqb_rand pair_rand(const bqb_batcher *b, uint64_t step, size_t k) {
+    return bqb_rand_seed(b->o.seed, 2 * (step * b->o.batch + k));
+}
+
+static void choose_order(bqb_batcher *b, uint64_t epoch) {
+    if (b->epoch == epoch) return;
+    memcpy(b->order, b->usable, b->n_usable * sizeof *b->order);
+    bqb_rand r = order_rand(b, epoch);
+    bqb_rand_shuffle(&r, b->order, b->n_usable);
+    b->epoch = epoch;
+}
+
+/* The words of one pair: its fields in random order, or one of its short queries. */
+static bqb_status choose_text(bqb_batcher *b, const bqb_sample *x, bqb_rand *r, bqb_err *err) {
+    b->text.len = 0;
+    bool brief = bqb_rand_unit(r) < b->o.short_rate;
+    if (brief && x->n_queries)
+        return bqb_buf_puts(&b->text, bqb_dataset_query(b->ds, x->first_query + bqb_rand_below(r, x->n_queries)), err);
+    bqb_annotation a = x->note;
+    if (b->o.field_drop > 0)
+        for (size_t f = 0; f < BQB_FIELDS; f++)
+            if (bqb_rand_unit(r) < b->o.field_drop) a.field[f] = NULL;
+    bqb_status s = bqb_annotation_text(&b->text, &a, r, err);
+    if (s || b->text.len) return s;
+    /* Everything fell: keep one field, the first from a random place that says something. */
+    size_t from = bqb_rand_below(r, BQB_FIELDS);
+    for (size_t k = 0; k < BQB_FIELDS && !s && !b->text.len; k++) {
+        size_t f = (from + k) % BQB_FIELDS;
+        bqb_annotation one = {{0}};
+        one.field[f] = x->note.field[f];
+        s = bqb_annotation_text(&b->text, &one, NULL, err);
+    }
+    return s;
+}
+
+static bqb_crop choose_crop(const bqb_batcher *b, bqb_rand *r) {
+    float R = (float)b->R;
+    bqb_crop c = {.size = R * (float)sqrt(bqb_rand_between(r, 0.9, 1.0))};
+    c.x = (float)bqb_rand_unit(r) * (R - c.size);
+    c.y = (float)bqb_rand_unit(r) * (R - c.size);
+    double contrast = bqb_rand_between(r, 0.9, 1.1), light = bqb_rand_between(r, -12, 12);
+    for (int k = 0; k < 3; k++) {
+        c.gain[k] = (float)(contrast * bqb_rand_between(r, 0.97, 1.03));
+        c.offset[k] = (float)(light + 127.5 * (1 - contrast));
+    }
+    return c;
+}
+
+static const float pixel_mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
+static const float pixel_std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
+
+void bqb_crop_frame(float *chw, const uint8_t *rgb, size_t R, const bqb_crop *c) {
+    if (R > MAX_R) return;
+    /* Rows first, into planes of one row; then along the row. */
+    float row[3][MAX_R], weight[MAX_R];
+    uint32_t left[MAX_R], right[MAX_R];
+    float step = c->size / (float)R, last = (float)(R - 1);
+    for (size_t i = 0; i < R; i++) {
+        float at = fminf(fmaxf(c->x + ((float)i + 0.5f) * step - 0.5f, 0), last);
+        left[i] = (uint32_t)at;
+        right[i] = left[i] + 1 < R ? left[i] + 1 : left[i];
+        weight[i] = at - (float)left[i];
+    }
+    for (size_t y = 0; y < R; y++) {
+        float at = fminf(fmaxf(c->y + ((float)y + 0.5f) * step - 0.5f, 0), last);
+        size_t top = (size_t)at, below = top + 1 < R ? top + 1 : top;
+        float w = at - (float)top;
+        const uint8_t *a = rgb + top * R * 3, *b = rgb + below * R * 3;
+        for (size_t x = 0; x < R; x++)
+            for (size_t k = 0; k < 3; k++)
+                row[k][x] = (float)a[3 * x + k] + w * (float)(b[3 * x + k] - a[3 * x + k]);
+        for (size_t k = 0; k < 3; k++) {
+            float *out = chw + (k * R + y) * R, gain = c->gain[k], offset = c->offset[k];
+            float scale = 1 / (255 * pixel_std[k]), shift = -pixel_mean[k] / pixel_std[k];
+            const float *in = row[k];
+            for (size_t x = 0; x < R; x++) {
+                float v = in[left[x]] + weight[x] * (in[right[x]] - in[left[x]]);
+                v = v * gain + offset;
+                v = v < 0 ? 0 : v > 255 ? 255 : v;
+                out[x] = v * scale + shift;
+            }
+        }
+    }
+}
+
+/* n_keep of n_patches numbers, rising (selection sampling, Knuth 3.4.2 S). */
+static void choose_patches(const bqb_batcher *b, uint16_t *keep, bqb_rand *r) {
+    size_t need = b->n_keep;
+    for (size_t p = 0; need; p++)
+        if (bqb_rand_below(r, b->o.n_patches - p) < need) {
+            *keep++ = (uint16_t)p;
+            need--;
+        }
+}
+
+typedef struct {
+    bqb_batcher *b;
+    slot *s;
+} decode_job;
+
+/* A picture that cannot be read gives its place to the next one of the data set. */
+static void decode_pair(void *ctx, size_t k, int worker) {
+    (void)worker;
+    decode_job *j = ctx;
+    bqb_batcher *b = j->b;
+    size_t frames = 0, i = j->s->sample[k];
+    for (int tries = 0; tries < 16; tries++, i = (i + 1) % bqb_dataset_count(b->ds))
+        if (!bqb_pixels_get(b->px, i, b->decoded + k * 3 * b->R * b->R * 3, &frames, NULL)) break;
+    j->s->sample[k] = (uint32_t)i;
+    b->decoded_frames[k] = (uint8_t)frames;
+}
+
+static bqb_status fill_pixels(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err *err) {
+    size_t N = b->o.batch, frame = b->R * b->R * 3, P = 0;
+    if (!bqb_pixels_cached(b->px)) {
+        decode_job j = {b, s};
+        bqb_parallel_for(N, b->o.threads > 0 ? b->o.threads : bqb_cpu_count(), decode_pair, &j);
+    }
+    for (size_t k = 0; k < N; k++) {
+        const uint8_t *rgb = b->decoded + k * 3 * frame;
+        size_t n = b->decoded_frames ? b->decoded_frames[k] : 0;
+        if (bqb_pixels_cached(b->px)) n = bqb_pixels_view(b->px, s->sample[k], &rgb);
+        if (!n)
+            return bqb_fail(err, BQB_EFORMAT, "%s and the pictures after it cannot be read",
+                            bqb_dataset_at(b->ds, s->sample[k])->path);
+        size_t first = 0, used = n;
+        if (b->o.frames == 1) {
+            size_t one = bqb_rand_below(&rands[k], 3); /* drawn for stills too: the same stream either way */
+            if (n == 3) first = one;
+            used = 1;
+        }
+        bqb_crop crop = choose_crop(b, &rands[k]);
+        for (size_t f = 0; f < used; f++) {
+            float *out = s->pixels + (P + f) * frame;
+            const uint8_t *in = rgb + (first + f) * frame;
+            if (b->o.augment) bqb_crop_frame(out, in, b->R, &crop);
+            else bqb_image_normalise(out, in, 1, b->R);
+            if (b->n_keep) choose_patches(b, s->keep + (P + f) * b->n_keep, &rands[k]);
+        }
+        s->frames[k] = (uint8_t)used;
+        P += used;
+    }
+    return BQB_OK;
+}
+
+/* Tokens are first written at full width, then packed to the longest text of the batch. */
+static bqb_status fill_text(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err *err) {
+    size_t N = b->o.batch, C = b->o.context, L = 2;
+    for (size_t k = 0; k < N; k++) {
+        bqb_status st = choose_text(b, bqb_dataset_at(b->ds, s->sample[k]), &rands[k], err);
+        if (st) return st;
+        size_t n = bqb_wordpiece_encode(b->wp, s->wide_ids + k * C, C, b->text.data, b->text.len);
+        if (n > L) L = n;
+    }
+    for (size_t k = 0; k < N; k++) memcpy(s->ids + k * L, s->wide_ids + k * C, L * sizeof *s->ids);
+    s->view.L = L;
+    return BQB_OK;
+}
+
+static void fill(bqb_batcher *b, slot *s, uint64_t step) {
+    size_t N = b->o.batch, per_epoch = b->n_usable / N;
+    choose_order(b, step / per_epoch);
+    memcpy(s->sample, b->order + (step % per_epoch) * N, N * sizeof *s->sample);
+    bqb_rand *rands = bqb_calloc(N, sizeof *rands);
+    s->status = rands ? BQB_OK : bqb_fail_nomem(&s->err, "batch", N * sizeof *rands);
+    for (size_t k = 0; k < N && rands; k++) rands[k] = pair_rand(b, step, k);
+    if (!s->status) s->status = fill_pixels(b, s, rands, &s->err);
+    if (!s->status) s->status = fill_text(b, s, rands, &s->err);
+    free(rands);
+    s->view.pixels = s->pixels;
+    s->view.frames = s->frames;
+    s->view.keep = b->n_keep ? s->keep : NULL;
+    s->view.n_keep = b->n_keep;
+    s->view.ids = s->ids;
+    s->view.N = N;
+    s->step = step;
+    s->full = true;
+}
+
+static void *fill_in_background(void *arg) {
+    bqb_batcher *b = arg;
+    slot *s = &b->slots[!b->current];
+    fill(b, s, s->step);
+    return NULL;
+}
+
+static void wait_for_background(bqb_batcher *b) {
+    if (b->running) pthread_join(b->thread, NULL);
+    b->running = false;
+}
+
+bqb_status bqb_batcher_get(bqb_batcher *b, uint64_t step, const bqb_clip_batch **out, bqb_err *err) {
+    wait_for_background(b);
+    b->current = !b->current;
+    slot *s = &b->slots[b->current], *next = &b->slots[!b->current];
+    if (!s->full || s->step != step) fill(b, s, step);
+    if (s->status) {
+        s->full = false;
+        if (err) *err = s->err;
+        return s->status;
+    }
+    next->full = false;
+    next->step = step + 1;
+    b->running = pthread_create(&b->thread, NULL, fill_in_background, b) == 0;
+    *out = &s->view;
+    return BQB_OK;
+}
+
+const uint32_t *bqb_batcher_samples(const bqb_batcher *b) { return b->slots[b->current].sample; }
+size_t bqb_batcher_size(const bqb_batcher *b) { return b->o.batch; }
+size_t bqb_batcher_steps_per_epoch(const bqb_batcher *b) { return b->n_usable / b->o.batch; }
+
+static bqb_status check_options(const bqb_batch_options *o, bqb_err *err) {
+    if (o->batch < 2) return bqb_fail(err, BQB_EINVAL, "batch %zu: contrastive learning needs at least 2 pairs", o->batch);
+    if (o->context < 2) return bqb_fail(err, BQB_EINVAL, "context %zu: a text needs at least 2 tokens", o->context);
+    if (o->frames != 1 && o->frames != 3) return bqb_fail(err, BQB_EINVAL, "frames %zu: 1 or 3 is needed", o->frames);
+    if (!(o->field_drop >= 0 && o->field_drop <= 1))
+        return bqb_fail(err, BQB_EINVAL, "field-drop %g is not within 0 … 1", o->field_drop);
+    if (!(o->short_rate >= 0 && o->short_rate <= 1))
+        return bqb_fail(err, BQB_EINVAL, "short %g is not within 0 … 1", o->short_rate);
+    if (!(o->mask_ratio >= 0 && o->mask_ratio < 1))
+        return bqb_fail(err, BQB_EINVAL, "mask-ratio %g is not within 0 … 1 (1 excluded)", o->mask_ratio);
+    if (o->mask_ratio > 0 && (o->n_patches < 1 || o->n_patches > UINT16_MAX))
+        return bqb_fail(err, BQB_EINVAL, "mask-ratio: %zu patches are not within 1 … 65535", o->n_patches);
+    return BQB_OK;
+}
+
+static bqb_status alloc_slot(const bqb_batcher *b, slot *s, bqb_err *err) {
+    size_t N = b->o.batch, P = N * b->o.frames, frame = b->R * b->R * 3;
+    s->pixels = bqb_alloc_aligned(P * frame, sizeof *s->pixels);
+    s->frames = bqb_calloc(N, 1);
+    s->keep = bqb_calloc(P * b->n_keep, sizeof *s->keep);
+    s->ids = bqb_calloc(N * b->o.context, sizeof *s->ids);
+    s->wide_ids = bqb_calloc(N * b->o.context, sizeof *s->wide_ids);
+    s->sample = bqb_calloc(N, sizeof *s->sample);
+    if (!s->pixels || !s->frames || !s->keep || !s->ids || !s->wide_ids || !s->sample)
+        return bqb_fail_nomem(err, "batch", P * frame * sizeof *s->pixels);
+    return BQB_OK;
+}
+
+bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_pixels *px, const bqb_wordpiece *wp,
+                           const bqb_batch_options *options, bqb_err *err) {
+    *out = NULL;
+    bqb_status s = check_options(options, err);
+    if (s) return s;
+    size_t n = bqb_dataset_count(ds);
+    if (n > UINT32_MAX) return bqb_fail(err, BQB_ELIMIT, "%zu stickers; at most %u can be trained on", n, UINT32_MAX);
+    bqb_batcher *b = bqb_calloc(1, sizeof *b);
+    if (!b) return bqb_fail_nomem(err, "batches", sizeof *b);
+    b->ds = ds;
+    b->px = px;
+    b->wp = wp;
+    b->o = *options;
+    b->R = bqb_pixels_resolution(px);
+    b->epoch = UINT64_MAX;
+    b->text.max = TEXT_MAX;
+    if (b->o.mask_ratio > 0) {
+        b->n_keep = (size_t)lround((double)b->o.n_patches * (1 - b->o.mask_ratio));
+        if (!b->n_keep) b->n_keep = 1;
+    }
+    b->usable = bqb_calloc(n, sizeof *b->usable);
+    b->order = bqb_calloc(n, sizeof *b->order);
+    if (!b->usable || !b->order) s = bqb_fail_nomem(err, "batches", n * sizeof *b->order);
+    for (size_t i = 0; i < n && !s; i++) {
+        const uint8_t *rgb;
+        if (!bqb_pixels_cached(px) || bqb_pixels_view(px, i, &rgb)) b->usable[b->n_usable++] = (uint32_t)i;
+    }
+    if (!s && b->n_usable < 2)
+        s = bqb_fail(err, BQB_EFORMAT, "%zu stickers can be used; training needs at least 2", b->n_usable);
+    if (!s && b->o.batch > b->n_usable) b->o.batch = b->n_usable;
+    if (!s && !bqb_pixels_cached(px)) {
+        b->decoded = bqb_alloc_aligned(b->o.batch, 9 * b->R * b->R);
+        b->decoded_frames = bqb_calloc(b->o.batch, 1);
+        if (!b->decoded || !b->decoded_frames) s = bqb_fail_nomem(err, "batch", b->o.batch * 9 * b->R * b->R);
+    }
+    for (int k = 0; k < 2 && !s; k++) s = alloc_slot(b, &b->slots[k], err);
+    if (s) {
+        bqb_batcher_free(b);
+        return s;
+    }
+    *out = b;
+    return BQB_OK;
+}
+
+void bqb_batcher_free(bqb_batcher *b) {
+    if (!b) return;
+    wait_for_background(b);
+    for (int k = 0; k < 2; k++) {
+        slot *s = &b->slots[k];
+        free(s->pixels);
+        free(s->frames);
+        free(s->keep);
+        free(s->ids);
+        free(s->wide_ids);
+        free(s->sample);
+    }
+    free(b->usable);
+    free(b->order);
+    free(b->decoded);
+    free(b->decoded_frames);
+    bqb_buf_free(&b->text);
+    free(b);
+}

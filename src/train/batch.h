@@ -1,0 +1,51 @@
+/* Training batches: which stickers, which words, which pixels. Everything is a
+ * function of (seed, step), so that any step can be made again at any time. */
+#ifndef BQB_TRAIN_BATCH_H
+#define BQB_TRAIN_BATCH_H
+
+#include "model/clip.h"
+#include "text/wordpiece.h"
+#include "train/pixels.h"
+
+typedef struct {
+    uint64_t seed;
+    size_t batch;      /* pairs; cut to the number of stickers */
+    size_t context;    /* tokens a text is cut to */
+    size_t n_patches;  /* of one frame; for mask_ratio */
+    size_t frames;     /* 3: the mean of all three; 1: one of them at random */
+    double field_drop; /* each field is left out with this probability, one stays */
+    double short_rate; /* one of the sticker's short queries instead of its fields */
+    double mask_ratio; /* share of patches left out (FLIP, arXiv 2212.00794) */
+    bool augment;      /* crops of 0.9 … 1.0 of the area, slight changes of colour */
+    int threads;       /* for decoding where there is no cache */
+} bqb_batch_options;
+
+typedef struct bqb_batcher bqb_batcher;
+
+/* The data set, pixels and tokenizer are borrowed. Stickers whose picture is
+ * known to be unreadable take no part. BQB_EINVAL: an option out of its range;
+ * BQB_EFORMAT: fewer than two stickers. */
+bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_pixels *px, const bqb_wordpiece *wp,
+                           const bqb_batch_options *options, bqb_err *err);
+void bqb_batcher_free(bqb_batcher *b);
+
+size_t bqb_batcher_size(const bqb_batcher *b);            /* pairs in every batch */
+size_t bqb_batcher_steps_per_epoch(const bqb_batcher *b); /* the last, incomplete batch is left out */
+
+/* The batch of a step (from 0), borrowed until the next call. The batch of
+ * step + 1 is then made in the background. */
+bqb_status bqb_batcher_get(bqb_batcher *b, uint64_t step, const bqb_clip_batch **out, bqb_err *err);
+
+/* The data set's number of every pair of the batch that was got last. */
+const uint32_t *bqb_batcher_samples(const bqb_batcher *b);
+
+/* A crop of a frame, stretched back to R×R (bilinear), its colours changed and
+ * normalised: chw out [3,R,R], rgb in [R,R,3]. A crop of the whole frame with
+ * gain 1 and offset 0 gives what bqb_image_normalise gives, up to rounding. */
+typedef struct {
+    float x, y, size;         /* in pixels; 0 ≤ x, x + size ≤ R */
+    float gain[3], offset[3]; /* value' = clamp(value * gain + offset, 0, 255) */
+} bqb_crop;
+void bqb_crop_frame(float *chw, const uint8_t *rgb, size_t R, const bqb_crop *c);
+
+#endif

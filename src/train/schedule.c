@@ -1,0 +1,9 @@
+#include "train/schedule.h"
+
+#include <math.h>
+
+double bqb_schedule_lr(double base, uint64_t step, uint64_t warmup, uint64_t total) {
+    if (step < warmup) return base * (double)(step + 1) / (double)warmup;
+    if (step >= total) return 0;
+    return base * 0.5 * (1 + cos(3.14159265358979323846 * (double)(step - warmup) / (double)(total - warmup)));
+}

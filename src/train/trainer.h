@@ -1,0 +1,54 @@
+/* Training StickerCLIP: a folder of checkpoints, logs and models out of a list of stickers. */
+#ifndef BQB_TRAIN_TRAINER_H
+#define BQB_TRAIN_TRAINER_H
+
+#include "model/clip.h"
+
+#include <stdint.h>
+
+/* Unset: NULL, SIZE_MAX, NaN. Unset settings take the checkpoint's value when
+ * resuming, else the default of bqb_train_settings (those of the paper). */
+typedef struct {
+    const char *const *data; /* captions.tsv files or their folders */
+    size_t n_data;
+    const char *out;         /* folder; made when absent */
+    const char *valid;       /* held-out stickers, or NULL */
+    const char *init;        /* model folder to start from, or */
+    const char *config;      /* config.json of a model to start at random, and */
+    const char *vocab;       /* its vocab.txt */
+    const char *cache;       /* folder for the pixel caches; NULL: out */
+    bool resume, half, drop_alpha;
+    int threads;             /* 0 = all processors */
+
+    size_t batch, epochs, steps, warmup, seed, frames;
+    double lr, weight_decay, beta1, beta2, eps, clip_norm;
+    double field_drop, short_rate, mask_ratio;
+    const char *augment;     /* "on" or "off" */
+    const char *precision;   /* "auto", "f32" or "bf16" */
+    size_t context;          /* tokens a text is cut to; 0: the model's */
+    size_t valid_every, valid_limit, save_every;
+    double save_minutes, cache_max_gib;
+
+    /* Lines for people; may be NULL. */
+    void (*say)(void *ctx, const char *line);
+    bqb_progress_fn progress;
+    void *ctx;
+} bqb_train_options;
+
+void bqb_train_unset(bqb_train_options *o);
+
+typedef struct {
+    uint64_t steps;      /* done, those before a resume included */
+    uint64_t epochs;
+    float loss;          /* of the last step */
+    double best, last;   /* held-out mean recall in percent, -1 when there is none */
+    double pairs_per_s;
+} bqb_train_result;
+
+/* Files in `out`: see docs/training.md. Stopped by the progress function: the
+ * checkpoint is written, BQB_ECANCEL. A loss or gradient that is no number:
+ * BQB_EFORMAT names the step, the last checkpoint stays. Resuming with other
+ * data or settings that would change the result: BQB_EINVAL names them. */
+bqb_status bqb_train(const bqb_train_options *options, bqb_train_result *result, bqb_err *err);
+
+#endif
