@@ -22,7 +22,8 @@ typedef struct {
 
 static void say(void *ctx, const char *line) {
     screen *s = ctx;
-    cli_progress_end(&s->bar);
+    if (s->bar.open) fputc('\n', stderr); /* the bar goes on below, its clock unchanged */
+    s->bar.open = false;
     size_t n = strlen(line);
     fprintf(stderr, "%s%s", line, n && line[n - 1] == '\n' ? "" : "\n");
 }

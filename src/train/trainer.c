@@ -377,11 +377,14 @@ static bqb_status write_settings(run *t, bqb_err *err) {
     bqb_status s = bad ? bqb_fail(err, BQB_EINVAL, "the settings cannot be written as JSON (a path that is no UTF-8?)")
                        : put_settings(j, o, err);
     if (!s) {
-        t->settings_text = json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+        t->settings_text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17)); /* exact, to go on with */
         if (!t->settings_text) s = bqb_fail_nomem(err, "settings", SETTINGS_MAX);
     }
     char *path = s ? NULL : in_out(t, "train.json");
-    if (!s) s = path ? bqb_file_write(path, t->settings_text, strlen(t->settings_text), err) : bqb_fail_nomem(err, "train.json", 64);
+    char *readable = s ? NULL : json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+    if (!s && (!path || !readable)) s = bqb_fail_nomem(err, "train.json", SETTINGS_MAX);
+    if (!s) s = bqb_file_write(path, readable, strlen(readable), err);
+    free(readable);
     free(path);
     json_decref(j);
     return s;

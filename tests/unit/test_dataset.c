@@ -1,0 +1,172 @@
+#include "test.h"
+#include "train_fixture.h"
+
+#include "base/fs.h"
+#include "train/dataset.h"
+#include "train/pixels.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bqb_dataset *open_set(const char *path) {
+    bqb_err err = {0};
+    bqb_dataset *ds = NULL;
+    CHECK_OK(bqb_dataset_open(&ds, &path, 1, &err), err);
+    return ds;
+}
+
+TEST(dataset_reads_fields_and_queries) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 12, 0);
+    bqb_dataset *ds = open_set(dir); /* the folder stands for its captions.tsv */
+    if (!ds) return;
+    CHECK(bqb_dataset_count(ds) == 12);
+    CHECK(bqb_dataset_query_count(ds) == 24);
+    CHECK(bqb_dataset_left_out(ds) == 0);
+    CHECK_STR(bqb_dataset_notes(ds), "");
+    const bqb_sample *x = bqb_dataset_at(ds, 11); /* after 10 in the table, but before 2 in name order */
+    CHECK_STR(x->file, "images/11.png");
+    CHECK_STR(x->path, fixture_path(dir, "images/11.png"));
+    CHECK_STR(x->note.field[BQB_CAPTION], "一个绿的方");
+    CHECK_STR(x->note.field[BQB_OCR], "方11");
+    CHECK(x->n_queries == 2);
+    CHECK_STR(bqb_dataset_query(ds, x->first_query), "绿方");
+    CHECK_STR(bqb_dataset_query(ds, x->first_query + 1), "11方");
+    bqb_dataset_close(ds);
+}
+
+TEST(dataset_leaves_out_what_cannot_be_used_and_says_so) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 3, 0);
+    fixture_write(dir, "captions.tsv",
+                  "ocr_text\tfile\textra\n好\timages/0.png\tx\n\timages/1.png\ty\n坏\timages/none.png\tz\n"
+                  "没有\t\tq\n好\timages/2.png\n");
+    unlink(fixture_path(dir, "queries.tsv"));
+    bqb_dataset *ds = open_set(fixture_path(dir, "captions.tsv"));
+    if (!ds) return;
+    CHECK(bqb_dataset_count(ds) == 2);
+    CHECK(bqb_dataset_left_out(ds) == 3);
+    CHECK(strstr(bqb_dataset_notes(ds), "images/none.png: No such file"));
+    CHECK(strstr(bqb_dataset_notes(ds), "images/1.png: no text"));
+    CHECK(bqb_dataset_query_count(ds) == 0);
+    bqb_dataset_close(ds);
+}
+
+TEST(dataset_names_a_table_that_is_none) {
+    const char *dir = test_tmp_dir(), *path = fixture_path(dir, "captions.tsv");
+    bqb_err err = {0};
+    bqb_dataset *ds = NULL;
+    CHECK(bqb_dataset_open(&ds, &path, 1, &err) == BQB_EIO && !ds);
+    fixture_write(dir, "captions.tsv", "name\tcaption\na\tb\n");
+    CHECK(bqb_dataset_open(&ds, &path, 1, &err) == BQB_EFORMAT && strstr(err.msg, "\"file\""));
+    fixture_write(dir, "captions.tsv", "file\tcomment\na\tb\n");
+    CHECK(bqb_dataset_open(&ds, &path, 1, &err) == BQB_EFORMAT && strstr(err.msg, "caption"));
+    fixture_write(dir, "captions.tsv", "file\tcaption\na\tb\n");
+    CHECK(bqb_dataset_open(&ds, &path, 1, &err) == BQB_EFORMAT && strstr(err.msg, "no sticker"));
+    CHECK(bqb_dataset_open(&ds, &path, 0, &err) == BQB_EINVAL);
+}
+
+TEST(dataset_hash_sees_changes) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 4, 0);
+    bqb_dataset *a = open_set(dir);
+    fixture_set(dir, 4, 0); /* the same pictures, written anew */
+    bqb_dataset *b = open_set(dir);
+    fixture_write(dir, "images/2.png", "something shorter");
+    bqb_dataset *c = open_set(dir);
+    if (a && b && c) {
+        CHECK(bqb_dataset_hash(a) == bqb_dataset_hash(b));
+        CHECK(bqb_dataset_stamp(a) != bqb_dataset_stamp(b));
+        CHECK(bqb_dataset_hash(a) != bqb_dataset_hash(c));
+    }
+    bqb_dataset_close(a);
+    bqb_dataset_close(b);
+    bqb_dataset_close(c);
+}
+
+static int count_progress(void *ctx, const char *what, uint64_t done, uint64_t total) {
+    (void)what;
+    (void)done;
+    (void)total;
+    ++*(int *)ctx;
+    return 0;
+}
+
+static bqb_pixels *open_pixels(const bqb_dataset *ds, const char *cache, uint64_t max, int *built) {
+    bqb_err err = {0};
+    bqb_pixels *px = NULL;
+    bqb_pixels_options o = {.R = 16, .threads = 2, .cache_path = cache, .cache_max_bytes = max};
+    *built = 0;
+    CHECK_OK(bqb_pixels_open(&px, ds, &o, count_progress, built, &err), err);
+    return px;
+}
+
+/* Pictures of a that differ in b. */
+static size_t pictures_off(const bqb_pixels *a, const bqb_pixels *b, size_t n) {
+    static uint8_t x[3 * 16 * 16 * 3], y[sizeof x];
+    size_t off = 0, fx, fy;
+    for (size_t i = 0; i < n; i++) {
+        bqb_status s = bqb_pixels_get(a, i, x, &fx, NULL), t = bqb_pixels_get(b, i, y, &fy, NULL);
+        off += s || t ? (s != 0) != (t != 0) : fx != fy || memcmp(x, y, sizeof x) != 0;
+    }
+    return off;
+}
+
+TEST(pixels_cache_equals_decoding_and_is_reused) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 10, 3);
+    fixture_write(dir, "images/4.png", "no picture");
+    bqb_dataset *ds = open_set(dir);
+    if (!ds) return;
+    const char *cache = fixture_path(dir, "p.cache");
+    int built, again, plain;
+    bqb_pixels *direct = open_pixels(ds, NULL, 0, &plain);
+    bqb_pixels *first = open_pixels(ds, cache, 1 << 30, &built), *second = open_pixels(ds, cache, 1 << 30, &again);
+    if (direct && first && second) {
+        CHECK(built > 0 && again == 0 && plain == 0);
+        CHECK(bqb_pixels_cached(first) && bqb_pixels_cached(second) && !bqb_pixels_cached(direct));
+        CHECK(pictures_off(direct, first, 10) == 0);
+        CHECK(pictures_off(direct, second, 10) == 0);
+        CHECK(bqb_pixels_unreadable(first) == 1 && bqb_pixels_unreadable(second) == 1);
+        CHECK(strstr(bqb_pixels_notes(first), "4.png") && strstr(bqb_pixels_notes(second), "4.png"));
+        const uint8_t *rgb;
+        CHECK(bqb_pixels_view(first, 0, &rgb) == 3 && bqb_pixels_view(first, 1, &rgb) == 1);
+        CHECK(bqb_pixels_view(first, 4, &rgb) == 0);
+    }
+    bqb_pixels_close(first);
+    bqb_pixels_close(second);
+
+    /* Planted: one byte of the cache changed must be seen by the comparison above. */
+    FILE *f = fopen(cache, "r+b");
+    if (f) {
+        fseek(f, 5, SEEK_SET);
+        int c = fgetc(f);
+        fseek(f, 5, SEEK_SET);
+        fputc(c ^ 1, f);
+        fclose(f);
+    }
+    bqb_pixels *bad = open_pixels(ds, cache, 1 << 30, &again);
+    if (bad) CHECK(again == 0 && pictures_off(direct, bad, 10) == 1);
+    bqb_pixels_close(bad);
+
+    /* A cut file, a file of other data and a limit. */
+    CHECK(truncate(cache, 5000) == 0);
+    bqb_pixels *rebuilt = open_pixels(ds, cache, 1 << 30, &again);
+    if (rebuilt) CHECK(again > 0 && pictures_off(direct, rebuilt, 10) == 0);
+    bqb_pixels_close(rebuilt);
+    bqb_dataset_close(ds);
+    bqb_pixels_close(direct);
+
+    fixture_set(dir, 11, 3);
+    ds = open_set(dir);
+    bqb_pixels *other = ds ? open_pixels(ds, cache, 1 << 30, &again) : NULL;
+    if (other) CHECK(again > 0 && bqb_pixels_unreadable(other) == 0);
+    bqb_pixels_close(other);
+    unlink(cache);
+    bqb_pixels *limited = ds ? open_pixels(ds, cache, 12 * 16 * 16 * 3, &again) : NULL;
+    if (limited) CHECK(!bqb_pixels_cached(limited) && !bqb_is_file(cache)); /* 11 + 8 frames are more than 12 */
+    bqb_pixels_close(limited);
+    bqb_dataset_close(ds);
+}
