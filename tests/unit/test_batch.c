@@ -1,0 +1,265 @@
+#include "test.h"
+#include "train_fixture.h"
+
+#include "image/decode.h"
+#include "train/batch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { R = 32, PLANE = R * R, FRAME = 3 * PLANE };
+
+typedef struct {
+    bqb_dataset *ds;
+    bqb_pixels *px;
+    bqb_wordpiece *wp;
+} set;
+
+static bool open_all(set *s, const char *dir, bool cache) {
+    bqb_err err = {0};
+    *s = (set){0};
+    bqb_pixels_options po = {.R = R, .threads = 2, .cache_path = cache ? fixture_path(dir, "p.cache") : NULL, .cache_max_bytes = 1 << 30};
+    return CHECK_OK(bqb_dataset_open(&s->ds, &dir, 1, &err), err) &&
+           CHECK_OK(bqb_pixels_open(&s->px, s->ds, &po, NULL, NULL, &err), err) &&
+           CHECK_OK(bqb_wordpiece_open(&s->wp, test_path("golden/vocab.txt"), &err), err);
+}
+
+static void close_all(set *s) {
+    bqb_wordpiece_close(s->wp);
+    bqb_pixels_close(s->px);
+    bqb_dataset_close(s->ds);
+}
+
+static const bqb_batch_options plain = {.seed = 3, .batch = 8, .context = 24, .n_patches = 16, .frames = 3, .augment = true};
+
+static bqb_batcher *new_batcher(const set *s, bqb_batch_options o) {
+    bqb_err err = {0};
+    bqb_batcher *b = NULL;
+    CHECK_OK(bqb_batcher_new(&b, s->ds, s->px, s->wp, &o, &err), err);
+    return b;
+}
+
+static uint64_t hash(uint64_t h, const void *bytes, size_t n) {
+    for (size_t i = 0; i < n; i++) h = (h ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3u;
+    return h;
+}
+
+/* Everything that a batch says. */
+static uint64_t hash_batch(const bqb_clip_batch *b) {
+    size_t P = 0;
+    uint64_t h = hash(1469598103934665603u, b->frames, b->N);
+    for (size_t i = 0; i < b->N; i++) P += b->frames[i];
+    h = hash(h, b->pixels, P * FRAME * sizeof(float));
+    h = hash(h, b->ids, b->N * b->L * sizeof *b->ids);
+    if (b->keep) h = hash(h, b->keep, P * b->n_keep * sizeof *b->keep);
+    return h;
+}
+
+static uint64_t step_hash(bqb_batcher *b, uint64_t step) {
+    bqb_err err = {0};
+    const bqb_clip_batch *x = NULL;
+    return CHECK_OK(bqb_batcher_get(b, step, &x, &err), err) ? hash_batch(x) : 0;
+}
+
+TEST(batches_depend_on_seed_and_step_alone) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 30, 4);
+    set s;
+    if (open_all(&s, dir, true)) {
+        bqb_batch_options o = plain, other = plain;
+        o.mask_ratio = other.mask_ratio = 0.5;
+        o.field_drop = other.field_drop = 0.3;
+        o.short_rate = other.short_rate = 0.3;
+        other.seed = 4;
+        bqb_batcher *a = new_batcher(&s, o), *b = new_batcher(&s, o), *c = new_batcher(&s, other);
+        if (a && b && c) {
+            CHECK(bqb_batcher_steps_per_epoch(a) == 3 && bqb_batcher_size(a) == 8);
+            uint64_t in_order[7];
+            for (uint64_t k = 0; k < 7; k++) in_order[k] = step_hash(a, k);
+            const uint64_t jumps[] = {5, 6, 0, 3, 3, 1};
+            for (size_t k = 0; k < 6; k++) {
+                if (k % 2) nanosleep(&(struct timespec){0, 20000000}, NULL); /* with and without the background done */
+                CHECK(step_hash(b, jumps[k]) == in_order[jumps[k]]);
+            }
+            for (int k = 1; k < 7; k++) CHECK(in_order[k] != in_order[k - 1]);
+            CHECK(step_hash(c, 0) != in_order[0]);
+        }
+        bqb_batcher_free(a);
+        bqb_batcher_free(b);
+        bqb_batcher_free(c);
+    }
+    close_all(&s);
+}
+
+TEST(batches_are_the_same_without_a_cache) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 20, 3);
+    set s, direct;
+    if (open_all(&s, dir, true) && open_all(&direct, dir, false)) {
+        bqb_batcher *a = new_batcher(&s, plain), *b = new_batcher(&direct, plain);
+        for (uint64_t k = 0; a && b && k < 3; k++) CHECK(step_hash(a, k) == step_hash(b, k));
+        bqb_batcher_free(a);
+        bqb_batcher_free(b);
+        close_all(&direct);
+    }
+    close_all(&s);
+}
+
+TEST(epochs_use_every_sticker_once) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 26, 0);
+    fixture_write(dir, "images/3.png", "no picture");
+    set s;
+    if (open_all(&s, dir, true)) {
+        bqb_batch_options o = plain;
+        o.batch = 5;
+        bqb_batcher *b = new_batcher(&s, o);
+        int seen[2][26] = {{0}}, same = 0;
+        uint32_t first[25];
+        for (uint64_t k = 0; b && k < 10; k++) {
+            step_hash(b, k);
+            const uint32_t *x = bqb_batcher_samples(b);
+            for (int i = 0; i < 5; i++) {
+                seen[k / 5][x[i]]++;
+                if (k < 5) first[5 * k + (uint64_t)i] = x[i];
+                else same += first[5 * (k - 5) + (uint64_t)i] == x[i];
+            }
+        }
+        for (int i = 0; i < 26; i++) CHECK(seen[0][i] == (i != 3) && seen[1][i] == (i != 3));
+        CHECK(same < 10); /* another order */
+        bqb_batcher_free(b);
+    }
+    close_all(&s);
+}
+
+TEST(batch_masks_frames_and_texts) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 12, 2);
+    set s;
+    if (open_all(&s, dir, true)) {
+        bqb_batch_options o = plain;
+        o.batch = 12;
+        o.mask_ratio = 0.6;
+        bqb_batcher *b = new_batcher(&s, o);
+        const bqb_clip_batch *x;
+        if (b && !bqb_batcher_get(b, 0, &x, NULL)) {
+            size_t P = 0;
+            for (size_t i = 0; i < 12; i++) {
+                CHECK(x->frames[i] == (bqb_batcher_samples(b)[i] % 2 ? 1 : 3));
+                P += x->frames[i];
+            }
+            CHECK(P == 24 && x->n_keep == 6);
+            for (size_t p = 0; p < P; p++)
+                for (size_t k = 0; k < 6; k++) {
+                    CHECK(x->keep[p * 6 + k] < 16);
+                    CHECK(!k || x->keep[p * 6 + k] > x->keep[p * 6 + k - 1]);
+                }
+            int32_t pad = bqb_wordpiece_pad(s.wp), longest = 0;
+            for (size_t i = 0; i < 12; i++) longest |= x->ids[i * x->L + x->L - 1] != pad;
+            CHECK(longest && x->L <= 24); /* cut to the longest text */
+        }
+        bqb_batcher_free(b);
+
+        o.frames = 1;
+        o.mask_ratio = 0;
+        b = new_batcher(&s, o);
+        if (b && !bqb_batcher_get(b, 0, &x, NULL)) {
+            CHECK(!x->keep);
+            for (size_t i = 0; i < 12; i++) CHECK(x->frames[i] == 1);
+        }
+        bqb_batcher_free(b);
+        o.batch = 50; /* more than there are */
+        b = new_batcher(&s, o);
+        if (b) CHECK(bqb_batcher_size(b) == 12);
+        bqb_batcher_free(b);
+    }
+    close_all(&s);
+}
+
+/* With everything dropped one field is left, and a short query stands alone. */
+TEST(batch_texts_follow_their_options) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 20, 0);
+    set s;
+    if (open_all(&s, dir, true)) {
+        bqb_batch_options o = plain;
+        o.batch = 20;
+        int32_t pad = bqb_wordpiece_pad(s.wp);
+        size_t tokens[3] = {0};
+        for (int k = 0; k < 3; k++) {
+            o.field_drop = k == 1;
+            o.short_rate = k == 2;
+            bqb_batcher *b = new_batcher(&s, o);
+            const bqb_clip_batch *x;
+            if (b && !bqb_batcher_get(b, 0, &x, NULL))
+                for (size_t i = 0; i < x->N; i++) {
+                    size_t n = 0;
+                    while (n < x->L && x->ids[i * x->L + n] != pad) n++;
+                    CHECK(n >= 3); /* never empty: [CLS], something, [SEP] */
+                    tokens[k] += n;
+                    if (k == 2) {
+                        int32_t want[2][24];
+                        const bqb_sample *y = bqb_dataset_at(s.ds, bqb_batcher_samples(b)[i]);
+                        size_t hits = 0;
+                        for (size_t q = 0; q < 2; q++) {
+                            const char *text = bqb_dataset_query(s.ds, y->first_query + q);
+                            size_t m = bqb_wordpiece_encode(s.wp, want[q], 24, text, strlen(text));
+                            hits += m == n && !memcmp(want[q], x->ids + i * x->L, n * sizeof **want);
+                        }
+                        CHECK(hits == 1);
+                    }
+                }
+            bqb_batcher_free(b);
+        }
+        CHECK(tokens[1] < tokens[0] / 2 && tokens[2] < tokens[0] / 2);
+    }
+    close_all(&s);
+}
+
+TEST(batch_options_are_checked) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 3, 0);
+    set s;
+    if (open_all(&s, dir, true)) {
+        const struct {
+            size_t batch, frames;
+            double drop, brief, mask;
+            const char *named;
+        } bad[] = {{1, 3, 0, 0, 0, "batch"}, {2, 2, 0, 0, 0, "frames"}, {2, 3, -0.1, 0, 0, "field-drop"},
+                   {2, 3, 0, 1.5, 0, "short"}, {2, 3, 0, 0, 1, "mask-ratio"}, {2, 3, NAN, 0, 0, "field-drop"}};
+        for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+            bqb_batch_options o = plain;
+            o.batch = bad[k].batch;
+            o.frames = bad[k].frames;
+            o.field_drop = bad[k].drop;
+            o.short_rate = bad[k].brief;
+            o.mask_ratio = bad[k].mask;
+            bqb_err err = {0};
+            bqb_batcher *b;
+            CHECK(bqb_batcher_new(&b, s.ds, s.px, s.wp, &o, &err) == BQB_EINVAL && !b);
+            CHECK_MSG(strstr(err.msg, bad[k].named) != NULL, "%s is not named in: %s", bad[k].named, err.msg);
+        }
+    }
+    close_all(&s);
+}
+
+static double crop_off(const bqb_crop *c) {
+    static uint8_t rgb[FRAME];
+    static float got[FRAME], want[FRAME];
+    bqb_rand r = bqb_rand_seed(1, 2);
+    for (size_t i = 0; i < FRAME; i++) rgb[i] = (uint8_t)bqb_rand_below(&r, 256);
+    bqb_crop_frame(got, rgb, R, c);
+    bqb_image_normalise(want, rgb, 1, R);
+    double worst = 0;
+    for (size_t i = 0; i < FRAME; i++) worst = fmax(worst, fabs((double)got[i] - (double)want[i]));
+    return worst;
+}
+
+TEST(crop_of_the_whole_is_normalisation) {
+    bqb_crop whole = {.size = R, .gain = {1, 1, 1}}, shifted = whole;
+    CHECK(crop_off(&whole) < 1e-5);
+    shifted.size = R - 1; /* planted */
+    CHECK(crop_off(&shifted) > 0.1);
+}
