@@ -1,0 +1,122 @@
+/* bqb import PATH…: bring stickers into the library. */
+#include "cli/cli.h"
+
+#include "cli/output.h"
+#include "library/import.h"
+#include "library/vectors.h"
+#include "model/clip.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: bqb import [--model DIR] [--json] PATH…\n\n"
+    "Add stickers to the library. PATH is a folder (everything below it; a captions.tsv in a\n"
+    "folder annotates its pictures), a captions.tsv (header line: `file` and any of caption,\n"
+    "emotion, emotion_label, style, ocr), or a picture. Without a captions.tsv the caption is\n"
+    "the file's name, unless it says nothing (IMG_1234, a hash). Unchanged files are not read\n"
+    "again; files that are gone from a named folder are no longer shown.\n\n"
+    "Broken files are named, counted and left out; the exit status is 1 only when nothing at\n"
+    "all could be imported, or when the library or the model failed.";
+
+typedef struct {
+    cli_progress bar; /* first: the progress function gets this address */
+    size_t told;
+} screen;
+
+enum { MOST_REASONS = 50 };
+
+static void tell_skipped(void *ctx, const char *path, const char *reason) {
+    screen *s = ctx;
+    cli_progress_end(&s->bar);
+    if (++s->told > MOST_REASONS) return;
+    fputs("skipped ", stderr);
+    cli_puts_safe(stderr, path);
+    fputs(": ", stderr);
+    cli_puts_safe(stderr, reason);
+    fputc('\n', stderr);
+    if (s->told == MOST_REASONS) fputs("skipped more, which are only counted\n", stderr);
+}
+
+static int print_json(const bqb_import_report *r) {
+    json_t *o = json_object();
+    const struct {
+        const char *name;
+        size_t n;
+    } figures[] = {{"found", r->found},       {"added", r->added},       {"already", r->already},
+                   {"changed", r->changed},   {"annotated", r->annotated}, {"embedded", r->embedded},
+                   {"returned", r->returned}, {"gone", r->gone},         {"skipped", r->skipped},
+                   {"others", r->others}};
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        cli_json_set(o, figures[i].name, json_integer((json_int_t)figures[i].n));
+    return cli_json_print(o);
+}
+
+static void print_report(const bqb_import_report *r, bool with_model) {
+    printf("%zu added, %zu already there, %zu skipped\n", r->added, r->already, r->skipped);
+    if (r->changed) printf("%zu files had changed\n", r->changed);
+    if (r->annotated) printf("%zu stickers have new words\n", r->annotated);
+    if (r->returned) printf("%zu files are back\n", r->returned);
+    if (r->gone) printf("%zu files are gone: their stickers are no longer shown\n", r->gone);
+    if (r->others) printf("%zu other files are no pictures\n", r->others);
+    if (with_model && r->embedded > r->added) printf("%zu stickers got a vector\n", r->embedded);
+}
+
+/* A model that was asked for must open; the default one may be missing: then
+ * words can still be searched, and a later import makes the vectors. */
+static int open_model(bqb_clip **m, const char *given) {
+    bqb_err err;
+    const char *dir = cli_model_dir(given);
+    bqb_status s = bqb_clip_open(m, dir, BQB_TOWER_IMAGE, bqb_precision_best(), 0, &err);
+    if (!s) return 0;
+    if (given || s != BQB_EIO) return cli_fail(&err);
+    fprintf(stderr, "bqb: no model (%s): the stickers can be found by their words only\n", err.msg);
+    return 0;
+}
+
+int cli_import(const cli_env *env, int argc, char **argv) {
+    const char *model = NULL;
+    bool json = false;
+    int n_paths;
+    const cli_option options[] = {
+        {"model", 0, CLI_STRING, &model, "DIR", "the model that makes the vectors (default: the bundled one)"},
+        {"json", 0, CLI_FLAG, &json, NULL, "the report as JSON"},
+        {"", 0, CLI_FLAG, NULL, NULL, NULL},
+    };
+    int status = cli_parse(options, usage, argc, argv, &n_paths);
+    if (status >= 0) return status;
+    if (!n_paths) return cli_usage_error(argv[0], "which folder, captions.tsv or picture?");
+
+    bqb_catalogue *c = NULL;
+    bqb_clip *m = NULL;
+    bqb_err err;
+    if ((status = open_model(&m, model))) return status;
+    if (bqb_catalogue_open(&c, env->library, BQB_CATALOGUE_WRITE, &err)) {
+        bqb_clip_free(m);
+        return cli_fail(&err);
+    }
+    cli_catch_interrupts();
+    screen shown = {.told = 0};
+    bqb_embedder embedder;
+    if (m) embedder = bqb_embedder_of_clip(m);
+    bqb_import_options o = {.embedder = m ? &embedder : NULL, .skip = tell_skipped, .progress = cli_progress_show,
+                            .ctx = &shown};
+    bqb_import_report report;
+    bqb_status s = bqb_library_import(c, (const char *const *)argv + 1, (size_t)n_paths, &o, &report, &err);
+    cli_progress_end(&shown.bar);
+    if (!s && m) { /* so that the first search need not */
+        bqb_vectors *v;
+        s = bqb_vectors_open(&v, c, embedder.id, "image", &err);
+        if (!s) bqb_vectors_close(v);
+    }
+    bqb_catalogue_close(c);
+    bqb_clip_free(m);
+    if (json) status = print_json(&report);
+    else {
+        print_report(&report, o.embedder != NULL);
+        status = 0;
+    }
+    if (s) return cli_fail(&err);
+    if (!report.added && !report.already && report.skipped) return 1;
+    return status;
+}

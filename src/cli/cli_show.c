@@ -1,0 +1,108 @@
+/* bqb show ID: everything known about one sticker. */
+#include "cli/cli.h"
+
+#include "cli/output.h"
+#include "search/search.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char usage[] = "usage: bqb show [--json] ID-or-FILE\n\n"
+                            "Everything known about one sticker. ID: the first digits are enough.";
+
+static const char *date(char out[32], int64_t seconds) {
+    time_t t = (time_t)seconds;
+    struct tm tm;
+    if (!gmtime_r(&t, &tm) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm)) out[0] = 0;
+    return out;
+}
+
+static int add_file(void *ctx, const char *path, const bqb_file *f) {
+    json_t *o = json_object();
+    cli_json_path(o, path);
+    cli_json_set(o, "missing", json_boolean(f->missing));
+    return json_array_append_new(ctx, o);
+}
+
+static int show_json(bqb_catalogue *c, const bqb_found *f, const bqb_annotated *a) {
+    char hex[65], when[32];
+    bqb_err err;
+    json_t *o = cli_json_found(f, 0), *origins = json_object();
+    bqb_hex(hex, f->sticker.sha256, BQB_SHA256_SIZE);
+    cli_json_set(o, "sha256", json_string(hex));
+    cli_json_set(o, "format", cli_json_text(f->sticker.format));
+    cli_json_set(o, "width", json_integer(f->sticker.width));
+    cli_json_set(o, "height", json_integer(f->sticker.height));
+    cli_json_set(o, "frames", json_integer(f->sticker.frames));
+    cli_json_set(o, "duration_ms", json_integer(f->sticker.duration_ms));
+    cli_json_set(o, "bytes", json_integer((json_int_t)f->sticker.size_bytes));
+    cli_json_set(o, "added", json_string(date(when, f->sticker.added)));
+    cli_json_set(o, "missing", json_boolean(f->missing));
+    for (int i = 0; i < BQB_FIELDS; i++)
+        if (a->field[i])
+            cli_json_set(origins, bqb_field_name((bqb_field)i), json_string(bqb_origin_name(a->origin[i])));
+    cli_json_set(o, "origin", origins);
+    json_t *files = json_array();
+    if (bqb_catalogue_each_file_of(c, f->sticker.id, add_file, files, &err)) {
+        json_decref(o);
+        json_decref(files);
+        return cli_fail(&err);
+    }
+    cli_json_set(o, "files", files);
+    return cli_json_print(o);
+}
+
+static void show_text(const bqb_found *f, const bqb_annotated *a) {
+    char hex[65], when[32];
+    bqb_hex(hex, f->sticker.sha256, BQB_SHA256_SIZE);
+    printf("%-14s %s\n%-14s ", "id", hex, "file");
+    cli_puts_safe(stdout, f->path);
+    printf("%s\n%-14s %s, %u × %u", f->missing ? "  (missing)" : "", "picture", f->sticker.format, f->sticker.width,
+           f->sticker.height);
+    if (f->sticker.frames > 1)
+        printf(", %u frames in %.1f s", f->sticker.frames, (double)f->sticker.duration_ms / 1000);
+    printf(", %llu bytes\n%-14s %s\n", (unsigned long long)f->sticker.size_bytes, "added", date(when, f->sticker.added));
+    for (int i = 0; i < BQB_FIELDS; i++) {
+        if (!a->field[i]) continue;
+        printf("%-14s ", bqb_field_name((bqb_field)i));
+        cli_puts_safe(stdout, a->field[i]);
+        if (a->origin[i] != BQB_GIVEN) printf("  (%s)", bqb_origin_name(a->origin[i]));
+        putchar('\n');
+    }
+}
+
+int cli_show(const cli_env *env, int argc, char **argv) {
+    bool json = false, no_pictures = false;
+    int n_words;
+    const cli_option options[] = {
+        {"json", 0, CLI_FLAG, &json, NULL, "as JSON"},
+        {"no-pictures", 0, CLI_FLAG, &no_pictures, NULL, "text only, on a terminal too"},
+        {"", 0, CLI_FLAG, NULL, NULL, NULL},
+    };
+    int status = cli_parse(options, usage, argc, argv, &n_words);
+    if (status >= 0) return status;
+    if (n_words != 1) return cli_usage_error(argv[0], "one sticker id or file is needed");
+
+    bqb_catalogue *c = NULL;
+    bqb_sticker_id id;
+    bqb_found f = {0};
+    bqb_annotated a = {0};
+    bqb_err err;
+    bqb_status s = bqb_catalogue_open(&c, env->library, BQB_CATALOGUE_READ, &err);
+    if (!s) s = bqb_find_named(&id, c, argv[1], &err);
+    if (!s) s = bqb_found_load(&f, c, id, &err);
+    if (!s) s = bqb_catalogue_get_annotation(c, id, &a, &err);
+    if (s) status = cli_fail(&err);
+    else if (json) status = show_json(c, &f, &a);
+    else {
+        if (!no_pictures && !f.missing) cli_show_picture(f.path);
+        show_text(&f, &a);
+        status = 0;
+    }
+    bqb_annotated_free(&a);
+    bqb_found_free(&f);
+    bqb_catalogue_close(c);
+    return status;
+}

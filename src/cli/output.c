@@ -1,0 +1,168 @@
+#include "cli/output.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "cli/pictures.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <utf8proc.h>
+
+static bool is_control(uint32_t cp) {
+    return cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || (cp >= 0x202A && cp <= 0x202E) || (cp >= 0x2066 && cp <= 0x2069);
+}
+
+void cli_puts_safe(FILE *out, const char *text) {
+    for (size_t i = 0, n = strlen(text); i < n;) {
+        uint32_t cp;
+        char utf8[4];
+        i += bqb_utf8_next(text + i, n - i, &cp, NULL);
+        fwrite(utf8, 1, bqb_utf8_put(utf8, is_control(cp) ? BQB_UTF8_BAD : cp), out);
+    }
+}
+
+json_t *cli_json_text(const char *text) {
+    size_t n = strlen(text);
+    if (bqb_utf8_check(text, n) == n) return json_string(text);
+    bqb_buf b = {.max = 1 << 24};
+    bqb_status s = bqb_buf_append(&b, "", 0, NULL);
+    for (size_t i = 0; i < n && !s;) {
+        uint32_t cp;
+        char utf8[4];
+        i += bqb_utf8_next(text + i, n - i, &cp, NULL);
+        s = bqb_buf_append(&b, utf8, bqb_utf8_put(utf8, cp), NULL);
+    }
+    json_t *j = s ? NULL : json_string(b.data);
+    bqb_buf_free(&b);
+    return j;
+}
+
+void cli_json_set(json_t *object, const char *key, json_t *value) {
+    if (!object || !value || json_object_set_new(object, key, value))
+        if (object) json_object_set_new(object, "error", json_string("out of memory"));
+}
+
+void cli_json_path(json_t *object, const char *path) {
+    size_t n = strlen(path);
+    cli_json_set(object, "file", cli_json_text(path));
+    if (bqb_utf8_check(path, n) == n) return;
+    char *hex = malloc(2 * n + 1);
+    if (hex) bqb_hex(hex, (const uint8_t *)path, n);
+    cli_json_set(object, "file_bytes", hex ? json_string(hex) : NULL);
+    free(hex);
+}
+
+int cli_json_print(json_t *object) {
+    int failed = !object || json_dumpf(object, stdout, JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(object);
+    if (failed) fputs("bqb: the result could not be written\n", stderr);
+    return failed ? 1 : 0;
+}
+
+json_t *cli_json_found(const bqb_found *f, size_t rank) {
+    json_t *o = json_object();
+    const char *label = f->field[BQB_EMOTION_LABEL], *emotion = f->field[BQB_EMOTION];
+    if (rank) cli_json_set(o, "rank", json_integer((json_int_t)rank));
+    cli_json_set(o, "id", json_string(f->id));
+    cli_json_path(o, f->path);
+    if (rank) cli_json_set(o, "score", json_real(f->score));
+    cli_json_set(o, "caption", cli_json_text(f->field[BQB_CAPTION]));
+    cli_json_set(o, "ocr", cli_json_text(f->field[BQB_OCR]));
+    cli_json_set(o, "emotion", cli_json_text(*emotion ? emotion : label));
+    if (*label) cli_json_set(o, "emotion_label", cli_json_text(label));
+    cli_json_set(o, "style", cli_json_text(f->field[BQB_STYLE]));
+    cli_json_set(o, "animated", json_boolean(f->sticker.frames > 1));
+    return o;
+}
+
+double cli_now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void print_words(const bqb_found *f) {
+    const char *between = "";
+    for (int i = 0; i < BQB_FIELDS; i++) {
+        if (!*f->field[i]) continue;
+        fputs(between, stdout);
+        cli_puts_safe(stdout, f->field[i]);
+        between = " · ";
+    }
+}
+
+/* As much of text as fits into `columns`, then spaces up to there. */
+static void print_cell(const char *text, int columns) {
+    int used = 0;
+    for (size_t i = 0, n = strlen(text); i < n;) {
+        uint32_t cp;
+        char utf8[4];
+        i += bqb_utf8_next(text + i, n - i, &cp, NULL);
+        if (is_control(cp)) cp = BQB_UTF8_BAD;
+        int width = utf8proc_charwidth((utf8proc_int32_t)cp);
+        if (used + width >= columns) break;
+        fwrite(utf8, 1, bqb_utf8_put(utf8, cp), stdout);
+        used += width;
+    }
+    printf("%*s", columns - used, "");
+}
+
+/* What to print under a picture: what it says, else what it shows, else its file's name. */
+static const char *title(const bqb_found *f) {
+    if (*f->field[BQB_CAPTION]) return f->field[BQB_CAPTION];
+    if (*f->field[BQB_OCR]) return f->field[BQB_OCR];
+    return bqb_path_base(f->path);
+}
+
+enum { CELL_COLUMNS = 24, CELL_ROWS = 10, MAX_PER_ROW = 16 };
+
+static void show_grid(const bqb_search_results *r, cli_canvas *canvas) {
+    size_t per_row = (size_t)(cli_canvas_columns(canvas) / CELL_COLUMNS);
+    per_row = per_row < 1 ? 1 : per_row > MAX_PER_ROW ? MAX_PER_ROW : per_row;
+    for (size_t first = 0; first < r->n; first += per_row) {
+        size_t n = r->n - first < per_row ? r->n - first : per_row;
+        const char *paths[MAX_PER_ROW];
+        for (size_t i = 0; i < n; i++) paths[i] = r->item[first + i].path;
+        cli_canvas_draw(canvas, paths, n, CELL_COLUMNS, CELL_ROWS);
+        for (size_t i = 0; i < n; i++) {
+            char line[128];
+            snprintf(line, sizeof line, "%zu  %.2f  %s", first + i + 1, r->item[first + i].score, r->item[first + i].id);
+            print_cell(line, CELL_COLUMNS);
+        }
+        putchar('\n');
+        for (size_t i = 0; i < n; i++) print_cell(title(&r->item[first + i]), CELL_COLUMNS);
+        fputs("\n\n", stdout);
+    }
+}
+
+static void show_list(const bqb_search_results *r) {
+    for (size_t i = 0; i < r->n; i++) {
+        const bqb_found *f = &r->item[i];
+        printf("%2zu  %.3f  %s  ", i + 1, f->score, f->id);
+        print_words(f);
+        fputs("\n    ", stdout);
+        cli_puts_safe(stdout, f->path);
+        putchar('\n');
+    }
+}
+
+void cli_show_results(const bqb_search_results *r, bool pictures) {
+    cli_canvas *canvas = pictures && r->n ? cli_canvas_new() : NULL;
+    if (canvas) show_grid(r, canvas);
+    else show_list(r);
+    cli_canvas_free(canvas);
+}
+
+bool cli_show_picture(const char *path) {
+    cli_canvas *canvas = cli_canvas_new();
+    if (!canvas) return false;
+    int columns = cli_canvas_columns(canvas), rows = cli_canvas_rows(canvas) / 2;
+    columns = columns > 60 ? 60 : columns;
+    rows = rows < 6 ? 6 : rows > 24 ? 24 : rows;
+    bool shown = cli_canvas_draw(canvas, &path, 1, columns, rows);
+    cli_canvas_free(canvas);
+    return shown;
+}

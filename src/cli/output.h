@@ -1,0 +1,39 @@
+/* How results are written: as JSON, as lines, as pictures in the terminal. */
+#ifndef BQB_CLI_OUTPUT_H
+#define BQB_CLI_OUTPUT_H
+
+#include "library/catalogue.h"
+#include "search/search.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* Text for a terminal or a log: control characters and bytes that are no UTF-8
+ * come out as U+FFFD, so that no caption and no file name can steer a terminal. */
+void cli_puts_safe(FILE *out, const char *text);
+
+/* A JSON string of any bytes; those that are no UTF-8 become U+FFFD. NULL when memory is out. */
+json_t *cli_json_text(const char *text);
+
+/* Take `value` into `object`; a NULL of either is carried on, so that memory is checked once, at the end. */
+void cli_json_set(json_t *object, const char *key, json_t *value);
+
+/* "file", and "file_bytes" (hex) when the path is no UTF-8. */
+void cli_json_path(json_t *object, const char *path);
+
+/* Write and free one JSON object and a line end on stdout; the exit status. */
+int cli_json_print(json_t *object);
+
+/* {"rank","id","file","score","caption","ocr","emotion","style"}, and what else there is to say. */
+json_t *cli_json_found(const bqb_found *f, size_t rank);
+
+/* Milliseconds since some moment; for differences. */
+double cli_now_ms(void);
+
+/* Results on stdout: rows of pictures where it is a terminal (and `pictures`), lines of text otherwise. */
+void cli_show_results(const bqb_search_results *r, bool pictures);
+
+/* One picture, as large as is pleasant. Whether it was shown. */
+bool cli_show_picture(const char *path);
+
+#endif

@@ -1,0 +1,184 @@
+/* The catalogue: the library's only truth, one SQLite database in its folder.
+ *
+ *   LIBRARY/library.db   stickers, their files, annotations, embeddings, words
+ *   LIBRARY/cache/       whatever can be computed again from it
+ *
+ * A sticker is its bytes: SHA-256 is its identity, and the same bytes under two
+ * paths are one sticker. Paths are absolute and kept as bytes. Readers and
+ * writers of several processes may work at once; a writer waits up to ten
+ * seconds for another, then says so. One thread at a time per handle.
+ *
+ * Errors: BQB_EIO (disk full, no permission, locked), BQB_EFORMAT (damaged, or
+ * some other program's database), BQB_EVERSION (written by a newer bqb). Every
+ * message names the database. */
+#ifndef BQB_LIBRARY_CATALOGUE_H
+#define BQB_LIBRARY_CATALOGUE_H
+
+#include "base/err.h"
+#include "base/sha256.h"
+#include "text/annotation.h"
+
+#include <stdbool.h>
+
+enum { BQB_CATALOGUE_VERSION = 1 };
+
+typedef struct bqb_catalogue bqb_catalogue;
+
+/* READ: the library must exist (else BQB_ENOTFOUND); a folder that cannot be
+ * written to is fine. WRITE: makes folder and database where they are missing. */
+typedef enum { BQB_CATALOGUE_READ, BQB_CATALOGUE_WRITE } bqb_catalogue_mode;
+bqb_status bqb_catalogue_open(bqb_catalogue **out, const char *dir, bqb_catalogue_mode mode, bqb_err *err);
+void bqb_catalogue_close(bqb_catalogue *c); /* rolls back what is not committed */
+const char *bqb_catalogue_dir(const bqb_catalogue *c);
+
+/* Every write below belongs between begin and commit; begin takes the write
+ * lock. A failed write leaves the transaction open: roll back. */
+bqb_status bqb_catalogue_begin(bqb_catalogue *c, bqb_err *err);
+bqb_status bqb_catalogue_commit(bqb_catalogue *c, bqb_err *err);
+void bqb_catalogue_rollback(bqb_catalogue *c); /* outside a transaction: does nothing */
+
+/* A number that is new after every committed change of stickers, files'
+ * presence or embeddings, and a text that no other database shares: caches
+ * that carry both are up to date. */
+bqb_status bqb_catalogue_generation(bqb_catalogue *c, uint64_t *generation, char uid[33], bqb_err *err);
+
+/* --- stickers and their files --- */
+
+typedef int64_t bqb_sticker_id; /* > 0, rising, never used again */
+
+typedef struct {
+    bqb_sticker_id id;
+    uint8_t sha256[BQB_SHA256_SIZE];
+    uint64_t size_bytes;
+    char format[8];
+    uint32_t width, height, frames;
+    int duration_ms;
+    int64_t added; /* seconds since 1970 */
+} bqb_sticker;
+
+/* Find the sticker with s->sha256 or add it (as of now); s->id out. */
+bqb_status bqb_catalogue_put_sticker(bqb_catalogue *c, bqb_sticker *s, bool *added, bqb_err *err);
+
+/* BQB_ENOTFOUND when there is none. */
+bqb_status bqb_catalogue_get_sticker(bqb_catalogue *c, bqb_sticker_id id, bqb_sticker *s, bqb_err *err);
+bqb_status bqb_catalogue_find_sha256(bqb_catalogue *c, const uint8_t sha256[BQB_SHA256_SIZE], bqb_sticker_id *id,
+                                     bqb_err *err);
+
+/* The sticker whose SHA-256 starts with these hex digits. BQB_EINVAL: no hex
+ * digits, or several stickers start so; BQB_ENOTFOUND: none does. */
+bqb_status bqb_catalogue_find_prefix(bqb_catalogue *c, const char *hex, bqb_sticker_id *id, bqb_err *err);
+
+/* The shortest prefix, of at least 12 digits, that is this sticker's alone. */
+enum { BQB_SHORT_ID_SIZE = 65 };
+bqb_status bqb_catalogue_short_id(bqb_catalogue *c, const uint8_t sha256[BQB_SHA256_SIZE],
+                                  char out[BQB_SHORT_ID_SIZE], bqb_err *err);
+
+/* Delete a sticker with its files' rows, annotations and embeddings. */
+bqb_status bqb_catalogue_remove(bqb_catalogue *c, bqb_sticker_id id, bqb_err *err);
+
+typedef struct {
+    bqb_sticker_id sticker;
+    uint64_t size_bytes;
+    int64_t mtime_ns;
+    bool missing; /* it was gone when last looked for */
+} bqb_file;
+
+/* What is known of a path; *found false when nothing is. */
+bqb_status bqb_catalogue_get_file(bqb_catalogue *c, const char *path, bqb_file *f, bool *found, bqb_err *err);
+
+/* Say that path now holds this sticker. A sticker that loses its last path by it is removed. */
+bqb_status bqb_catalogue_put_file(bqb_catalogue *c, const char *path, const bqb_file *f, bqb_err *err);
+
+/* Each path with this beginning ("" for all), in byte order; non-zero stops. Writing meanwhile is not allowed. */
+typedef int (*bqb_path_fn)(void *ctx, const char *path, const bqb_file *f);
+bqb_status bqb_catalogue_each_file(bqb_catalogue *c, const char *beginning, bqb_path_fn fn, void *ctx, bqb_err *err);
+
+/* The same for the paths of one sticker; those that are there come first. */
+bqb_status bqb_catalogue_each_file_of(bqb_catalogue *c, bqb_sticker_id id, bqb_path_fn fn, void *ctx, bqb_err *err);
+
+/* The path to show a sticker by: the first that is not missing, else the first.
+ * Free with free(). missing may be NULL. */
+bqb_status bqb_catalogue_path_of(bqb_catalogue *c, bqb_sticker_id id, char **path, bool *missing, bqb_err *err);
+
+/* --- annotations --- */
+
+/* Who says so; a lower number is believed first. */
+typedef enum { BQB_GIVEN, BQB_OCR_READ, BQB_ZERO_SHOT, BQB_FROM_FILE_NAME, BQB_ORIGINS } bqb_origin;
+const char *bqb_origin_name(bqb_origin o); /* "given" "ocr" "zero-shot" "filename" */
+
+/* Set the fields of `a` that are neither NULL nor "", for one origin. `path` is
+ * the file that they were said of: while that path holds the sticker, another
+ * path's word does not replace its own. The words index follows. *changed (may
+ * be NULL): something is now different. */
+bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_annotation *a, bqb_origin origin,
+                                  double score, const char *path, bool *changed, bqb_err *err);
+
+/* The believed value of each field, with its origin. */
+typedef struct {
+    char *field[BQB_FIELDS]; /* owned; NULL when absent */
+    bqb_origin origin[BQB_FIELDS];
+    double score[BQB_FIELDS];
+} bqb_annotated;
+bqb_status bqb_catalogue_get_annotation(bqb_catalogue *c, bqb_sticker_id id, bqb_annotated *a, bqb_err *err);
+void bqb_annotated_free(bqb_annotated *a);
+
+/* Each value of a field that some sticker is believed to have, most frequent first. */
+typedef int (*bqb_value_fn)(void *ctx, const char *value, size_t n_stickers);
+bqb_status bqb_catalogue_each_value(bqb_catalogue *c, bqb_field f, bqb_value_fn fn, void *ctx, bqb_err *err);
+
+/* Each sticker believed to have exactly this value, rising; also all animated ones (frames > 1). */
+typedef int (*bqb_id_fn)(void *ctx, bqb_sticker_id id);
+bqb_status bqb_catalogue_each_with(bqb_catalogue *c, bqb_field f, const char *value, bqb_id_fn fn, void *ctx,
+                                   bqb_err *err);
+bqb_status bqb_catalogue_each_animated(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err);
+
+/* --- words: what the lexical match runs on --- */
+
+/* In how many stickers a gram stands (bqb_grams), and about how many stickers there are. */
+bqb_status bqb_catalogue_word_count(bqb_catalogue *c, const char *gram, size_t n_bytes, uint64_t *n_stickers,
+                                    bqb_err *err);
+bqb_status bqb_catalogue_words_rows(bqb_catalogue *c, uint64_t *n, bqb_err *err);
+
+/* Each sticker, not missing, in whose believed annotation the gram stands, rising; with how many grams that has. */
+typedef int (*bqb_word_fn)(void *ctx, bqb_sticker_id id, size_t n_grams);
+bqb_status bqb_catalogue_match_word(bqb_catalogue *c, const char *gram, size_t n_bytes, bqb_word_fn fn, void *ctx,
+                                    bqb_err *err);
+
+/* --- embeddings --- */
+
+/* model: 64 hex digits (bqb_clip_id); kind: "image" ("text" is kept for the text of a picture).
+ * vec is a unit row [dim], stored as f16. */
+bqb_status bqb_catalogue_put_embedding(bqb_catalogue *c, bqb_sticker_id id, const char *model, const char *kind,
+                                       const float *vec, size_t dim, bqb_err *err);
+bqb_status bqb_catalogue_has_embedding(bqb_catalogue *c, bqb_sticker_id id, const char *model, const char *kind,
+                                       bool *has, bqb_err *err);
+
+/* Width of a model's vectors and how many shown stickers have one; 0, 0 when there are none. */
+bqb_status bqb_catalogue_count_embeddings(bqb_catalogue *c, const char *model, const char *kind, size_t *dim,
+                                          size_t *n, bqb_err *err);
+
+/* Each embedding of a sticker that is not missing, in rising order of id; f16, little-endian, unaligned. */
+typedef int (*bqb_embedding_fn)(void *ctx, bqb_sticker_id id, const void *f16, size_t dim);
+bqb_status bqb_catalogue_each_embedding(bqb_catalogue *c, const char *model, const char *kind,
+                                        bqb_embedding_fn fn, void *ctx, bqb_err *err);
+
+/* A path that is not missing of every sticker without an embedding, in byte order. */
+bqb_status bqb_catalogue_each_unembedded(bqb_catalogue *c, const char *model, const char *kind, bqb_path_fn fn,
+                                         void *ctx, bqb_err *err);
+
+/* The model with the most embeddings, "" when there is none. */
+bqb_status bqb_catalogue_main_model(bqb_catalogue *c, char model[65], bqb_err *err);
+
+/* --- figures --- */
+
+typedef struct {
+    uint64_t stickers, animated, files;          /* stickers: with a file that is not missing */
+    uint64_t missing;                            /* stickers of which no file is left */
+    uint64_t with_field[BQB_FIELDS];
+    uint64_t with_embedding;                     /* by any model */
+    uint64_t models;
+    uint64_t bytes;                              /* of the stickers' files, each content once */
+} bqb_catalogue_stats;
+bqb_status bqb_catalogue_get_stats(bqb_catalogue *c, bqb_catalogue_stats *s, bqb_err *err);
+
+#endif

@@ -1,0 +1,426 @@
+#define _GNU_SOURCE
+#include "library/import.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "image/decode.h"
+#include "library/naming.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    WORK = 32,             /* files decoded and embedded together */
+    LOOK = 512,            /* files looked at in one transaction */
+    MAX_FILE = 64 << 20,
+};
+
+typedef enum { UNTOUCHED, KNOWN, BAD, READY } state;
+
+/* One file of a batch. */
+typedef struct {
+    const bqb_candidate *from;
+    state state;
+    bqb_file old, now;      /* what the catalogue knows; what the file is */
+    bool was_known;
+    bool has_vector;        /* nothing to encode: the content has its vector already */
+    bool has_sticker;
+    bqb_sticker sticker;
+    bqb_err why;
+} job;
+
+typedef struct {
+    bqb_catalogue *c;
+    const bqb_import_options *o;
+    bqb_import_report *report;
+    job *jobs;              /* [LOOK] */
+    size_t n;
+    size_t work[WORK], n_work; /* indices of jobs whose files must be read */
+    uint8_t *rgb;           /* [WORK,3,R,R,3] */
+    float *vec;             /* [WORK,dim] */
+    size_t R, picture_size;
+    int threads;
+    pthread_mutex_t lock;   /* of the catalogue, while several threads read files */
+    bqb_status hard;        /* a failure that ends the import, found by a thread */
+    bqb_err hard_err;
+} import;
+
+static bqb_status encode_clip(void *ctx, float *out, const uint8_t *rgb, size_t N, bqb_err *err) {
+    return bqb_clip_encode_images(ctx, out, rgb, N, err);
+}
+
+bqb_embedder bqb_embedder_of_clip(bqb_clip *m) {
+    const bqb_clip_config *config = bqb_clip_get_config(m);
+    return (bqb_embedder){.id = bqb_clip_id(m), .dim = config->embed, .resolution = config->resolution, .ctx = m,
+                          .encode = encode_clip};
+}
+
+static void skip(import *im, const char *path, const char *reason) {
+    im->report->skipped++;
+    if (im->o->skip) im->o->skip(im->o->ctx, path, reason);
+}
+
+/* ---- one file ---- */
+
+static void set_times(bqb_file *f, const struct stat *st) {
+    f->size_bytes = (uint64_t)st->st_size;
+    f->mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+/* The whole file in memory: a mapping would crash if somebody cut the file meanwhile. */
+static bqb_status read_all(const char *path, uint8_t **data, size_t *size, bqb_file *f, bqb_err *err) {
+    struct stat st;
+    *data = NULL;
+    *size = 0;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return bqb_fail(err, BQB_EIO, "%s", strerror(errno));
+    bqb_status s = BQB_OK;
+    if (fstat(fd, &st)) s = bqb_fail(err, BQB_EIO, "%s", strerror(errno));
+    else if (!S_ISREG(st.st_mode)) s = bqb_fail(err, BQB_EFORMAT, "not a regular file");
+    else if (!st.st_size) s = bqb_fail(err, BQB_EFORMAT, "the file is empty");
+    else if (st.st_size > MAX_FILE)
+        s = bqb_fail(err, BQB_ELIMIT, "%lld bytes, more than the %d MiB that a sticker may have",
+                     (long long)st.st_size, MAX_FILE >> 20);
+    else if (!(*data = malloc((size_t)st.st_size))) s = bqb_fail_nomem(err, "file", (size_t)st.st_size);
+    while (!s && *size < (size_t)st.st_size) {
+        ssize_t n = read(fd, *data + *size, (size_t)st.st_size - *size);
+        if (n > 0) *size += (size_t)n;
+        else if (n == 0) s = bqb_fail(err, BQB_EIO, "it changed while it was read");
+        else if (errno != EINTR) s = bqb_fail(err, BQB_EIO, "%s", strerror(errno));
+    }
+    if (!s) set_times(f, &st);
+    close(fd);
+    if (s) {
+        free(*data);
+        *data = NULL;
+    }
+    return s;
+}
+
+/* Does the library have this content, and its vector? From any thread. */
+static bqb_status recall(import *im, job *j, bqb_err *err) {
+    pthread_mutex_lock(&im->lock);
+    bqb_status s = bqb_catalogue_find_sha256(im->c, j->sticker.sha256, &j->sticker.id, err);
+    if (s == BQB_ENOTFOUND) s = BQB_OK;
+    else if (!s) {
+        j->has_sticker = true;
+        if (im->o->embedder)
+            s = bqb_catalogue_has_embedding(im->c, j->sticker.id, im->o->embedder->id, "image", &j->has_vector, err);
+    }
+    pthread_mutex_unlock(&im->lock);
+    return s;
+}
+
+static void hard_failure(import *im, bqb_status s, const bqb_err *err) {
+    pthread_mutex_lock(&im->lock);
+    if (!im->hard) {
+        im->hard = s;
+        im->hard_err = *err;
+    }
+    pthread_mutex_unlock(&im->lock);
+}
+
+/* Worker: read, hash, and decode if its content needs it. */
+static void read_one(void *ctx, size_t k, int worker) {
+    (void)worker;
+    import *im = ctx;
+    job *j = &im->jobs[im->work[k]];
+    uint8_t *data;
+    size_t size;
+    bqb_image_info info = {{0}, 0, 0, 0, false, 0};
+    bqb_err err;
+    j->state = BAD;
+    if (read_all(j->from->path, &data, &size, &j->now, &j->why)) return;
+    bqb_sha256_of(j->sticker.sha256, data, size);
+    bqb_status s = recall(im, j, &err);
+    if (s) hard_failure(im, s, &err);
+    else if (j->has_sticker && (j->has_vector || !im->o->embedder)) j->state = READY;
+    else {
+        const char *name = bqb_path_base(j->from->path);
+        if (im->o->embedder)
+            s = bqb_image_frames(im->rgb + k * im->picture_size, &info, data, size, name, im->R, NULL, &j->why);
+        else s = bqb_image_probe(&info, data, size, name, NULL, &j->why);
+        if (!s) {
+            j->state = READY;
+            j->sticker.size_bytes = size;
+            snprintf(j->sticker.format, sizeof j->sticker.format, "%s", info.format);
+            j->sticker.width = (uint32_t)info.width;
+            j->sticker.height = (uint32_t)info.height;
+            j->sticker.frames = (uint32_t)info.frames;
+            j->sticker.duration_ms = info.duration_ms;
+        } else if (s == BQB_ENOMEM) hard_failure(im, s, &j->why);
+    }
+    free(data);
+}
+
+/* ---- a batch ---- */
+
+/* Take a candidate into the batch; is there anything to read? */
+static bqb_status look(import *im, const bqb_candidate *from, bqb_err *err) {
+    job *j = &im->jobs[im->n];
+    struct stat st;
+    *j = (job){.from = from};
+    im->report->found++;
+    bqb_status s = bqb_catalogue_get_file(im->c, from->path, &j->old, &j->was_known, err);
+    if (s) return s;
+    if (stat(from->path, &st)) {
+        j->state = BAD;
+        bqb_fail(&j->why, BQB_EIO, "%s", strerror(errno));
+        im->n++;
+        return BQB_OK;
+    }
+    set_times(&j->now, &st);
+    if (j->was_known && j->old.size_bytes == j->now.size_bytes && j->old.mtime_ns == j->now.mtime_ns) {
+        j->has_vector = true;
+        if (im->o->embedder)
+            s = bqb_catalogue_has_embedding(im->c, j->old.sticker, im->o->embedder->id, "image", &j->has_vector, err);
+        if (s) return s;
+        if (j->has_vector) {
+            j->state = KNOWN;
+            j->sticker.id = j->old.sticker;
+        }
+    }
+    if (j->state == UNTOUCHED) im->work[im->n_work++] = im->n;
+    im->n++;
+    return BQB_OK;
+}
+
+/* Encode the pictures that were decoded; vec[k] belongs to work[k]. */
+static bqb_status encode(import *im, bqb_err *err) {
+    const bqb_embedder *e = im->o->embedder;
+    size_t slot[WORK], n = 0;
+    if (!e) return BQB_OK;
+    for (size_t k = 0; k < im->n_work; k++) {
+        job *j = &im->jobs[im->work[k]];
+        if (j->state != READY || j->has_vector) continue;
+        if (n < k) memcpy(im->rgb + n * im->picture_size, im->rgb + k * im->picture_size, im->picture_size);
+        slot[n++] = k;
+    }
+    if (!n) return BQB_OK;
+    bqb_status s = e->encode(e->ctx, im->vec, im->rgb, n, err);
+    for (size_t i = n; !s && i-- > 0;) /* from the back, so that nothing is overwritten */
+        if (slot[i] != i) memmove(im->vec + slot[i] * e->dim, im->vec + i * e->dim, e->dim * sizeof(float));
+    return s;
+}
+
+static bool is_unit(const float *v, size_t dim) {
+    double sum = 0;
+    for (size_t i = 0; i < dim; i++) sum += (double)v[i] * (double)v[i];
+    return fabs(sum - 1) < 0.05; /* NaN is not */
+}
+
+/* Say of the sticker what the table and the file's name say. */
+static bqb_status annotate(import *im, const job *j, bool *news, bqb_err *err) {
+    bool given = false, named = false;
+    bqb_status s = bqb_catalogue_annotate(im->c, j->sticker.id, &j->from->given, BQB_GIVEN, 1, j->from->path, &given, err);
+    bqb_buf name = {.max = 4096};
+    if (!s) s = bqb_caption_of_name(&name, bqb_path_base(j->from->path), err);
+    if (!s && name.len) {
+        bqb_annotation a = {{0}};
+        a.field[BQB_CAPTION] = name.data;
+        s = bqb_catalogue_annotate(im->c, j->sticker.id, &a, BQB_FROM_FILE_NAME, 1, j->from->path, &named, err);
+    }
+    bqb_buf_free(&name);
+    *news = given || named;
+    return s;
+}
+
+/* The file no longer holds what the catalogue says. */
+static bqb_status forget(import *im, const job *j, bqb_err *err) {
+    if (!j->was_known || j->old.missing) return BQB_OK;
+    bqb_file f = j->old;
+    f.missing = true;
+    im->report->gone++;
+    return bqb_catalogue_put_file(im->c, j->from->path, &f, err);
+}
+
+static bqb_status store(import *im, job *j, const float *vec, bqb_err *err) {
+    bool added = false, news = false;
+    bqb_status s = BQB_OK;
+    if (j->state == BAD) {
+        skip(im, j->from->path, j->why.msg);
+        return forget(im, j, err);
+    }
+    if (j->state == READY) s = bqb_catalogue_put_sticker(im->c, &j->sticker, &added, err);
+    j->now.sticker = j->sticker.id;
+    bool same = j->was_known && j->old.sticker == j->now.sticker && !j->old.missing &&
+                j->old.size_bytes == j->now.size_bytes && j->old.mtime_ns == j->now.mtime_ns;
+    if (!s && !same) s = bqb_catalogue_put_file(im->c, j->from->path, &j->now, err);
+    if (!s) s = annotate(im, j, &news, err);
+    if (!s && vec) {
+        if (!is_unit(vec, im->o->embedder->dim))
+            return bqb_fail(err, BQB_EFORMAT, "the model gives no unit vector for %s: its weights are damaged",
+                            j->from->path);
+        s = bqb_catalogue_put_embedding(im->c, j->sticker.id, im->o->embedder->id, "image", vec,
+                                        im->o->embedder->dim, err);
+        im->report->embedded++;
+    }
+    if (added) im->report->added++;
+    else im->report->already++;
+    if (!added && news) im->report->annotated++;
+    if (j->was_known && j->old.sticker != j->now.sticker) im->report->changed++;
+    if (j->was_known && j->old.missing) im->report->returned++;
+    return s;
+}
+
+/* Read, embed and commit what the batch holds; empty it. */
+static bqb_status finish_batch(import *im, bqb_err *err) {
+    if (!im->n) return BQB_OK;
+    bqb_parallel_for(im->n_work, im->threads, read_one, im);
+    if (im->hard) {
+        if (err) *err = im->hard_err;
+        return im->hard;
+    }
+    bqb_status s = encode(im, err);
+    if (!s) s = bqb_catalogue_begin(im->c, err);
+    if (s) return s;
+    bqb_import_report before = *im->report;
+    size_t k = 0;
+    for (size_t i = 0; i < im->n && !s; i++) {
+        const float *vec = NULL;
+        if (k < im->n_work && im->work[k] == i) {
+            job *j = &im->jobs[i];
+            if (im->o->embedder && j->state == READY && !j->has_vector) vec = im->vec + k * im->o->embedder->dim;
+            k++;
+        }
+        s = store(im, &im->jobs[i], vec, err);
+    }
+    if (!s) s = bqb_catalogue_commit(im->c, err);
+    if (s) {
+        bqb_catalogue_rollback(im->c);
+        size_t skipped = im->report->skipped; /* these were told */
+        *im->report = before;
+        im->report->skipped = skipped;
+    }
+    im->n = im->n_work = 0;
+    return s;
+}
+
+static bqb_status progress(import *im, const char *what, size_t done, size_t total, bqb_err *err) {
+    if (im->o->progress && im->o->progress(im->o->ctx, what, done, total))
+        return bqb_fail(err, BQB_ECANCEL, "stopped; what was imported is kept, the same command goes on from here");
+    return BQB_OK;
+}
+
+static bqb_status import_candidates(import *im, const bqb_candidate *(*at)(const void *, size_t), const void *list,
+                                    size_t n, const char *what, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < n && !s; i++) {
+        s = look(im, at(list, i), err);
+        if (!s && (im->n == LOOK || im->n_work == WORK)) {
+            s = finish_batch(im, err);
+            if (!s) s = progress(im, what, i + 1, n, err);
+        }
+    }
+    if (!s) s = finish_batch(im, err);
+    if (!s && n) s = progress(im, what, n, n, err);
+    return s;
+}
+
+/* ---- files that are gone, and stickers without a vector ---- */
+
+typedef struct {
+    bqb_candidate *item;
+    bqb_file *file;
+    size_t n, cap;
+    const bqb_walk *walk;
+} path_list;
+
+static int collect_path(void *ctx, const char *path, const bqb_file *f) {
+    path_list *l = ctx;
+    if (f->missing || bqb_walk_has(l->walk, path)) return 0;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 256;
+        bqb_candidate *item = realloc(l->item, cap * sizeof *item);
+        if (item) l->item = item;
+        bqb_file *file = realloc(l->file, cap * sizeof *file);
+        if (file) l->file = file;
+        if (!item || !file) return 1;
+        l->cap = cap;
+    }
+    char *copy = bqb_strdup(path);
+    if (!copy) return 1;
+    l->item[l->n] = (bqb_candidate){.path = copy};
+    l->file[l->n++] = *f;
+    return 0;
+}
+
+static void path_list_free(path_list *l) {
+    for (size_t i = 0; i < l->n; i++) free(l->item[i].path);
+    free(l->item);
+    free(l->file);
+}
+
+static const bqb_candidate *path_list_at(const void *list, size_t i) { return &((const path_list *)list)->item[i]; }
+static const bqb_candidate *walk_at(const void *list, size_t i) { return bqb_walk_at(list, i); }
+
+/* Only what is certainly gone: a folder that cannot be read proves nothing. */
+static bqb_status mark_gone(import *im, const bqb_walk *w, const char *root, bqb_err *err) {
+    path_list known = {.walk = w};
+    bqb_status s = bqb_catalogue_each_file(im->c, root, collect_path, &known, err);
+    if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "list of files", known.cap * sizeof *known.item);
+    bool open = false;
+    for (size_t i = 0; i < known.n && !s; i++) {
+        struct stat st;
+        if (!stat(known.item[i].path, &st) || (errno != ENOENT && errno != ENOTDIR)) continue;
+        if (!open) s = bqb_catalogue_begin(im->c, err);
+        open = true;
+        known.file[i].missing = true;
+        if (!s) s = bqb_catalogue_put_file(im->c, known.item[i].path, &known.file[i], err);
+        im->report->gone++;
+    }
+    if (!s && open) s = bqb_catalogue_commit(im->c, err);
+    if (s) bqb_catalogue_rollback(im->c);
+    path_list_free(&known);
+    return s;
+}
+
+static bqb_status embed_others(import *im, const bqb_walk *w, bqb_err *err) {
+    path_list bare = {.walk = w};
+    if (!im->o->embedder) return BQB_OK;
+    bqb_status s = bqb_catalogue_each_unembedded(im->c, im->o->embedder->id, "image", collect_path, &bare, err);
+    if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "list of files", bare.cap * sizeof *bare.item);
+    bqb_import_report before = *im->report;
+    if (!s) s = import_candidates(im, path_list_at, &bare, bare.n, "embed", err);
+    im->report->found = before.found; /* nobody named these */
+    im->report->already = before.already;
+    path_list_free(&bare);
+    return s;
+}
+
+bqb_status bqb_library_import(bqb_catalogue *c, const char *const *paths, size_t n, const bqb_import_options *o,
+                              bqb_import_report *report, bqb_err *err) {
+    import im = {.c = c, .o = o, .report = report, .threads = o->threads ? o->threads : bqb_cpu_count()};
+    bqb_walk *w = NULL;
+    *report = (bqb_import_report){0};
+    bqb_status s = bqb_image_init(err);
+    if (s) return s;
+    im.R = o->embedder ? o->embedder->resolution : 1;
+    im.picture_size = 3 * im.R * im.R * 3;
+    im.jobs = bqb_calloc(LOOK, sizeof *im.jobs);
+    im.rgb = bqb_calloc(WORK, im.picture_size);
+    im.vec = bqb_calloc(WORK, (o->embedder ? o->embedder->dim : 1) * sizeof(float));
+    pthread_mutex_init(&im.lock, NULL);
+    if (!im.jobs || !im.rgb || !im.vec) s = bqb_fail_nomem(err, "import", WORK * im.picture_size);
+    if (!s) s = bqb_walk_new(&w, paths, n, bqb_catalogue_dir(c), o->skip, o->progress, o->ctx, err);
+    if (!s) {
+        report->skipped = bqb_walk_skipped(w);
+        report->others = bqb_walk_others(w);
+        s = import_candidates(&im, walk_at, w, bqb_walk_count(w), "import", err);
+    }
+    for (size_t i = 0; !s && i < bqb_walk_roots(w); i++) s = mark_gone(&im, w, bqb_walk_root(w, i), err);
+    if (!s) s = embed_others(&im, w, err);
+    bqb_walk_free(w);
+    pthread_mutex_destroy(&im.lock);
+    free(im.jobs);
+    free(im.rgb);
+    free(im.vec);
+    return s;
+}

@@ -1,0 +1,53 @@
+/* Bringing stickers in: read, hash, decode, embed, and commit in small steps.
+ *
+ * Import may be killed at any moment and run again: whatever was committed
+ * stays, whatever was not is done then. What is unchanged (same path, size and
+ * time of change) is not read again. Under the folders that are named, files
+ * that are gone are marked missing: they are not shown, and come back when the
+ * file does. A file whose content changed is the new sticker. */
+#ifndef BQB_LIBRARY_IMPORT_H
+#define BQB_LIBRARY_IMPORT_H
+
+#include "library/catalogue.h"
+#include "library/walk.h"
+#include "model/clip.h"
+
+/* Whoever turns pictures into vectors. encode: rgb [N,3,R,R,3] -> out [N,dim] unit rows. */
+typedef struct {
+    const char *id; /* 64 hex digits: which model */
+    size_t dim, resolution;
+    void *ctx;
+    bqb_status (*encode)(void *ctx, float *out, const uint8_t *rgb, size_t N, bqb_err *err);
+} bqb_embedder;
+
+/* m needs its image tower; borrowed. */
+bqb_embedder bqb_embedder_of_clip(bqb_clip *m);
+
+typedef struct {
+    size_t found;     /* files looked at */
+    size_t added;     /* new stickers */
+    size_t already;   /* files that the library knew, or whose content it had */
+    size_t changed;   /* of added and already: files whose content was another before */
+    size_t annotated; /* of already: with something new said of them */
+    size_t embedded;  /* stickers that got a vector, also of earlier imports */
+    size_t returned;  /* files that had been missing */
+    size_t gone;      /* files newly marked missing */
+    size_t skipped;   /* bad files, folders, lines: each told to skip() */
+    size_t others;    /* files in folders that are no pictures */
+} bqb_import_report;
+
+typedef struct {
+    const bqb_embedder *embedder;  /* NULL: stickers get no vectors now */
+    int threads;                   /* for reading and decoding; 0 = all processors */
+    bqb_skip_fn skip;              /* may be NULL */
+    bqb_progress_fn progress;      /* may be NULL */
+    void *ctx;                     /* for both */
+} bqb_import_options;
+
+/* Import every path (bqb_walk_new), then give a vector to whatever sticker of the
+ * library has none of this model. report is filled even on failure.
+ * Errors: BQB_ECANCEL, of the catalogue, of the embedder; bad files are no errors. */
+bqb_status bqb_library_import(bqb_catalogue *c, const char *const *paths, size_t n, const bqb_import_options *o,
+                              bqb_import_report *report, bqb_err *err);
+
+#endif

@@ -1,0 +1,333 @@
+#define _GNU_SOURCE
+#include "library/walk.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "file/table.h"
+#include "image/sniff.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_CANDIDATES = 16 << 20, MAX_DEPTH = 100, SNIFF_BYTES = 64 };
+
+typedef struct {
+    dev_t dev;
+    ino_t ino;
+} place;
+
+struct bqb_walk {
+    bqb_candidate *item;
+    size_t n, cap;
+    char **root;
+    size_t n_roots;
+    bqb_table **table; /* stay open: candidates borrow their cells */
+    size_t n_tables;
+    place *seen;       /* open addressing; ino 0 is free */
+    size_t n_seen, cap_seen;
+    place avoid;
+    size_t skipped, others;
+    bqb_skip_fn skip;
+    bqb_progress_fn progress;
+    void *ctx;
+};
+
+static void skip(bqb_walk *w, const char *path, const char *reason) {
+    w->skipped++;
+    if (w->skip) w->skip(w->ctx, path, reason);
+}
+
+/* Grow an array to hold one more. */
+static void *room(void *array, size_t n, size_t *cap, size_t size, bqb_err *err) {
+    if (n < *cap) return array;
+    size_t want = *cap ? *cap * 2 : 64;
+    void *p = realloc(array, want * size);
+    if (!p) bqb_fail_nomem(err, "list of files", want * size);
+    else *cap = want;
+    return p;
+}
+
+/* Takes path. */
+static bqb_status add(bqb_walk *w, char *path, const bqb_annotation *given, bool listed, bqb_err *err) {
+    if (!path) return bqb_fail_nomem(err, "path", 1);
+    if (w->n == MAX_CANDIDATES) {
+        free(path);
+        return bqb_fail(err, BQB_ELIMIT, "more than %d files to import: do it in parts", MAX_CANDIDATES);
+    }
+    bqb_candidate *item = room(w->item, w->n, &w->cap, sizeof *item, err);
+    if (!item) {
+        free(path);
+        return BQB_ENOMEM;
+    }
+    w->item = item;
+    item[w->n] = (bqb_candidate){.path = path, .listed = listed, .order = (uint32_t)w->n};
+    if (given) item[w->n].given = *given;
+    w->n++;
+    if (w->progress && w->n % 256 == 0 && w->progress(w->ctx, "list", w->n, 0))
+        return bqb_fail(err, BQB_ECANCEL, "stopped while listing files");
+    return BQB_OK;
+}
+
+static size_t slot_of(const bqb_walk *w, place p) {
+    uint64_t h = ((uint64_t)p.ino * 0x9E3779B97F4A7C15u) ^ (uint64_t)p.dev;
+    size_t i = (size_t)(h >> 20) & (w->cap_seen - 1);
+    while (w->seen[i].ino && (w->seen[i].ino != p.ino || w->seen[i].dev != p.dev)) i = (i + 1) & (w->cap_seen - 1);
+    return i;
+}
+
+/* *first: this folder was not visited before. */
+static bqb_status visit(bqb_walk *w, place p, bool *first, bqb_err *err) {
+    if (2 * w->n_seen >= w->cap_seen) {
+        place *old = w->seen;
+        size_t old_cap = w->cap_seen;
+        place *bigger = bqb_calloc(old_cap ? 2 * old_cap : 64, sizeof *bigger);
+        if (!bigger) return bqb_fail_nomem(err, "list of folders", 2 * old_cap * sizeof *bigger);
+        w->seen = bigger;
+        w->cap_seen = old_cap ? 2 * old_cap : 64;
+        for (size_t i = 0; i < old_cap; i++)
+            if (old[i].ino) w->seen[slot_of(w, old[i])] = old[i];
+        free(old);
+    }
+    size_t i = slot_of(w, p);
+    *first = !w->seen[i].ino;
+    if (*first) w->n_seen++;
+    w->seen[i] = p;
+    return BQB_OK;
+}
+
+/* Absolute, without "." and doubled slashes; ".." stays, for a link may stand before it. */
+static char *absolute(const char *dir, const char *name) {
+    char *p = bqb_path_join(dir, name);
+    if (!p) return NULL;
+    size_t m = 0;
+    for (size_t i = 0; p[i];) {
+        size_t len = strcspn(p + i, "/");
+        if (len && !(len == 1 && p[i] == '.')) {
+            p[m++] = '/';
+            memmove(p + m, p + i, len);
+            m += len;
+        }
+        i += len + (p[i + len] == '/');
+    }
+    p[m ? m : 0] = 0;
+    return p;
+}
+
+static bqb_status read_table(bqb_walk *w, const char *path, const char *dir, bqb_err *err) {
+    bqb_err why;
+    bqb_table *t;
+    bqb_status s = bqb_table_open(&t, path, &why);
+    if (s == BQB_ENOMEM) {
+        if (err) *err = why;
+        return s;
+    }
+    if (s) {
+        skip(w, path, why.msg);
+        return BQB_OK;
+    }
+    bqb_table **tables = realloc(w->table, (w->n_tables + 1) * sizeof *tables);
+    if (!tables) {
+        bqb_table_close(t);
+        return bqb_fail_nomem(err, path, (w->n_tables + 1) * sizeof *tables);
+    }
+    w->table = tables;
+    w->table[w->n_tables++] = t;
+    size_t file = bqb_table_find(t, "file");
+    if (file == SIZE_MAX) {
+        skip(w, path, "its header line has no column \"file\"");
+        return BQB_OK;
+    }
+    if (bqb_table_broken(t)) {
+        char reason[120];
+        snprintf(reason, sizeof reason, "%zu broken lines left out, the first is line %zu", bqb_table_broken(t),
+                 bqb_table_broken_line(t));
+        skip(w, path, reason);
+    }
+    bqb_field field[64];
+    size_t n_columns = bqb_table_columns(t) < 64 ? bqb_table_columns(t) : 64;
+    for (size_t c = 0; c < n_columns; c++)
+        field[c] = bqb_field_parse(bqb_table_column(t, c), strlen(bqb_table_column(t, c)));
+    for (size_t r = 0; r < bqb_table_rows(t) && !s; r++) {
+        const char *name = bqb_table_cell(t, r, file);
+        if (!*name) {
+            char reason[80];
+            snprintf(reason, sizeof reason, "line %zu names no file", bqb_table_line(t, r));
+            skip(w, path, reason);
+            continue;
+        }
+        bqb_annotation given = {{0}};
+        for (size_t c = 0; c < n_columns; c++)
+            if (field[c] != BQB_FIELDS) given.field[field[c]] = bqb_table_cell(t, r, c);
+        s = add(w, absolute(dir, name), &given, true, err);
+    }
+    return s;
+}
+
+/* By extension, or by content where that says nothing. */
+static bool looks_like_picture(int dir_fd, const char *name) {
+    static const char *const extensions[] = {"png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "avif", "apng"};
+    static const char *const never[] = {"tsv", "txt", "json", "jsonl", "md", "db", "zip", "html", "mp4", "npy", "csv"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof extensions / sizeof *extensions; i++)
+        if (!strcasecmp(dot + 1, extensions[i])) return true;
+    for (size_t i = 0; dot && i < sizeof never / sizeof *never; i++)
+        if (!strcasecmp(dot + 1, never[i])) return false;
+    uint8_t head[SNIFF_BYTES];
+    int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return false;
+    ssize_t n = read(fd, head, sizeof head);
+    close(fd);
+    return n > 0 && bqb_sniff(head, (size_t)n) != BQB_PICTURE_NONE;
+}
+
+static bqb_status walk_folder(bqb_walk *w, const char *path, int depth, bqb_err *err) {
+    bool first = true;
+    struct stat st;
+    DIR *d = opendir(path);
+    if (!d || fstat(dirfd(d), &st)) {
+        skip(w, path, strerror(errno));
+        if (d) closedir(d);
+        return BQB_OK;
+    }
+    place here = {st.st_dev, st.st_ino};
+    bqb_status s = visit(w, here, &first, err);
+    if (s || !first || (here.ino == w->avoid.ino && here.dev == w->avoid.dev)) {
+        closedir(d);
+        return s;
+    }
+    if (depth > MAX_DEPTH) {
+        skip(w, path, "folders are nested too deeply");
+        closedir(d);
+        return BQB_OK;
+    }
+    char *captions = bqb_path_join(path, "captions.tsv");
+    if (!captions) s = bqb_fail_nomem(err, path, 1);
+    else if (bqb_is_file(captions)) s = read_table(w, captions, path, err);
+    free(captions);
+    struct dirent *e;
+    while (!s && (errno = 0, e = readdir(d))) {
+        if (e->d_name[0] == '.') continue;
+        char *child = bqb_path_join(path, e->d_name);
+        if (!child) s = bqb_fail_nomem(err, path, 1);
+        else if (fstatat(dirfd(d), e->d_name, &st, 0)) skip(w, child, errno == ENOENT ? "a link to nothing" : strerror(errno));
+        else if (S_ISDIR(st.st_mode)) s = walk_folder(w, child, depth + 1, err);
+        else if (!S_ISREG(st.st_mode) || !looks_like_picture(dirfd(d), e->d_name)) w->others++;
+        else {
+            s = add(w, child, NULL, false, err);
+            child = NULL;
+        }
+        free(child);
+    }
+    if (!s && errno) skip(w, path, strerror(errno));
+    closedir(d);
+    return s;
+}
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && !strcasecmp(s + n - m, end);
+}
+
+static bqb_status walk_root(bqb_walk *w, const char *path, bqb_err *err) {
+    char *real = realpath(path, NULL); /* links resolved, so that one folder has one name */
+    if (!real) {
+        skip(w, path, strerror(errno));
+        return BQB_OK;
+    }
+    bqb_status s;
+    if (bqb_is_dir(real)) {
+        char **roots = realloc(w->root, (w->n_roots + 1) * sizeof *roots);
+        if (roots) w->root = roots;
+        char *root = bqb_asprintf("%s%s", real, real[1] ? "/" : "");
+        if (roots && root) w->root[w->n_roots++] = root;
+        else free(root);
+        s = roots && root ? walk_folder(w, real, 0, err) : bqb_fail_nomem(err, path, 1);
+    } else if (ends_with(path, ".tsv")) {
+        char *slash = strrchr(real, '/');
+        char *dir = bqb_strndup(real, (size_t)(slash - real));
+        s = dir ? read_table(w, real, *dir ? dir : "/", err) : bqb_fail_nomem(err, path, 1);
+        free(dir);
+    } else {
+        s = add(w, real, NULL, true, err);
+        real = NULL;
+    }
+    free(real);
+    return s;
+}
+
+static int by_path(const void *a, const void *b) {
+    const bqb_candidate *x = a, *y = b;
+    int d = strcmp(x->path, y->path);
+    if (d) return d;
+    bool xa = x->listed, ya = y->listed;
+    return xa != ya ? (xa ? -1 : 1) : x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* Sorted, each path once. What a table says of it wins, and of two tables the first. */
+static void sort(bqb_walk *w) {
+    if (w->n) qsort(w->item, w->n, sizeof *w->item, by_path);
+    size_t m = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        if (m && !strcmp(w->item[m - 1].path, w->item[i].path)) free(w->item[i].path);
+        else w->item[m++] = w->item[i];
+    }
+    w->n = m;
+}
+
+bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, const char *skip_dir, bqb_skip_fn skip_fn,
+                        bqb_progress_fn progress, void *ctx, bqb_err *err) {
+    *out = NULL;
+    bqb_walk *w = bqb_calloc(1, sizeof *w);
+    if (!w) return bqb_fail_nomem(err, "list of files", sizeof *w);
+    w->skip = skip_fn;
+    w->progress = progress;
+    w->ctx = ctx;
+    struct stat st;
+    if (skip_dir && !stat(skip_dir, &st)) w->avoid = (place){st.st_dev, st.st_ino};
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < n && !s; i++) s = walk_root(w, paths[i], err);
+    if (s) {
+        bqb_walk_free(w);
+        return s;
+    }
+    sort(w);
+    *out = w;
+    return BQB_OK;
+}
+
+void bqb_walk_free(bqb_walk *w) {
+    if (!w) return;
+    for (size_t i = 0; i < w->n; i++) free(w->item[i].path);
+    for (size_t i = 0; i < w->n_roots; i++) free(w->root[i]);
+    for (size_t i = 0; i < w->n_tables; i++) bqb_table_close(w->table[i]);
+    free(w->item);
+    free(w->root);
+    free(w->table);
+    free(w->seen);
+    free(w);
+}
+
+size_t bqb_walk_count(const bqb_walk *w) { return w->n; }
+const bqb_candidate *bqb_walk_at(const bqb_walk *w, size_t i) { return &w->item[i]; }
+size_t bqb_walk_roots(const bqb_walk *w) { return w->n_roots; }
+const char *bqb_walk_root(const bqb_walk *w, size_t i) { return w->root[i]; }
+size_t bqb_walk_skipped(const bqb_walk *w) { return w->skipped; }
+size_t bqb_walk_others(const bqb_walk *w) { return w->others; }
+
+bool bqb_walk_has(const bqb_walk *w, const char *path) {
+    size_t lo = 0, hi = w->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int d = strcmp(w->item[mid].path, path);
+        if (!d) return true;
+        if (d < 0) lo = mid + 1;
+        else hi = mid;
+    }
+    return false;
+}

@@ -1,0 +1,46 @@
+/* What there is to import: pictures in folders, and the lines of captions.tsv files. */
+#ifndef BQB_LIBRARY_WALK_H
+#define BQB_LIBRARY_WALK_H
+
+#include "base/err.h"
+#include "text/annotation.h"
+
+#include <stdbool.h>
+
+/* Told of everything that is left out and why. */
+typedef void (*bqb_skip_fn)(void *ctx, const char *path, const char *reason);
+
+typedef struct {
+    char *path;           /* absolute */
+    bqb_annotation given; /* from a captions.tsv; borrowed from the list */
+    bool listed;          /* named by the user or a table, not just found */
+    uint32_t order;       /* which came first, for the same path twice */
+} bqb_candidate;
+
+typedef struct bqb_walk bqb_walk;
+
+/* Gather the candidates of each path, absolute or relative to the working folder:
+ *   a folder     every picture below it, by content where the extension does not
+ *                tell; hidden files are left out, links followed, each folder
+ *                visited once; a captions.tsv in a folder annotates its pictures
+ *   X.tsv        what its column `file` lists, relative to its folder
+ *   a file       itself
+ * Broken things are told to skip and counted. skip_dir: a folder to stay out of
+ * (the library's own), or NULL. In byte order of path, each once, a table's line before a bare find.
+ * Errors: BQB_ECANCEL, BQB_ENOMEM, BQB_ELIMIT (over 16 Mi candidates). */
+bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, const char *skip_dir, bqb_skip_fn skip,
+                        bqb_progress_fn progress, void *ctx, bqb_err *err);
+void bqb_walk_free(bqb_walk *w);
+
+size_t bqb_walk_count(const bqb_walk *w);
+const bqb_candidate *bqb_walk_at(const bqb_walk *w, size_t i);
+bool bqb_walk_has(const bqb_walk *w, const char *path);
+
+/* The folders that were named, absolute, with a slash at the end. */
+size_t bqb_walk_roots(const bqb_walk *w);
+const char *bqb_walk_root(const bqb_walk *w, size_t i);
+
+size_t bqb_walk_skipped(const bqb_walk *w); /* times `skip` was called */
+size_t bqb_walk_others(const bqb_walk *w);  /* files in folders that are no pictures */
+
+#endif

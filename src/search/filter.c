@@ -1,0 +1,168 @@
+#include "search/filter.h"
+
+#include "base/mem.h"
+#include "text/grams.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int add_id(void *ctx, bqb_sticker_id id) {
+    bqb_id_set *s = ctx;
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 256;
+        bqb_sticker_id *p = realloc(s->id, cap * sizeof *p);
+        if (!p) return 1;
+        s->id = p;
+        s->cap = cap;
+    }
+    s->id[s->n++] = id;
+    return 0;
+}
+
+static int by_id(const void *a, const void *b) {
+    bqb_sticker_id x = *(const bqb_sticker_id *)a, y = *(const bqb_sticker_id *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void sort_set(bqb_id_set *s) {
+    if (s->n) qsort(s->id, s->n, sizeof *s->id, by_id);
+    size_t m = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (!m || s->id[m - 1] != s->id[i]) s->id[m++] = s->id[i];
+    s->n = m;
+}
+
+static void intersect(bqb_id_set *a, const bqb_id_set *b) {
+    size_t m = 0;
+    for (size_t i = 0; i < a->n; i++)
+        if (bqb_id_set_has(b, a->id[i])) a->id[m++] = a->id[i];
+    a->n = m;
+}
+
+bool bqb_id_set_has(const bqb_id_set *s, bqb_sticker_id id) {
+    return s->n && bsearch(&id, s->id, s->n, sizeof id, by_id) != NULL;
+}
+
+void bqb_id_set_free(bqb_id_set *s) {
+    free(s->id);
+    *s = (bqb_id_set){0};
+}
+
+/* ---- values ---- */
+
+typedef struct {
+    const char *want;     /* folded */
+    char **value;         /* those that match, owned */
+    size_t n, cap;
+    bqb_buf frequent;     /* for the message */
+    size_t n_frequent;
+    bool failed;
+} value_search;
+
+static const char *const separators[] = {"/", "、", "，", ",", ";", "；", "|", " "};
+
+/* Is `want` the whole of `value`, or one of its parts? Both folded. */
+static bool has_part(const char *value, const char *want) {
+    if (!strcmp(value, want)) return true;
+    size_t n = strlen(want);
+    for (const char *p = value; (p = strstr(p, want)); p++) {
+        bool begins = p == value, ends = !p[n];
+        for (size_t i = 0; i < sizeof separators / sizeof *separators; i++) {
+            size_t len = strlen(separators[i]);
+            if ((size_t)(p - value) >= len && !memcmp(p - len, separators[i], len)) begins = true;
+            if (!strncmp(p + n, separators[i], len)) ends = true;
+        }
+        if (begins && ends) return true;
+    }
+    return false;
+}
+
+static int try_value(void *ctx, const char *value, size_t n_stickers) {
+    value_search *v = ctx;
+    bqb_buf folded = {.max = 1 << 16};
+    bool match = !bqb_text_fold(&folded, value, strlen(value), NULL) && has_part(folded.data, v->want);
+    bqb_buf_free(&folded);
+    if (v->n_frequent++ < 12)
+        (void)bqb_buf_printf(&v->frequent, NULL, "%s%s (%zu)", v->frequent.len ? ", " : "", value, n_stickers);
+    if (!match) return 0;
+    if (v->n == v->cap) {
+        size_t cap = v->cap ? 2 * v->cap : 16;
+        char **p = realloc(v->value, cap * sizeof *p);
+        if (!p) return 1;
+        v->value = p;
+        v->cap = cap;
+    }
+    v->value[v->n] = bqb_strdup(value);
+    return v->value[v->n++] ? 0 : 1;
+}
+
+static bqb_status with_value(bqb_id_set *out, bqb_catalogue *c, const bqb_field *fields, size_t n_fields,
+                             const char *what, const char *want, bqb_err *err) {
+    bqb_buf folded = {.max = 1 << 16};
+    value_search v = {.frequent = {.max = 400}};
+    size_t matched = 0;
+    bqb_status s = bqb_text_fold(&folded, want, strlen(want), err);
+    v.want = folded.data;
+    if (!s && !folded.len) s = bqb_fail(err, BQB_EINVAL, "an empty %s was asked for", what);
+    for (size_t f = 0; f < n_fields && !s; f++) {
+        s = bqb_catalogue_each_value(c, fields[f], try_value, &v, err);
+        if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "values", v.cap);
+        for (size_t i = 0; i < v.n && !s; i++) {
+            s = bqb_catalogue_each_with(c, fields[f], v.value[i], add_id, out, err);
+            if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", out->cap);
+        }
+        matched += v.n;
+        for (size_t i = 0; i < v.n; i++) free(v.value[i]);
+        v.n = 0;
+    }
+    if (!s && !matched)
+        s = bqb_fail(err, BQB_ENOTFOUND, "no sticker has the %s \"%.60s\"%s%s", what, want,
+                     v.frequent.len ? "; there are: " : "; none has any", v.frequent.len ? v.frequent.data : "");
+    sort_set(out);
+    free(v.value);
+    bqb_buf_free(&v.frequent);
+    bqb_buf_free(&folded);
+    return s;
+}
+
+bqb_status bqb_filter(bqb_id_set *out, bool *any, bqb_catalogue *c, const char *emotion, const char *style,
+                      bool animated, bqb_err *err) {
+    static const bqb_field emotions[] = {BQB_EMOTION, BQB_EMOTION_LABEL}, styles[] = {BQB_STYLE};
+    bqb_status s = BQB_OK;
+    *out = (bqb_id_set){0};
+    *any = true;
+    for (int i = 0; i < 3 && !s; i++) {
+        bqb_id_set one = {0};
+        if (i == 0 && emotion) s = with_value(&one, c, emotions, 2, "emotion", emotion, err);
+        else if (i == 1 && style) s = with_value(&one, c, styles, 1, "style", style, err);
+        else if (i == 2 && animated) {
+            s = bqb_catalogue_each_animated(c, add_id, &one, err);
+            if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", one.cap);
+        } else continue;
+        if (*any) *out = one;
+        else {
+            intersect(out, &one);
+            bqb_id_set_free(&one);
+        }
+        *any = false;
+    }
+    if (s) bqb_id_set_free(out);
+    return s;
+}
+
+bqb_status bqb_filter_rows(uint64_t **bits, size_t *n_rows, const bqb_vectors *v, const bqb_id_set *s, bqb_err *err) {
+    *n_rows = 0;
+    *bits = bqb_calloc((v->n + 63) / 64, sizeof **bits);
+    if (!*bits) return bqb_fail_nomem(err, "filter", v->n / 8);
+    for (size_t i = 0, row = 0; i < s->n && row < v->n;) { /* both rise */
+        if (s->id[i] < v->id[row]) i++;
+        else if (s->id[i] > v->id[row]) row++;
+        else {
+            (*bits)[row / 64] |= (uint64_t)1 << (row % 64);
+            ++*n_rows;
+            i++;
+            row++;
+        }
+    }
+    return BQB_OK;
+}

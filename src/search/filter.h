@@ -1,0 +1,26 @@
+/* Which rows of the scan a query allows. */
+#ifndef BQB_SEARCH_FILTER_H
+#define BQB_SEARCH_FILTER_H
+
+#include "library/vectors.h"
+
+/* A set of stickers by id. */
+typedef struct {
+    bqb_sticker_id *id; /* rising */
+    size_t n, cap;
+} bqb_id_set;
+
+/* Stickers whose believed emotion (either field) is `emotion`, whose style is
+ * `style`, and that are animated, where asked. *any: nothing was asked, and the
+ * set is empty. A value matches as a whole or as one part of "惊讶/震惊",
+ * folded (bqb_text_fold).
+ * Errors: BQB_ENOTFOUND when no sticker has the value: the message lists the most frequent. */
+bqb_status bqb_filter(bqb_id_set *out, bool *any, bqb_catalogue *c, const char *emotion, const char *style,
+                      bool animated, bqb_err *err);
+bool bqb_id_set_has(const bqb_id_set *s, bqb_sticker_id id);
+void bqb_id_set_free(bqb_id_set *s);
+
+/* Bits for bqb_scan: [(v->n + 63) / 64] words, one bit a row whose sticker is in the set. Free with free(). */
+bqb_status bqb_filter_rows(uint64_t **bits, size_t *n_rows, const bqb_vectors *v, const bqb_id_set *s, bqb_err *err);
+
+#endif

@@ -1,0 +1,22 @@
+/* One score from what a sticker shows and what is said of it. */
+#ifndef BQB_SEARCH_FUSION_H
+#define BQB_SEARCH_FUSION_H
+
+#include "search/scan.h"
+
+/* A cosine means something only beside the others that the same query got, so it
+ * is counted in standard deviations above their mean, z = (cosine - mean) / sd
+ * (sd at least 0.01, so that a handful of stickers cannot blow up noise). */
+double bqb_fusion_z(float cosine, const bqb_spread *spread);
+
+/* z of the query's text and of its picture (0 for what there is not) and the
+ * lexical score 0 … 1, which is worth up to BQB_LEXICAL_WEIGHT deviations:
+ * words that are exactly the query's outrank every resemblance, one common
+ * character hardly moves anything. */
+#define BQB_LEXICAL_WEIGHT 6.0
+double bqb_fusion_sum(double z_text, double z_picture, double lexical);
+
+/* For people: 0 … 1, rising; 0.5 stands four deviations out of the library. */
+double bqb_fusion_score(double sum);
+
+#endif

@@ -1,0 +1,55 @@
+/* Queries against a library: words, a picture, filters. */
+#ifndef BQB_SEARCH_SEARCH_H
+#define BQB_SEARCH_SEARCH_H
+
+#include "library/catalogue.h"
+#include "search/scan.h"
+
+typedef struct {
+    const char *text;        /* for the lexical match; NULL or "": none */
+    const float *text_vec;   /* [dim] unit, the text tower's; NULL: none */
+    const float *image_vec;  /* [dim] unit, the image tower's; NULL: none */
+    const char *model;       /* 64 hex digits: whose vectors; needed with a vector */
+    bqb_sticker_id except;   /* leave this one out (a sticker's own likenesses); 0: none */
+    const char *emotion;     /* filters; NULL: any. A value, or one part of "惊讶/震惊" */
+    const char *style;
+    bool animated;           /* only those */
+    size_t n;                /* results wanted, 1 … 10,000 */
+    double fold;             /* leave out what resembles a better result by this cosine or more; 0: nothing */
+    int threads;             /* 0: all processors */
+} bqb_search_query;
+
+/* What is known of a result. Strings are owned and never NULL. */
+typedef struct {
+    bqb_sticker sticker;
+    char id[BQB_SHORT_ID_SIZE];
+    double score;            /* bqb_fusion_score; for a picture alone, its cosine */
+    float cosine;            /* of the text_vec, else of the image_vec; 0 without vectors */
+    double lexical;
+    char *path;
+    bool missing;
+    char *field[BQB_FIELDS];
+} bqb_found;
+
+typedef struct {
+    bqb_found *item;
+    size_t n;
+    size_t in_library;       /* stickers with vectors of this model */
+    size_t passed;           /* those that passed the filters */
+} bqb_search_results;
+
+/* A picture alone ranks by cosine; all else by bqb_fusion_sum. Without any
+ * vectors the words alone decide. Equal ranks: the older sticker first.
+ * Errors: BQB_EINVAL (nothing asked, n), BQB_ENOTFOUND (a filter's value that
+ * no sticker has; the message lists those there are), of the catalogue. */
+bqb_status bqb_search_run(bqb_search_results *out, bqb_catalogue *c, const bqb_search_query *q, bqb_err *err);
+void bqb_search_results_free(bqb_search_results *r);
+
+/* One sticker as a result (show, remove): score 0. */
+bqb_status bqb_found_load(bqb_found *out, bqb_catalogue *c, bqb_sticker_id id, bqb_err *err);
+void bqb_found_free(bqb_found *f);
+
+/* The sticker that a user means: digits of its id, or a path that the library knows. */
+bqb_status bqb_find_named(bqb_sticker_id *id, bqb_catalogue *c, const char *name, bqb_err *err);
+
+#endif

@@ -1,0 +1,63 @@
+#include "test.h"
+
+#include "text/grams.h"
+
+#include <string.h>
+
+static int join(void *ctx, const char *token, size_t n) {
+    bqb_buf *b = ctx;
+    return (b->len && bqb_buf_append(b, "|", 1, NULL)) || bqb_buf_append(b, token, n, NULL);
+}
+
+static void check(const char *text, size_t n, const char *want) {
+    bqb_buf b = {.max = 1 << 16};
+    bqb_err err = {0};
+    CHECK_OK(bqb_grams(text, n, join, &b, &err), err);
+    CHECK_MSG(!strcmp(b.data ? b.data : "", want), "\"%s\" gives \"%s\", expected \"%s\"", text,
+              b.data ? b.data : "", want);
+    bqb_buf_free(&b);
+}
+#define GRAMS(text, want) check(text, strlen(text), want)
+
+TEST(grams_of_scripts) {
+    GRAMS("", "");
+    GRAMS("累", "累");
+    GRAMS("加班好", "加|班|加班|好|班好");
+    GRAMS("OK的", "ok|的");
+    GRAMS("Hello World 666", "hello|world|666");
+    GRAMS("我a你", "我|a|你"); /* a letter between them: no pair */
+    GRAMS("好，累", "好|累");   /* neither across punctuation */
+    GRAMS("哈哈哈", "哈|哈|哈哈|哈|哈哈");
+    GRAMS("😀😀好", "😀|😀|好");
+    GRAMS("❤️", "❤");
+}
+
+TEST(grams_fold_width_case_and_bad_bytes) {
+    GRAMS("ＯＫ　６６６！", "ok|666");
+    GRAMS("ÀB", "àb");
+    GRAMS("a\xff" "b", "a|b");
+    GRAMS("\xe5\x8a", ""); /* half a character */
+    check("好\0累", 7, "好|累");
+}
+
+static int stop_at_once(void *ctx, const char *token, size_t n) {
+    (void)token;
+    (void)n;
+    return ++*(int *)ctx;
+}
+
+TEST(grams_stop_when_asked) {
+    int calls = 0;
+    bqb_err err;
+    CHECK(bqb_grams("加班好累", strlen("加班好累"), stop_at_once, &calls, &err) == BQB_ECANCEL);
+    CHECK(calls == 1);
+}
+
+TEST(fold_joins_spaces) {
+    bqb_buf b = {.max = 1 << 10};
+    bqb_err err = {0};
+    const char *text = "  好 \t\n　Ａ  ";
+    CHECK_OK(bqb_text_fold(&b, text, strlen(text), &err), err);
+    CHECK_STR(b.data, "好 a");
+    bqb_buf_free(&b);
+}
