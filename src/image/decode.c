@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "image/apng.h"
 #include "image/resample.h"
 #include "image/sniff.h"
 
@@ -28,9 +29,11 @@ struct bqb_image_reader {
     bqb_image_info info;
     bqb_picture_kind kind;
     bqb_animation animation;
-    size_t C, row; /* row: the next one to ask for; libvips reads downwards only */
+    bqb_apng apng;           /* apng.frame set: frames come from here, image is NULL */
+    uint8_t *canvas, *under; /* of the APNG */
+    size_t C;
     uint8_t *pixels;
-    size_t frame; /* which one pixels holds; SIZE_MAX at first */
+    size_t frame; /* which one pixels holds; SIZE_MAX at first, for the next is SIZE_MAX + 1 = 0 */
     int timeout_ms;
     int64_t deadline_ms;
 };
@@ -126,21 +129,45 @@ static bool choose_channels(bqb_image_reader *r) {
 
 static bqb_status check_limits(const bqb_image_reader *r, size_t max_pixels, bqb_err *err) {
     const bqb_image_info *i = &r->info;
-    size_t pixels = i->width * i->height;
-    if (pixels > max_pixels)
+    if (i->width > max_pixels / i->height)
         return bqb_fail(err, BQB_ELIMIT, "%s: %s picture of %zu x %zu pixels, at most %zu pixels are decoded",
                         r->name, i->format, i->width, i->height, max_pixels);
-    if (pixels > max_pixels * TOTAL_FACTOR / i->frames)
+    if (i->width * i->height > max_pixels * TOTAL_FACTOR / i->frames)
         return bqb_fail(err, BQB_ELIMIT,
                         "%s: %s animation of %zu frames of %zu x %zu, at most %zu pixels are decoded",
                         r->name, i->format, i->frames, i->width, i->height, max_pixels * TOTAL_FACTOR);
     return BQB_OK;
 }
 
+static bqb_status describe(bqb_image_reader *r, const void *data, size_t size, bqb_err *err) {
+    bqb_image_info *i = &r->info;
+    r->image = load(r, data, size);
+    if (!r->image) return damaged(r, err);
+    i->width = (size_t)vips_image_get_width(r->image);
+    i->height = (size_t)vips_image_get_page_height(r->image);
+    i->frames = (size_t)vips_image_get_height(r->image) / i->height;
+    /* A cut GIF has one more, half drawn. */
+    if (i->frames > r->animation.frames) i->frames = r->animation.frames;
+    if (choose_channels(r)) return BQB_OK;
+    return bqb_fail(err, BQB_EUNSUPPORTED, "%s: %s picture with %d bands of type %s", r->name, i->format,
+                    vips_image_get_bands(r->image),
+                    vips_enum_nick(VIPS_TYPE_BAND_FORMAT, (int)vips_image_get_format(r->image)));
+}
+
+static void describe_apng(bqb_image_reader *r) {
+    const bqb_apng *a = &r->apng;
+    r->info.width = a->width;
+    r->info.height = a->height;
+    r->info.frames = a->n;
+    r->info.alpha = a->alpha;
+    r->C = 4;
+}
+
 static bqb_status open_reader(bqb_image_reader *r, const void *data, size_t size, const char *name,
                               const bqb_image_limits *lim, bqb_err *err) {
     size_t max_pixels = lim && lim->max_pixels ? lim->max_pixels : MAX_PIXELS;
     size_t max_frames = lim && lim->max_frames ? lim->max_frames : MAX_FRAMES;
+    if (max_pixels > SIZE_MAX / TOTAL_FACTOR) max_pixels = SIZE_MAX / TOTAL_FACTOR;
     r->timeout_ms = lim && lim->timeout_ms > 0 ? lim->timeout_ms : TIMEOUT_MS;
     r->deadline_ms = now_ms() + r->timeout_ms;
     r->frame = SIZE_MAX;
@@ -157,21 +184,16 @@ static bqb_status open_reader(bqb_image_reader *r, const void *data, size_t size
     if (!r->animation.frames)
         return bqb_fail(err, BQB_EFORMAT, "%s: %s picture is cut short: not one whole frame in %zu bytes",
                         name, r->info.format, size);
-    if (r->animation.frames > max_frames)
-        return bqb_fail(err, BQB_ELIMIT, "%s: %s animation of %zu frames, at most %zu are decoded", name,
-                        r->info.format, r->animation.frames, max_frames);
-    r->image = load(r, data, size);
-    if (!r->image) return damaged(r, err);
-    r->info.width = (size_t)vips_image_get_width(r->image);
-    r->info.height = (size_t)vips_image_get_page_height(r->image);
-    r->info.frames = (size_t)vips_image_get_height(r->image) / r->info.height;
-    /* A cut GIF has one more, half drawn. */
-    if (r->info.frames > r->animation.frames) r->info.frames = r->animation.frames;
+    bool apng = r->kind == BQB_PICTURE_PNG && bqb_apng_parse(&r->apng, data, size, max_frames);
+    if (r->animation.frames > max_frames || r->apng.n > max_frames)
+        return bqb_fail(err, BQB_ELIMIT, "%s: %s animation of %zu frames%s, at most %zu are decoded", name,
+                        r->info.format, r->apng.n > max_frames ? r->apng.n : r->animation.frames,
+                        r->apng.n > max_frames ? " or more" : "", max_frames);
+    bqb_status s = BQB_OK;
+    if (apng) describe_apng(r);
+    else s = describe(r, data, size, err);
+    if (s) return s;
     for (size_t f = 0; f < r->info.frames; f++) r->info.duration_ms += bqb_image_delay_ms(r, f);
-    if (!choose_channels(r))
-        return bqb_fail(err, BQB_EUNSUPPORTED, "%s: %s picture with %d bands of type %s", name,
-                        r->info.format, vips_image_get_bands(r->image),
-                        vips_enum_nick(VIPS_TYPE_BAND_FORMAT, (int)vips_image_get_format(r->image)));
     return check_limits(r, max_pixels, err);
 }
 
@@ -192,6 +214,9 @@ void bqb_image_close(bqb_image_reader *r) {
     if (!r) return;
     if (r->region) g_object_unref(r->region);
     if (r->image) g_object_unref(r->image);
+    bqb_apng_free(&r->apng);
+    free(r->canvas);
+    free(r->under);
     free(r->pixels);
     free(r->name);
     free(r);
@@ -202,12 +227,13 @@ const bqb_image_info *bqb_image_info_of(const bqb_image_reader *r) { return &r->
 size_t bqb_image_channels(const bqb_image_reader *r) { return r->C; }
 
 int bqb_image_delay_ms(const bqb_image_reader *r, size_t frame) {
-    int *delay, n;
-    if (r->info.frames < 2) return 0;
-    if (vips_image_get_typeof(r->image, "delay") == 0 ||
-        vips_image_get_array_int(r->image, "delay", &delay, &n) || frame >= (size_t)n || delay[frame] <= 10)
-        return 100;
-    return delay[frame] < MAX_DELAY_MS ? delay[frame] : MAX_DELAY_MS;
+    int *delay, n, ms = 0;
+    if (r->info.frames < 2 || frame >= r->info.frames) return 0;
+    if (r->apng.frame) ms = r->apng.frame[frame].delay_ms;
+    else if (vips_image_get_typeof(r->image, "delay") &&
+             !vips_image_get_array_int(r->image, "delay", &delay, &n) && frame < (size_t)n)
+        ms = delay[frame];
+    return ms <= 10 ? 100 : ms < MAX_DELAY_MS ? ms : MAX_DELAY_MS;
 }
 
 /* ---- pixels ---- */
@@ -260,6 +286,56 @@ static bqb_status take_rows(bqb_image_reader *r, uint8_t *out, size_t row, size_
     return now_ms() > r->deadline_ms ? late(r, err) : BQB_OK;
 }
 
+static bqb_status read_vips(bqb_image_reader *r, size_t frame, bqb_err *err) {
+    const bqb_image_info *i = &r->info;
+    if (!r->region) r->region = vips_region_new(r->image);
+    if (!r->region) return bqb_fail_nomem(err, r->name, i->width * STRIP);
+    /* Each skipped frame is touched, so that one call never decodes many and the clock is seen. */
+    bqb_status s = BQB_OK;
+    for (size_t f = r->frame + 1; f < frame && !s; f++) s = take_rows(r, NULL, f * i->height, 1, err);
+    for (size_t y = 0; y < i->height && !s; y += STRIP) {
+        size_t n = i->height - y < STRIP ? i->height - y : STRIP;
+        s = take_rows(r, r->pixels + y * i->width * r->C, frame * i->height + y, n, err);
+    }
+    return s;
+}
+
+/* Draw one frame of an APNG, which is a PNG of its own, on the canvas. */
+static bqb_status draw_apng(bqb_image_reader *r, size_t frame, bqb_err *err) {
+    int64_t left_ms = r->deadline_ms - now_ms();
+    if (left_ms <= 0) return late(r, err);
+    bqb_image_limits lim = {.max_pixels = SIZE_MAX, .timeout_ms = (int)left_ms};
+    bqb_buf png = {.max = MAX_FILE};
+    bqb_image_reader *one = NULL;
+    const uint8_t *px;
+    bqb_status s = bqb_apng_extract(&png, &r->apng, frame, err);
+    if (!s) s = bqb_image_open(&one, png.data, png.len, r->name, &lim, err);
+    if (!s) s = bqb_image_read(one, &px, 0, err);
+    if (!s) {
+        size_t n = one->info.width * one->info.height;
+        uint8_t *rgba = bqb_alloc_aligned(n, 4);
+        if (rgba) {
+            bqb_alpha_add(rgba, px, n, one->C);
+            bqb_apng_draw(r->canvas, r->under, &r->apng, frame, rgba);
+        } else s = bqb_fail_nomem(err, r->name, n * 4);
+        free(rgba);
+    }
+    bqb_image_close(one);
+    bqb_buf_free(&png);
+    return s;
+}
+
+static bqb_status read_apng(bqb_image_reader *r, size_t frame, bqb_err *err) {
+    size_t rows = r->info.height, row_bytes = r->info.width * 4;
+    if (!r->canvas) r->canvas = bqb_calloc(rows, row_bytes);
+    if (!r->under) r->under = bqb_calloc(rows, row_bytes);
+    if (!r->canvas || !r->under) return bqb_fail_nomem(err, r->name, rows * row_bytes);
+    bqb_status s = BQB_OK;
+    for (size_t f = r->frame + 1; f <= frame && !s; f++) s = draw_apng(r, f, err);
+    if (!s) memcpy(r->pixels, r->canvas, rows * row_bytes);
+    return s;
+}
+
 bqb_status bqb_image_read(bqb_image_reader *r, const uint8_t **pixels, size_t frame, bqb_err *err) {
     const bqb_image_info *i = &r->info;
     *pixels = NULL;
@@ -267,20 +343,11 @@ bqb_status bqb_image_read(bqb_image_reader *r, const uint8_t **pixels, size_t fr
         return bqb_fail(err, BQB_EINVAL, "%s: frame %zu asked for; there are %zu, read in rising order",
                         r->name, frame, i->frames);
     if (frame != r->frame) {
-        size_t size = i->width * i->height * r->C;
         if (!r->pixels) r->pixels = bqb_alloc_aligned(i->height, i->width * r->C);
-        if (!r->region) r->region = vips_region_new(r->image);
-        if (!r->pixels || !r->region) return bqb_fail_nomem(err, r->name, size);
-        /* Each skipped frame is touched, so that one call never decodes many and the clock is seen. */
-        bqb_status s = BQB_OK;
-        for (size_t f = r->frame == SIZE_MAX ? 0 : r->frame + 1; f < frame && !s; f++)
-            s = take_rows(r, NULL, f * i->height, 1, err);
-        for (size_t y = 0; y < i->height && !s; y += STRIP) {
-            size_t n = i->height - y < STRIP ? i->height - y : STRIP;
-            s = take_rows(r, r->pixels + y * i->width * r->C, frame * i->height + y, n, err);
-        }
-        r->frame = frame;
+        if (!r->pixels) return bqb_fail_nomem(err, r->name, i->height * i->width * r->C);
+        bqb_status s = r->apng.frame ? read_apng(r, frame, err) : read_vips(r, frame, err);
         if (s) return s;
+        r->frame = frame;
     }
     *pixels = r->pixels;
     return BQB_OK;

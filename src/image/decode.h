@@ -42,7 +42,7 @@ int bqb_image_delay_ms(const bqb_image_reader *r, size_t frame);
 
 /* Frame `frame` as 8-bit [height,width,C], borrowed until the next call. Frames
  * are read in rising order (BQB_EINVAL otherwise); the same one again is free.
- * One thread at a time per reader. */
+ * After another error only closing makes sense. One thread at a time per reader. */
 bqb_status bqb_image_read(bqb_image_reader *r, const uint8_t **pixels, size_t frame, bqb_err *err);
 
 /* Header only. `name` is for messages. BQB_EFORMAT: not a picture, broken;

@@ -334,6 +334,17 @@ void bqb_alpha_unpremultiply(uint8_t *out, const uint8_t *rgba, size_t n) {
     }
 }
 
+void bqb_alpha_add(uint8_t *rgba, const uint8_t *px, size_t n, size_t C) {
+    if (C == 4) memcpy(rgba, px, n * 4);
+    else
+        for (size_t i = 0; i < n; i++, rgba += 4, px += C) {
+            rgba[0] = px[0];
+            rgba[1] = px[C == 1 ? 0 : 1];
+            rgba[2] = px[C == 1 ? 0 : 2];
+            rgba[3] = 255;
+        }
+}
+
 void bqb_alpha_over_white(uint8_t *rgb, const uint8_t *rgba, size_t n) {
     for (size_t i = 0; i < n; i++, rgb += 3, rgba += 4) {
         unsigned a = rgba[3], r = rgba[0], g = rgba[1], b = rgba[2];

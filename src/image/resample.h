@@ -39,6 +39,9 @@ bqb_status bqb_resample_plain(uint8_t *out, size_t out_w, size_t out_h, const ui
 void bqb_alpha_premultiply(uint8_t *out, const uint8_t *rgba, size_t n);
 void bqb_alpha_unpremultiply(uint8_t *out, const uint8_t *rgba, size_t n);
 
+/* rgba [n,4] from n pixels of C channels: gray (1), RGB (3), RGBA (4, a copy). */
+void bqb_alpha_add(uint8_t *rgba, const uint8_t *px, size_t n, size_t C);
+
 /* rgb [n,3] from rgba [n,4]: over white, or with alpha forgotten. In place is fine. */
 void bqb_alpha_over_white(uint8_t *rgb, const uint8_t *rgba, size_t n);
 void bqb_alpha_drop(uint8_t *rgb, const uint8_t *rgba, size_t n);

@@ -82,12 +82,8 @@ static bqb_status draw_pixels(sheet *sh, const bqb_sheet_cell *c, size_t left, s
     uint8_t *full = bqb_alloc_aligned(n, 4), *small = bqb_alloc_aligned(w * h, 4);
     bqb_status s = full && small ? BQB_OK : bqb_fail_nomem(err, "sheet cell", n * 4);
     if (!s) {
-        if (c->C == 4) bqb_alpha_premultiply(full, c->pixels, n);
-        else
-            for (size_t i = 0; i < n; i++) {
-                memcpy(full + 4 * i, c->pixels + 3 * i, 3);
-                full[4 * i + 3] = 255;
-            }
+        bqb_alpha_add(full, c->pixels, n, c->C);
+        bqb_alpha_premultiply(full, full, n);
         s = bqb_resample(small, w, h, full, c->width, c->height, 4, err);
         bqb_alpha_unpremultiply(small, small, w * h);
     }

@@ -20,18 +20,6 @@ static void fit(bqb_thumbnail *t, size_t max_w, size_t max_h) {
     if (!t->height) t->height = 1;
 }
 
-/* RGBA from the reader's channels; premultiplied, as resampling wants it. */
-static void to_premultiplied(uint8_t *rgba, const uint8_t *px, size_t n, size_t C) {
-    if (C == 4) {
-        bqb_alpha_premultiply(rgba, px, n);
-        return;
-    }
-    for (size_t i = 0; i < n; i++, rgba += 4, px += C) {
-        for (size_t c = 0; c < 3; c++) rgba[c] = px[C == 1 ? 0 : c];
-        rgba[3] = 255;
-    }
-}
-
 static bqb_status shrink(bqb_thumbnail *t, bqb_image_reader *r, uint8_t *scratch, bqb_err *err) {
     size_t n = t->width * t->height, all = t->info.frames;
     for (size_t k = 0; k < t->frames; k++) {
@@ -40,7 +28,8 @@ static bqb_status shrink(bqb_thumbnail *t, bqb_image_reader *r, uint8_t *scratch
         const uint8_t *px;
         bqb_status s = bqb_image_read(r, &px, frame, err);
         if (s) return s;
-        to_premultiplied(scratch, px, t->info.width * t->info.height, bqb_image_channels(r));
+        bqb_alpha_add(scratch, px, t->info.width * t->info.height, bqb_image_channels(r));
+        bqb_alpha_premultiply(scratch, scratch, t->info.width * t->info.height);
         s = bqb_resample(out, t->width, t->height, scratch, t->info.width, t->info.height, 4, err);
         if (s) return s;
         bqb_alpha_unpremultiply(out, out, n);

@@ -301,6 +301,15 @@ bqb_status bqb_workers_status(bqb_clip *m, bqb_err *err) {
     return s;
 }
 
+enum { WIDE_FROM_FLOATS = 16 << 20 };
+
+bool bqb_worth_wide(const bqb_clip *m, int tower) {
+    const bqb_clip_config *c = &m->config;
+    size_t C = tower == BQB_TOWER_IMAGE ? c->v_width : c->t_width, mlp = tower == BQB_TOWER_IMAGE ? c->v_mlp : c->t_mlp;
+    size_t layers = tower == BQB_TOWER_IMAGE ? c->v_layers : c->t_layers;
+    return m->threads > 1 && layers * C * (4 * C + 2 * mlp) >= WIDE_FROM_FLOATS;
+}
+
 bqb_status bqb_check_tower(const bqb_clip *m, int tower, bqb_err *err) {
     if (m->towers & tower) return BQB_OK;
     return bqb_fail(err, BQB_EINVAL, "the model was opened without its %s tower",

@@ -67,7 +67,7 @@ bqb_status bqb_clip_encode_images(bqb_clip *m, float *out, const uint8_t *rgb, s
             at[i][k] = (uint8_t)(d - first);
         }
     }
-    encode_job j = {.m = m, .feature = feature, .n = n, .frame = frame, .wide = n == 1};
+    encode_job j = {.m = m, .feature = feature, .n = n, .frame = frame, .wide = n == 1 && bqb_worth_wide(m, BQB_TOWER_IMAGE)};
     j.per_job = share(n, BQB_PASS_ROWS / (grid * grid + 1), m->threads);
     bqb_parallel_for((n + j.per_job - 1) / j.per_job, j.wide ? 1 : m->threads, encode_frames, &j);
     s = bqb_workers_status(m, err);
@@ -134,7 +134,8 @@ bqb_status bqb_clip_encode_tokens(bqb_clip *m, float *out, const int32_t *ids, s
     if (!s) s = bqb_check_tokens(m, len, ids, N, L, err);
     if (!s) {
         sort_by_length(order, len, N, count, L);
-        encode_job j = {.m = m, .feature = out, .n = N, .ids = ids, .L = L, .len = len, .order = order, .wide = N == 1};
+        encode_job j = {.m = m, .feature = out, .n = N, .ids = ids, .L = L, .len = len, .order = order,
+                    .wide = N == 1 && bqb_worth_wide(m, BQB_TOWER_TEXT)};
         j.per_job = share(N, BQB_PASS_ROWS / len[order[N - 1]], m->threads);
         bqb_parallel_for((N + j.per_job - 1) / j.per_job, j.wide ? 1 : m->threads, encode_token_rows, &j);
         s = bqb_workers_status(m, err);

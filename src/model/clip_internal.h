@@ -55,6 +55,10 @@ enum { BQB_PASS_ROWS = 1600 };
 void bqb_contrastive(bqb_pass *p, float *loss, float *dimg, float *dtxt, float *dscale, float *logits,
                      const float *img, const float *txt, float log_scale, size_t N, size_t D);
 
+/* Whether one row alone is worth every processor: for a small tower, waiting for
+ * the others costs more than they save. */
+bool bqb_worth_wide(const bqb_clip *m, int tower);
+
 /* For golden checks: the activations of one tower over padded rows.
  *   rows [1 + layers] pointers to [F or N, T, C]; see bqb_trace */
 bqb_status bqb_clip_trace_images(bqb_clip *m, float **rows, const float *pixels, size_t F, bqb_err *err);

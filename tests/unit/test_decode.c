@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/thread.h"
+#include "unit/make_picture.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -16,94 +17,6 @@
 #include <unistd.h>
 
 enum { R = 16, OUT = 3 * R * R * 3, MAX_MADE = 16 << 20 };
-
-/* ---- pictures made by bytes ---- */
-
-static void put(bqb_buf *b, const void *bytes, size_t n) {
-    if (bqb_buf_append(b, bytes, n, NULL)) abort();
-}
-
-static void put_u8(bqb_buf *b, unsigned v) { put(b, &(uint8_t){(uint8_t)v}, 1); }
-
-static void put_le16(bqb_buf *b, size_t v) { put(b, (uint8_t[]){(uint8_t)v, (uint8_t)(v >> 8)}, 2); }
-
-static void put_be32(bqb_buf *b, size_t v) {
-    put(b, (uint8_t[]){(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v}, 4);
-}
-
-static uint32_t crc32_of(const char *p, size_t n) {
-    uint32_t crc = 0xffffffff;
-    for (size_t i = 0; i < n; i++) {
-        crc ^= (uint8_t)p[i];
-        for (int k = 0; k < 8; k++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-    }
-    return ~crc;
-}
-
-static void put_chunk(bqb_buf *b, const char *type, const void *bytes, size_t n) {
-    put_be32(b, n);
-    size_t at = b->len;
-    put(b, type, 4);
-    put(b, bytes, n);
-    put_be32(b, crc32_of(b->data + at, b->len - at));
-}
-
-/* A PNG up to its picture data: colour 0 gray, 2 RGB, 4 gray + alpha, 6 RGBA. */
-static void put_png_head(bqb_buf *b, size_t w, size_t h, unsigned bits, unsigned colour) {
-    bqb_buf head = {.max = 64};
-    put(b, "\x89PNG\r\n\x1a\n", 8);
-    put_be32(&head, w);
-    put_be32(&head, h);
-    put(&head, (uint8_t[]){(uint8_t)bits, (uint8_t)colour, 0, 0, 0}, 5);
-    put_chunk(b, "IHDR", head.data, head.len);
-    bqb_buf_free(&head);
-}
-
-/* Picture data in one stored (not compressed) deflate block, at most 65,535
- * bytes: rows with a 0 before each. */
-static void put_png_data(bqb_buf *b, const void *rows, size_t n) {
-    bqb_buf z = {.max = 70000};
-    uint32_t lo = 1, hi = 0;
-    for (size_t i = 0; i < n; i++) {
-        lo = (lo + ((const uint8_t *)rows)[i]) % 65521;
-        hi = (hi + lo) % 65521;
-    }
-    put(&z, "\x78\x01\x01", 3);
-    put_le16(&z, n);
-    put_le16(&z, ~n);
-    put(&z, rows, n);
-    put_be32(&z, hi << 16 | lo);
-    put_chunk(b, "IDAT", z.data, z.len);
-    bqb_buf_free(&z);
-    put_chunk(b, "IEND", "", 0);
-}
-
-static void put_gif_head(bqb_buf *b, size_t w, size_t h) {
-    put(b, "GIF89a", 6);
-    put_le16(b, w);
-    put_le16(b, h);
-    put(b, "\x86\0\0", 3); /* 128 colours: entry i is (i, 2i, 0) */
-    for (unsigned i = 0; i < 128; i++) put(b, (uint8_t[]){(uint8_t)i, (uint8_t)(2 * i), 0}, 3);
-}
-
-/* One frame of the top left w×h, all in colour c, shown for `cs` hundredths. The
- * codes stay 8 bits wide because the table is cleared before it grows past 256. */
-static void put_gif_frame(bqb_buf *b, size_t w, size_t h, unsigned c, size_t cs) {
-    put(b, "\x21\xf9\x04\x00", 4);
-    put_le16(b, cs);
-    put(b, "\0\0\x2c\0\0\0\0", 7);
-    put_le16(b, w);
-    put_le16(b, h);
-    put(b, "\0\x07", 2);
-    for (size_t left = w * h; left;) {
-        size_t n = left < 100 ? left : 100;
-        put_u8(b, (unsigned)n + 1);
-        put_u8(b, 0x80); /* clear */
-        for (size_t i = 0; i < n; i++) put_u8(b, c);
-        left -= n;
-    }
-    put(b, "\x01\x81\0", 3); /* end of information, end of blocks */
-}
 
 static bqb_status decode(bqb_image_info *info, const bqb_buf *b, const char *name,
                          const bqb_image_limits *lim, bqb_err *err) {
@@ -146,7 +59,7 @@ TEST(decode_names_what_it_found) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bqb_buf b = {.max = MAX_MADE};
         bqb_err err = {0};
-        put(&b, cases[i].bytes, strlen(cases[i].bytes));
+        make_put(&b, cases[i].bytes, strlen(cases[i].bytes));
         CHECK(decode(NULL, &b, cases[i].name, NULL, &err) == BQB_EFORMAT);
         CHECK_MSG(!strncmp(err.msg, cases[i].name, strlen(cases[i].name)), "%s: %s", cases[i].name, err.msg);
         CHECK_MSG(strstr(err.msg, cases[i].found) != NULL, "%s: \"%s\" has no \"%s\"", cases[i].name, err.msg,
@@ -176,8 +89,8 @@ TEST(decode_files_that_are_none) {
 TEST(decode_refuses_a_png_bomb) {
     bqb_buf b = {.max = MAX_MADE};
     bqb_err err;
-    put_png_head(&b, 20000, 20000, 8, 6);
-    put_png_data(&b, "\0\0\0\0\0", 5);
+    make_png_head(&b, 20000, 20000, 8, 6);
+    make_png_data(&b, "\0\0\0\0\0", 5);
     CHECK(decode(NULL, &b, "bomb.png", NULL, &err) == BQB_ELIMIT);
     CHECK(strstr(err.msg, "bomb.png: png picture of 20000 x 20000") != NULL && strstr(err.msg, "100000000"));
     bqb_buf_free(&b);
@@ -187,9 +100,9 @@ TEST(decode_refuses_too_many_frames) {
     bqb_buf b = {.max = MAX_MADE};
     bqb_err err;
     bqb_image_info info;
-    put_gif_head(&b, 4, 4);
-    for (unsigned f = 0; f < 5000; f++) put_gif_frame(&b, 4, 4, f % 128, 5);
-    put_u8(&b, 0x3b);
+    make_gif_head(&b, 4, 4);
+    for (unsigned f = 0; f < 5000; f++) make_gif_frame(&b, 4, 4, f % 128, 5);
+    make_u8(&b, 0x3b);
     CHECK(decode(NULL, &b, "long.gif", NULL, &err) == BQB_ELIMIT);
     CHECK(strstr(err.msg, "long.gif: gif animation of 5000 frames, at most 2000") != NULL);
     bqb_image_limits more = {.max_frames = 6000}; /* and libvips has its own limit, 4,096 */
@@ -202,10 +115,10 @@ TEST(decode_refuses_too_many_pixels_in_all) {
     bqb_buf b = {.max = MAX_MADE};
     bqb_err err;
     bqb_image_limits lim = {.max_pixels = 100};
-    put_gif_head(&b, 10, 10);
-    for (unsigned f = 0; f < 10; f++) put_gif_frame(&b, 10, 10, f, 5);
+    make_gif_head(&b, 10, 10);
+    for (unsigned f = 0; f < 10; f++) make_gif_frame(&b, 10, 10, f, 5);
     CHECK_OK(decode(NULL, &b, "sum.gif", &lim, &err), err);
-    put_gif_frame(&b, 10, 10, 1, 5);
+    make_gif_frame(&b, 10, 10, 1, 5);
     CHECK(decode(NULL, &b, "sum.gif", &lim, &err) == BQB_ELIMIT);
     CHECK(strstr(err.msg, "sum.gif: gif animation of 11 frames of 10 x 10, at most 1000") != NULL);
     lim.max_pixels = 99;
@@ -217,8 +130,8 @@ TEST(decode_stops_in_time) {
     bqb_buf b = {.max = MAX_MADE};
     bqb_err err;
     bqb_image_limits lim = {.timeout_ms = 20};
-    put_gif_head(&b, 1000, 1000); /* a small file that asks for a lot of drawing */
-    for (unsigned f = 0; f < 900; f++) put_gif_frame(&b, 1, 1, f % 128, 5);
+    make_gif_head(&b, 1000, 1000); /* a small file that asks for a lot of drawing */
+    for (unsigned f = 0; f < 900; f++) make_gif_frame(&b, 1, 1, f % 128, 5);
     CHECK(decode(NULL, &b, "slow.gif", &lim, &err) == BQB_ELIMIT);
     CHECK(strstr(err.msg, "slow.gif: decoding gif of 1000 x 1000, 900 frames, took longer than 20 ms") !=
           NULL);
@@ -233,9 +146,9 @@ TEST(decode_uses_whole_frames_of_a_cut_gif) {
     bqb_err err;
     bqb_image_info info;
     size_t end[4];
-    put_gif_head(&b, 30, 20);
+    make_gif_head(&b, 30, 20);
     for (unsigned f = 0; f < 4; f++) {
-        put_gif_frame(&b, 30, 20, 10 * f, 20);
+        make_gif_frame(&b, 30, 20, 10 * f, 20);
         end[f] = b.len;
     }
     for (size_t f = 0; f < 4; f++) {
@@ -263,7 +176,7 @@ TEST(decode_refuses_cut_files) {
             bqb_buf cut = {.max = MAX_MADE};
             bqb_err err;
             bqb_image_info info;
-            put(&cut, b.data, b.len * k / 24);
+            make_put(&cut, b.data, b.len * k / 24);
             char *own = malloc(cut.len ? cut.len : 1);
             if (!CHECK(own != NULL)) return;
             memcpy(own, cut.data, cut.len);
@@ -342,9 +255,9 @@ TEST(decode_every_kind_of_png) {
             bqb_image_info info = {0};
             bqb_image_limits lim = {.drop_alpha = drop};
             uint8_t out[OUT];
-            put_png_head(&b, 1, 1, cases[i].bits, cases[i].colour);
-            put_chunk(&b, "gAMA", "\0\0\x27\x10", 4); /* 0.1: must not be applied */
-            put_png_data(&b, cases[i].row, cases[i].n);
+            make_png_head(&b, 1, 1, cases[i].bits, cases[i].colour);
+            make_png_chunk(&b, "gAMA", "\0\0\x27\x10", 4); /* 0.1: must not be applied */
+            make_png_data(&b, cases[i].row, cases[i].n);
             bool ok = CHECK_OK(bqb_image_frames(out, &info, b.data, b.len, "one.png", R, &lim, &err), err);
             const uint8_t *want = drop ? cases[i].dropped : cases[i].white;
             if (ok)
@@ -360,17 +273,17 @@ TEST(decode_every_kind_of_png) {
 TEST(decode_ignores_orientation_and_profile) {
     bqb_buf b = fixture("golden/images/square.jpg"), turned = {.max = MAX_MADE};
     if (!b.len) return;
-    put(&turned, b.data, 2);
+    make_put(&turned, b.data, 2);
     /* APP1: little-endian TIFF with one entry, orientation (0x112) = 6, turn right. */
-    put(&turned,
-        "\xff\xe1\0\x22"
-        "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
-        36);
-    put(&turned,
-        "\xff\xe2\0\x14ICC_PROFILE\0\x01\x01"
-        "abcd",
-        22);
-    put(&turned, b.data + 2, b.len - 2);
+    make_put(&turned,
+             "\xff\xe1\0\x22"
+             "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
+             36);
+    make_put(&turned,
+             "\xff\xe2\0\x14ICC_PROFILE\0\x01\x01"
+             "abcd",
+             22);
+    make_put(&turned, b.data + 2, b.len - 2);
     uint8_t out[OUT], want[OUT];
     bqb_err err;
     CHECK_OK(bqb_image_frames(want, NULL, b.data, b.len, "a.jpg", R, NULL, &err), err);
@@ -384,8 +297,8 @@ TEST(probe_reads_the_head_alone) {
     bqb_buf b = {.max = MAX_MADE};
     bqb_err err;
     bqb_image_info info;
-    put_png_head(&b, 9000, 7000, 8, 2);
-    put_png_data(&b, "", 0); /* not one row */
+    make_png_head(&b, 9000, 7000, 8, 2);
+    make_png_data(&b, "", 0); /* not one row */
     if (CHECK_OK(bqb_image_probe(&info, b.data, b.len, "wide.png", NULL, &err), err))
         CHECK(info.width == 9000 && info.height == 7000 && info.frames == 1 && !info.alpha);
     CHECK(decode(NULL, &b, "wide.png", NULL, &err) == BQB_EFORMAT);
@@ -419,8 +332,8 @@ TEST(reader_goes_forward_only) {
     bqb_err err;
     bqb_image_reader *r;
     const uint8_t *px;
-    put_gif_head(&b, 3, 2);
-    for (unsigned f = 0; f < 5; f++) put_gif_frame(&b, 3, 2, f, f);
+    make_gif_head(&b, 3, 2);
+    for (unsigned f = 0; f < 5; f++) make_gif_frame(&b, 3, 2, f, f);
     if (!CHECK_OK(bqb_image_open(&r, b.data, b.len, "r.gif", NULL, &err), err)) return;
     CHECK(bqb_image_channels(r) == 3 || bqb_image_channels(r) == 4);
     CHECK(!bqb_image_read(r, &px, 1, &err) && px[0] == 1 && px[1] == 2);
