@@ -18,6 +18,7 @@ enum {
     TIMEOUT_MS = 10000,
     MAX_FILE = 64 << 20,
     TOTAL_FACTOR = 10, /* all frames together may have this many times max_pixels */
+    MAX_SCANS = 100,   /* of a JPEG; each may be a few bytes that cost a walk over the whole picture */
     MAX_DELAY_MS = 60000,
     STRIP = 64 /* rows asked of libvips at once: between them the clock is looked at */
 };
@@ -132,6 +133,13 @@ static bqb_status check_limits(const bqb_image_reader *r, size_t max_pixels, bqb
     if (i->width > max_pixels / i->height)
         return bqb_fail(err, BQB_ELIMIT, "%s: %s picture of %zu x %zu pixels, at most %zu pixels are decoded",
                         r->name, i->format, i->width, i->height, max_pixels);
+    if (r->animation.passes > MAX_SCANS ||
+        i->width * i->height > max_pixels * TOTAL_FACTOR / r->animation.passes)
+        return bqb_fail(
+            err, BQB_ELIMIT,
+            "%s: %s picture of %zu x %zu pixels in %zu scans, at most %d scans and %zu pixels are decoded",
+            r->name, i->format, i->width, i->height, r->animation.passes, MAX_SCANS,
+            max_pixels * TOTAL_FACTOR);
     if (i->width * i->height > max_pixels * TOTAL_FACTOR / i->frames)
         return bqb_fail(err, BQB_ELIMIT,
                         "%s: %s animation of %zu frames of %zu x %zu, at most %zu pixels are decoded",

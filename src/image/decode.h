@@ -1,5 +1,18 @@
 /* Stickers from files: bounded decoding, the three frames, and the squash to the tower's square.
- * Decoding is libvips'; the resampler is our own, exact to rounding with the reference. */
+ *
+ * Decoding is libvips'; the resampler is our own, exact to rounding with the
+ * reference. As in the reference, colour profiles, gamma and the EXIF orientation
+ * are not applied, CMYK is the plain product (255-C)(255-K)/255, and 16-bit samples
+ * keep their high byte. The decoder is chosen by the file's first bytes, never
+ * by its name, from PNG (animated too), JPEG, GIF, WebP, and AVIF and HEIC
+ * (first picture) where libvips was built with them; nothing else is ever tried.
+ *
+ * A damaged or cut file is refused, but for an animated GIF or PNG: of these the
+ * whole frames before the cut are used. Besides the limits below, all frames
+ * together may have 10 * max_pixels pixels, as may all scans of a JPEG, of which
+ * there may be 100. The clock is looked at between frames and strips of rows, so
+ * one call into a decoder (an AVIF, a frame of WebP) may overrun it.
+ * Functions may be called from any number of threads at once. */
 #ifndef BQB_IMAGE_DECODE_H
 #define BQB_IMAGE_DECODE_H
 
@@ -8,8 +21,8 @@
 #include <stdbool.h>
 
 /* Start libvips once per process, before any other image call: untrusted
- * loaders blocked, its cache off, its own threads at 1 (we run pictures in parallel). Any thread, again is
- * fine. */
+ * loaders blocked (but SVG, which we draw with), its cache off, its own threads
+ * at 1 (we run pictures in parallel), its log silent. Any thread, again is fine. */
 bqb_status bqb_image_init(bqb_err *err);
 
 typedef struct {
@@ -26,8 +39,8 @@ typedef struct {
     int duration_ms; /* of one loop; 0 for a still */
 } bqb_image_info;
 
-/* Where a still or animation is read frame by frame, full size; frames() and
- * the thumbnails are built on it. */
+/* Where a still or animation is read frame by frame, full size; bqb_image_frames
+ * and the thumbnails are built on it. */
 typedef struct bqb_image_reader bqb_image_reader;
 
 /* Header only; data is borrowed until close. Errors as bqb_image_probe. */

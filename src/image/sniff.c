@@ -76,7 +76,7 @@ static size_t gif_skip_blocks(const uint8_t *data, size_t size, size_t at) {
 }
 
 static bqb_animation gif_animation(const uint8_t *data, size_t size) {
-    bqb_animation a = {0};
+    bqb_animation a = {.passes = 1};
     if (size < 13) return a;
     size_t at = 13 + (data[10] & 0x80 ? 3u << ((data[10] & 7) + 1) : 0);
     while (at && at < size) {
@@ -90,7 +90,8 @@ static bqb_animation gif_animation(const uint8_t *data, size_t size) {
             at = gif_skip_blocks(data, size, at + 11 + (flags & 0x80 ? 3u << ((flags & 7) + 1) : 0));
             if (!at) break;
             a.frames++;
-        } else break; /* stray bytes: what follows cannot be trusted to be blocks */
+        } else
+            break; /* stray bytes: what follows cannot be trusted to be blocks, and libvips stops here, too */
     }
     return a;
 }
@@ -100,7 +101,7 @@ static uint32_t le32(const uint8_t *p) {
 }
 
 static bqb_animation webp_animation(const uint8_t *data, size_t size) {
-    bqb_animation a = {0};
+    bqb_animation a = {.passes = 1};
     size_t end = (size_t)le32(data + 4) + 8;
     a.complete = end <= size;
     if (end > size) end = size;
@@ -119,12 +120,31 @@ static bqb_animation webp_animation(const uint8_t *data, size_t size) {
     return a;
 }
 
+static bqb_animation jpeg_animation(const uint8_t *data, size_t size) {
+    bqb_animation a = {.frames = 1};
+    for (size_t at = 2; at < size && size - at >= 2;) {
+        uint8_t marker = data[at + 1];
+        if (data[at] != 0xff || marker == 0 || marker == 0xff || (marker >= 0xd0 && marker <= 0xd7)) {
+            /* Compressed data, fill bytes, restarts: on to the next 0xff. */
+            const uint8_t *next = memchr(data + at + 1, 0xff, size - at - 1);
+            at = next ? (size_t)(next - data) : size;
+        } else if (marker == 0xd9) {
+            a.complete = true;
+            break;
+        } else {
+            a.passes += marker == 0xda;
+            at += size - at >= 4 ? 2 + ((size_t)data[at + 2] << 8 | data[at + 3]) : 2;
+        }
+    }
+    if (!a.passes) a.passes = 1;
+    return a;
+}
+
 bqb_animation bqb_sniff_animation(bqb_picture_kind kind, const uint8_t *data, size_t size) {
     if (kind == BQB_PICTURE_GIF) return gif_animation(data, size);
     if (kind == BQB_PICTURE_WEBP) return webp_animation(data, size);
-    bqb_animation a = {.frames = 1, .complete = true};
-    /* Other bytes may follow the end mark; it must only be there. */
+    if (kind == BQB_PICTURE_JPEG) return jpeg_animation(data, size);
+    bqb_animation a = {.frames = 1, .passes = 1, .complete = true};
     if (kind == BQB_PICTURE_PNG) a.complete = memmem(data, size, "IEND", 4) != NULL;
-    if (kind == BQB_PICTURE_JPEG) a.complete = memmem(data, size, "\xff\xd9", 2) != NULL;
     return a;
 }

@@ -27,11 +27,12 @@ const char *bqb_sniff_other(const uint8_t *data, size_t size);
 
 typedef struct {
     size_t frames; /* whole ones; 0 when not even the first is whole */
+    size_t passes; /* over the pixels of a frame: the scans of a JPEG, else 1 */
     bool complete; /* the file goes to its own end mark */
 } bqb_animation;
 
-/* GIF and WebP are walked block by block; every other kind is one frame, and
- * `complete` tells whether its end mark is there (always true for AVIF and
+/* GIF, WebP and JPEG are walked block by block; the others count as one frame,
+ * and `complete` tells whether an end mark is there (always true for AVIF and
  * HEIC). Any bytes are fine; time is linear in size. */
 bqb_animation bqb_sniff_animation(bqb_picture_kind kind, const uint8_t *data, size_t size);
 

@@ -96,6 +96,23 @@ TEST(decode_refuses_a_png_bomb) {
     bqb_buf_free(&b);
 }
 
+/* A progressive JPEG repeats its last scan: few bytes, a lot of work. */
+TEST(decode_refuses_endless_scans) {
+    bqb_buf b = fixture("fixtures/images/progressive.jpg"), many = {.max = MAX_MADE};
+    bqb_err err;
+    if (!b.len) return;
+    size_t last = b.len - 2;
+    while (last > 2 && memcmp(b.data + last, "\xff\xda", 2)) last--;
+    make_put(&many, b.data, last);
+    for (int i = 0; i < 1000; i++) make_put(&many, b.data + last, b.len - 2 - last);
+    make_put(&many, "\xff\xd9", 2);
+    CHECK_OK(decode(NULL, &b, "scans.jpg", NULL, &err), err);
+    CHECK(decode(NULL, &many, "scans.jpg", NULL, &err) == BQB_ELIMIT);
+    CHECK(strstr(err.msg, "scans.jpg: jpeg picture of 16 x 12 pixels in 10") != NULL);
+    bqb_buf_free(&b);
+    bqb_buf_free(&many);
+}
+
 TEST(decode_refuses_too_many_frames) {
     bqb_buf b = {.max = MAX_MADE};
     bqb_err err;
@@ -163,6 +180,21 @@ TEST(decode_uses_whole_frames_of_a_cut_gif) {
     uint8_t out[OUT];
     CHECK_OK(bqb_image_frames(out, NULL, b.data, end[2] + 40, "cut.gif", R, NULL, &err), err);
     CHECK(out[0] == 0 && out[R * R * 3] == 10 && out[2 * R * R * 3] == 20);
+    bqb_buf_free(&b);
+}
+
+/* What follows bytes that are no block is not seen; what comes before is used. */
+TEST(decode_gif_up_to_stray_bytes) {
+    bqb_buf b = {.max = MAX_MADE};
+    bqb_err err;
+    bqb_image_info info;
+    make_gif_head(&b, 6, 6);
+    make_gif_frame(&b, 6, 6, 7, 20);
+    make_put(&b, "\0\0", 2);
+    make_gif_frame(&b, 6, 6, 9, 20);
+    make_u8(&b, 0x3b);
+    if (CHECK_OK(decode(&info, &b, "stray.gif", NULL, &err), err))
+        CHECK_MSG(info.frames == 1, "%zu frames", info.frames);
     bqb_buf_free(&b);
 }
 
