@@ -283,12 +283,14 @@ static bqb_status open_model(run *t, bqb_err *err) {
         if (!s && c.vocab != bqb_wordpiece_size(t->wp))
             s = bqb_fail(err, BQB_EFORMAT, "%s: vocabulary size %zu, but %s has %zu tokens", o->config, c.vocab, o->vocab,
                          bqb_wordpiece_size(t->wp));
+        /* By way of a folder, as a resumed run: so both know the vocabulary and have read the same files. */
         if (!s) s = bqb_clip_new(&t->model, &c, NULL, (uint64_t)o->seed, t->precision, o->threads, err);
+        if (!s) s = bqb_clip_save(t->model, t->last_dir, false, t->vocab_path, err);
+        bqb_clip_free(t->model);
+        t->model = NULL;
+        if (!s) s = bqb_clip_open(&t->model, t->last_dir, BQB_TOWER_BOTH, t->precision, o->threads, err);
     }
     if (s) return s;
-    if (bqb_wordpiece_size(t->wp) > bqb_clip_get_config(t->model)->vocab)
-        return bqb_fail(err, BQB_EFORMAT, "%s: %zu tokens, the model has %zu", t->vocab_path, bqb_wordpiece_size(t->wp),
-                        bqb_clip_get_config(t->model)->vocab);
     size_t n = bqb_clip_float_count(t->model);
     t->grad = bqb_alloc_aligned(n, sizeof(float));
     t->mom = bqb_alloc_aligned(n, sizeof(float));

@@ -1,0 +1,198 @@
+/* bqb model: look into a model folder, or convert it. */
+#include "cli/cli.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "file/safetensors.h"
+#include "model/clip.h"
+#include "model/layout.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char usage[] =
+    "usage: bqb model info DIR [--json]\n"
+    "       bqb model convert SRC DST [--half] [--to hf|ofa]\n\n"
+    "info: configuration, parameters of each tower, number formats, vocabulary, files.\n"
+    "convert: write SRC to the folder DST as a Hugging Face model (hf) or with the key names of\n"
+    "the original Chinese-CLIP and StickerCLIP code (ofa), in f32 or f16.";
+
+typedef struct {
+    size_t image, text, other, tensors, dtype[BQB_DTYPES];
+} counts;
+
+static bool starts(const char *s, const char *with) { return !strncmp(s, with, strlen(with)); }
+
+static bqb_status count(counts *n, const bqb_clip *m, const char *dir, bqb_err *err) {
+    *n = (counts){0};
+    for (size_t i = 0; i < bqb_clip_param_count(m); i++) {
+        const bqb_param *p = bqb_clip_param(m, i);
+        if (starts(p->name, "visual.")) n->image += p->n;
+        else if (starts(p->name, "bert.") || starts(p->name, "text_")) n->text += p->n;
+        else n->other += p->n;
+    }
+    bqb_safetensors *st;
+    bqb_status s = bqb_safetensors_open_folder(&st, dir, err);
+    if (s) return s;
+    n->tensors = bqb_safetensors_count(st);
+    for (size_t i = 0; i < n->tensors; i++) n->dtype[bqb_safetensors_at(st, i)->dtype]++;
+    bqb_safetensors_close(st);
+    return BQB_OK;
+}
+
+static const char *const known_files[] = {"config.json", "model.safetensors", "model.safetensors.index.json", "vocab.txt"};
+enum { N_FILES = sizeof known_files / sizeof *known_files };
+
+static long long size_of(const char *dir, const char *name) {
+    char *path = bqb_path_join(dir, name);
+    struct stat st;
+    long long n = path && !stat(path, &st) ? (long long)st.st_size : -1;
+    free(path);
+    return n;
+}
+
+static void print_info(const char *dir, const bqb_clip_config *c, const counts *n, size_t vocab) {
+    printf("%s: StickerCLIP, %.2f million parameters\n", dir, (double)(n->image + n->text + n->other) / 1e6);
+    printf("pictures    %.2f million: %zu px, patch %zu, width %zu, %zu layers, %zu heads\n", (double)n->image / 1e6,
+           c->resolution, c->patch, c->v_width, c->v_layers, c->v_heads);
+    printf("texts       %.2f million: %zu tokens at most, width %zu, %zu layers, %zu heads\n", (double)n->text / 1e6,
+           c->context, c->t_width, c->t_layers, c->t_heads);
+    printf("shared      %zu dimensions\n", c->embed);
+    printf("vocabulary  %zu tokens, room for %zu\n", vocab, c->vocab);
+    printf("weights     %zu tensors:", n->tensors);
+    for (int d = 0; d < BQB_DTYPES; d++)
+        if (n->dtype[d]) printf(" %zu %s", n->dtype[d], bqb_dtype_name((bqb_dtype)d));
+    putchar('\n');
+    printf("computes    %s on this machine\n", bqb_precision_name(bqb_precision_best()));
+    for (size_t k = 0; k < N_FILES; k++)
+        if (size_of(dir, known_files[k]) >= 0) printf("%11lld  %s\n", size_of(dir, known_files[k]), known_files[k]);
+}
+
+static void print_json(const char *dir, const bqb_clip_config *c, const counts *n, size_t vocab, const char *id) {
+    json_t *dtypes = json_object(), *files = json_object();
+    for (int d = 0; d < BQB_DTYPES; d++)
+        if (n->dtype[d]) json_object_set_new(dtypes, bqb_dtype_name((bqb_dtype)d), json_integer((json_int_t)n->dtype[d]));
+    for (size_t k = 0; k < N_FILES; k++)
+        if (size_of(dir, known_files[k]) >= 0)
+            json_object_set_new(files, known_files[k], json_integer(size_of(dir, known_files[k])));
+    json_t *o = json_pack(
+        "{s:s,s:s,s:I,s:{s:I,s:I,s:I,s:I,s:I,s:I},s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},s:I,s:I,s:s,s:o,s:o}", "dir", dir, "id", id,
+        "parameters", (json_int_t)(n->image + n->text + n->other), "image", "parameters", (json_int_t)n->image, "resolution",
+        (json_int_t)c->resolution, "patch", (json_int_t)c->patch, "width", (json_int_t)c->v_width, "layers",
+        (json_int_t)c->v_layers, "heads", (json_int_t)c->v_heads, "text", "parameters", (json_int_t)n->text, "context",
+        (json_int_t)c->context, "width", (json_int_t)c->t_width, "layers", (json_int_t)c->t_layers, "heads",
+        (json_int_t)c->t_heads, "positions", (json_int_t)c->t_positions, "vocab", (json_int_t)c->vocab, "embed",
+        (json_int_t)c->embed, "vocabulary", (json_int_t)vocab, "computes", bqb_precision_name(bqb_precision_best()), "dtypes",
+        dtypes, "files", files);
+    char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
+    if (text) puts(text);
+    free(text);
+    json_decref(o);
+}
+
+static bqb_status info(const char *dir, bool json, bqb_err *err) {
+    bqb_clip *m;
+    counts n;
+    bqb_status s = bqb_clip_open(&m, dir, BQB_TOWER_BOTH, BQB_PREC_F32, 1, err);
+    if (s) return s;
+    s = count(&n, m, dir, err);
+    size_t vocab = bqb_wordpiece_size(bqb_clip_tokenizer(m));
+    if (!s && json) print_json(dir, bqb_clip_get_config(m), &n, vocab, bqb_clip_id(m));
+    else if (!s) print_info(dir, bqb_clip_get_config(m), &n, vocab);
+    bqb_clip_free(m);
+    return s;
+}
+
+/* The OFA form of config.json, which knows no epsilons, no other MLP width than
+ * 4C and no other activation than QuickGELU in the picture tower. */
+static bqb_status write_ofa_config(const bqb_clip_config *c, const char *path, bqb_err *err) {
+    if (c->v_mlp != 4 * c->v_width || c->v_act != BQB_ACT_QUICK_GELU)
+        return bqb_fail(err, BQB_EUNSUPPORTED, "%s: the ofa form cannot say this picture tower's MLP width or activation", path);
+    bqb_outfile o;
+    bqb_status s = bqb_outfile_open(&o, path, err);
+    if (!s)
+        s = bqb_outfile_printf(&o, err,
+                               "{\n \"embed_dim\": %zu,\n \"image_resolution\": %zu,\n \"vision_layers\": %zu,\n"
+                               " \"vision_width\": %zu,\n \"vision_patch_size\": %zu,\n \"vision_head_width\": %zu,\n"
+                               " \"vocab_size\": %zu,\n \"text_attention_probs_dropout_prob\": 0.1,\n"
+                               " \"text_hidden_act\": \"%s\",\n \"text_hidden_dropout_prob\": 0.1,\n"
+                               " \"text_hidden_size\": %zu,\n \"text_initializer_range\": 0.02,\n"
+                               " \"text_intermediate_size\": %zu,\n \"text_max_position_embeddings\": %zu,\n"
+                               " \"text_num_attention_heads\": %zu,\n \"text_num_hidden_layers\": %zu,\n"
+                               " \"text_type_vocab_size\": %zu,\n \"context_length\": %zu\n}\n",
+                               c->embed, c->resolution, c->v_layers, c->v_width, c->patch, c->v_width / c->v_heads, c->vocab,
+                               c->t_act == BQB_ACT_GELU ? "gelu" : "quick_gelu", c->t_width, c->t_mlp, c->t_positions, c->t_heads,
+                               c->t_layers, c->t_types, c->context);
+    if (!s) s = bqb_outfile_commit(&o, err);
+    bqb_outfile_abort(&o);
+    return s;
+}
+
+static bqb_status copy(const char *from_dir, const char *to_dir, const char *name, bqb_err *err) {
+    char *from = bqb_path_join(from_dir, name), *to = bqb_path_join(to_dir, name), *text = NULL;
+    size_t n = 0;
+    bqb_status s = from && to ? BQB_OK : bqb_fail_nomem(err, name, strlen(name));
+    if (!s) s = bqb_file_read(&text, &n, from, 64 << 20, err);
+    if (!s) s = bqb_file_write(to, text, n, err);
+    free(text);
+    free(from);
+    free(to);
+    return s;
+}
+
+static bool same_folder(const char *a, const char *b) {
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static bqb_status convert(const char *from, const char *to, bool half, bool ofa, bqb_err *err) {
+    if (same_folder(from, to)) return bqb_fail(err, BQB_EINVAL, "%s and %s are the same folder", from, to);
+    bqb_clip *m;
+    bqb_status s = bqb_clip_open(&m, from, BQB_TOWER_BOTH, BQB_PREC_F32, 1, err);
+    if (s) return s;
+    if (!ofa) s = bqb_clip_save(m, to, half, NULL, err);
+    else {
+        bqb_layout_map map = {0};
+        char *config = bqb_path_join(to, "config.json"), *weights = bqb_path_join(to, "model.safetensors");
+        if (!config || !weights) s = bqb_fail_nomem(err, to, strlen(to));
+        if (!s) s = bqb_make_dirs(to, err);
+        if (!s) s = write_ofa_config(bqb_clip_get_config(m), config, err);
+        if (!s) s = bqb_layout_new(&map, bqb_clip_get_config(m), err);
+        if (!s) s = bqb_layout_save(&map, bqb_clip_weights(m), weights, half, true, err);
+        if (!s) s = copy(from, to, "vocab.txt", err);
+        bqb_layout_free(&map);
+        free(config);
+        free(weights);
+    }
+    bqb_clip_free(m);
+    return s;
+}
+
+int cli_model(const cli_env *env, int argc, char **argv) {
+    (void)env;
+    bool json = false, half = false;
+    const char *to = "hf";
+    const cli_option options[] = {
+        {"json", 0, CLI_FLAG, &json, NULL, "info: print JSON"},
+        {"half", 0, CLI_FLAG, &half, NULL, "convert: write f16 instead of f32"},
+        {"to", 0, CLI_STRING, &to, "hf|ofa", "convert: key names to write (hf)"},
+        {"", 0, CLI_FLAG, NULL, NULL, NULL},
+    };
+    int n_words, status = cli_parse(options, usage, argc, argv, &n_words);
+    if (status >= 0) return status;
+    if (!n_words) return cli_usage_error("model", "info or convert is needed");
+    bqb_err err = {0};
+    bqb_status s;
+    if (!strcmp(argv[1], "info")) {
+        if (n_words > 2) return cli_usage_error("model", "info takes one folder");
+        s = info(cli_model_dir(n_words == 2 ? argv[2] : NULL), json, &err);
+    } else if (!strcmp(argv[1], "convert")) {
+        if (n_words != 3) return cli_usage_error("model", "convert takes two folders");
+        if (strcmp(to, "hf") != 0 && strcmp(to, "ofa") != 0) return cli_usage_error("model", "--to %s: hf or ofa is needed", to);
+        s = convert(argv[2], argv[3], half, !strcmp(to, "ofa"), &err);
+    } else return cli_usage_error("model", "\"%s\" is neither info nor convert", argv[1]);
+    return s ? cli_fail(&err) : 0;
+}
