@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "base/utf8.h"
+#include "file/npy.h"
 #include "image/decode.h"
 #include "train/evaluate.h"
 
@@ -17,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK = 32, TEXT_MAX = 1 << 20, NPY_HEADER = 128, MAX_DEPTH = 64 };
+enum { BLOCK = 32, TEXT_MAX = 1 << 20, MAX_DEPTH = 64 };
 
 static const char usage[] =
     "usage: bqb embed text  [--model MODEL] [OPTION…] TEXT… | -\n"
@@ -39,7 +40,7 @@ typedef struct {
     uint8_t *rgb;
     bool ok[BLOCK];
     bqb_err errs[BLOCK];
-    bqb_outfile npy;
+    bqb_npy_writer npy;
     bool to_npy;
     uint64_t done;
     size_t failed;
@@ -76,7 +77,7 @@ static bqb_status put(work *w, const char *name, const float *v, bqb_err *err) {
     print_string(name);
     if (w->to_npy) {
         printf(",\"row\":%llu}\n", (unsigned long long)w->done);
-        bqb_status s = bqb_outfile_write(&w->npy, v, w->D * sizeof *v, err);
+        bqb_status s = bqb_npy_writer_add(&w->npy, v, 1, err);
         if (s) return s;
     } else {
         fputs(",\"feature\":[", stdout);
@@ -193,19 +194,6 @@ static bqb_status add_lines(work *w, bqb_err *err) {
     return s;
 }
 
-/* NPY version 1.0; the header is written again once the number of rows is known.
- * Source: numpy.org, NEP 1. */
-static bqb_status npy_header(work *w, bqb_err *err) {
-    char h[NPY_HEADER + 1], dict[NPY_HEADER];
-    snprintf(dict, sizeof dict, "{'descr': '<f4', 'fortran_order': False, 'shape': (%llu, %zu), }",
-             (unsigned long long)w->done, w->D);
-    snprintf(h, sizeof h, "%-*s\n", NPY_HEADER - 11, dict);
-    static const char magic[10] = {(char)0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, NPY_HEADER - 10, 0};
-    if (fseek(w->npy.f, 0, SEEK_SET)) return bqb_fail_errno(err, "%s", w->npy.path);
-    bqb_status s = bqb_outfile_write(&w->npy, magic, sizeof magic, err);
-    return s ? s : bqb_outfile_write(&w->npy, h, NPY_HEADER - 10, err);
-}
-
 static int run(work *w, const char *npy, int n_inputs, char **inputs) {
     bqb_err err = {0};
     bqb_status s = BQB_OK;
@@ -218,17 +206,15 @@ static int run(work *w, const char *npy, int n_inputs, char **inputs) {
     if (!s && w->images) s = bqb_image_init(&err);
     w->to_npy = npy != NULL;
     w->show = !isatty(STDOUT_FILENO);
-    if (!s && npy) s = bqb_outfile_open(&w->npy, npy, &err);
-    if (!s && npy) s = npy_header(w, &err);
+    if (!s && npy) s = bqb_npy_writer_open(&w->npy, npy, BQB_F32, w->D, &err);
     for (int i = 0; i < n_inputs && !s; i++) {
         if (!strcmp(inputs[i], "-")) s = add_lines(w, &err);
         else if (w->images) s = add_path(w, inputs[i], 0, &err);
         else s = add(w, inputs[i], strlen(inputs[i]), &err);
     }
     if (!s && w->n) s = embed_block(w, &err);
-    if (!s && npy) s = npy_header(w, &err);
-    if (!s && npy) s = bqb_outfile_commit(&w->npy, &err);
-    bqb_outfile_abort(&w->npy);
+    if (!s && npy) s = bqb_npy_writer_commit(&w->npy, &err);
+    bqb_npy_writer_abort(&w->npy);
     cli_progress_end(&w->bar);
     for (size_t k = 0; k < w->n; k++) free(w->item[k]);
     free(w->out);

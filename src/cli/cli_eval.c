@@ -2,10 +2,10 @@
 #include "cli/cli.h"
 
 #include "base/fs.h"
+#include "file/muge.h"
 #include "train/evaluate.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,19 +66,18 @@ static void print_json(const answer *a, size_t n, const bqb_gallery *g, const ch
     json_decref(out);
 }
 
-/* MUGE: {"text_id", "image_ids": [10, best first]}; ids are the files' names and the queries' numbers. */
+/* The ten best pictures for every text; a text's id is its number, a picture's its name in the table. */
 static bqb_status write_predictions(const char *path, const answer *a, const bqb_gallery *g, bqb_err *err) {
     bqb_outfile f;
     bqb_status s = bqb_outfile_open(&f, path, err);
     for (size_t i = 0; i < a->r.n && !s; i++) {
-        json_t *ids = json_array();
-        for (size_t k = 0; k < 10 && a->r.top[10 * i + k] != UINT32_MAX; k++)
-            json_array_append_new(ids, json_string(bqb_dataset_at(g->ds, g->sample[a->r.top[10 * i + k]])->file));
-        json_t *o = json_pack("{s:I,s:s,s:o}", "text_id", (json_int_t)i, "text", a->r.text[i], "image_ids", ids);
-        char *line = o ? json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII * 0) : NULL;
-        s = line ? bqb_outfile_printf(&f, err, "%s\n", line) : bqb_fail_nomem(err, path, 256);
-        free(line);
-        json_decref(o);
+        const char *ids[10];
+        size_t n = 0;
+        for (; n < 10 && a->r.top[10 * i + n] != UINT32_MAX; n++)
+            ids[n] = bqb_dataset_at(g->ds, g->sample[a->r.top[10 * i + n]])->file;
+        char text_id[24];
+        snprintf(text_id, sizeof text_id, "%zu", i);
+        s = bqb_muge_write_prediction(&f, text_id, ids, n, err);
     }
     if (!s) s = bqb_outfile_commit(&f, err);
     bqb_outfile_abort(&f);
@@ -86,15 +85,11 @@ static bqb_status write_predictions(const char *path, const answer *a, const bqb
 }
 
 static bqb_status write_score(const char *path, const bqb_recall *r, bqb_err *err) {
-    bqb_outfile f;
-    bqb_status s = bqb_outfile_open(&f, path, err);
-    if (!s)
-        s = bqb_outfile_printf(&f, err,
-                               "{\"success\":true,\"score\":%.10g,\"scoreJson\":{\"score\":%.10g,\"mean_recall\":%.10g,"
-                               "\"r1\":%.10g,\"r5\":%.10g,\"r10\":%.10g}}\n",
-                               r->mr, r->mr, r->mr, r->r1, r->r5, r->r10);
-    if (!s) s = bqb_outfile_commit(&f, err);
-    bqb_outfile_abort(&f);
+    bqb_buf b = {.max = 4096};
+    bqb_status s = bqb_muge_score(&b, r->r1, r->r5, r->r10, err);
+    if (!s) s = bqb_buf_puts(&b, "\n", err);
+    if (!s) s = bqb_file_write(path, b.data, b.len, err);
+    bqb_buf_free(&b);
     return s;
 }
 

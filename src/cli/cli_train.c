@@ -81,6 +81,8 @@ int cli_train(const cli_env *env, int argc, char **argv) {
     if (n_words) return cli_usage_error("train", "\"%s\" is no option", argv[1]);
     if (!o.out) return cli_usage_error("train", "--out is needed");
     if (!data.n && !o.resume) return cli_usage_error("train", "--data is needed");
+    if (!o.resume && !o.init && !(o.config && o.vocab))
+        return cli_usage_error("train", "a start is needed: --init MODEL, or --from-scratch CONFIG and --vocab FILE");
     if (threads > 1024) return cli_usage_error("train", "--threads %zu is more than 1024", threads);
     o.data = data.n ? data.item : NULL;
     o.n_data = data.n;

@@ -1,0 +1,162 @@
+#!/bin/bash
+# Training, measuring, embedding and converting with the built program: a tiny
+# model on drawn stickers; killed, resumed, fed with broken input.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+bqb=${BQB:-build/bqb}
+case $bqb in /*) ;; *) bqb=$PWD/$bqb ;; esac
+vocab=$PWD/tests/golden/vocab.txt
+tmp=$(mktemp -d) || exit 2
+trap 'rm -rf "$tmp"' EXIT
+export BQB_THREADS=2
+passed=0 failed=0
+
+ok() { passed=$((passed + 1)); }
+fail() {
+    failed=$((failed + 1))
+    echo "FAIL $*"
+}
+
+# expect NAME STATUS STDOUT STDERR COMMAND…: patterns of grep -E; "-" means empty, "" anything.
+expect() {
+    local name=$1 status=$2 out=$3 err=$4 got
+    shift 4
+    "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+    got=$?
+    if [ $got != "$status" ]; then
+        fail "$name: exit status $got, expected $status: $(head -3 "$tmp/err")"
+    elif [ "$out" = - ] && [ -s "$tmp/out" ]; then
+        fail "$name: standard output should be empty: $(head -c 300 "$tmp/out")"
+    elif [ -n "${out#-}" ] && ! grep -qE -- "$out" "$tmp/out"; then
+        fail "$name: no \"$out\" on standard output: $(head -c 300 "$tmp/out")"
+    elif [ -n "${err#-}" ] && ! grep -qE -- "$err" "$tmp/err"; then
+        fail "$name: no \"$err\" on standard error: $(head -3 "$tmp/err")"
+    else
+        ok
+    fi
+}
+same() { cmp -s "$2" "$3" && ok || fail "$1: $2 and $3 differ"; }
+differ() { cmp -s "$2" "$3" && fail "$1: $2 and $3 are the same" || ok; }
+
+cat >"$tmp/config.json" <<'JSON'
+{"model_type": "chinese_clip", "projection_dim": 32,
+ "text_config": {"vocab_size": 2425, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                 "intermediate_size": 64, "max_position_embeddings": 64, "type_vocab_size": 2},
+ "vision_config": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128,
+                   "image_size": 32, "patch_size": 8}}
+JSON
+expect synth 0 '' '' "$bqb" synth --out "$tmp/set" --count 24 --seed 5
+data=$tmp/set/captions.tsv
+scratch=(--from-scratch "$tmp/config.json" --vocab "$vocab" --batch 8 --lr 2e-3 --warmup 5 --precision f32)
+
+# A run straight through, and what it leaves behind.
+expect train 0 - 'held-out MR' "$bqb" train --data "$data" --valid "$data" "${scratch[@]}" --steps 60 --save-every 20 --out "$tmp/straight"
+for f in config.json model.safetensors vocab.txt checkpoint.safetensors log.csv valid.csv curve.svg train.json last/model.safetensors best/model.safetensors; do
+    [ -s "$tmp/straight/$f" ] && ok || fail "train left no $f"
+done
+[ "$(wc -l <"$tmp/straight/log.csv")" = 61 ] && ok || fail "log.csv has $(wc -l <"$tmp/straight/log.csv") lines, expected 61"
+expect again 1 - 'resume' "$bqb" train --data "$data" "${scratch[@]}" --steps 60 --out "$tmp/straight"
+
+# Killed without warning, three times at different moments; then gone on with to the end.
+first=yes
+for pause in 0.15 0.3 0.2; do
+    if [ $first = yes ] || [ ! -e "$tmp/killed/checkpoint.safetensors" ]; then
+        "$bqb" train --data "$data" --valid "$data" "${scratch[@]}" --steps 60 --save-every 3 --out "$tmp/killed" 2>/dev/null &
+        pid=$!
+        for _ in $(seq 200); do [ -e "$tmp/killed/checkpoint.safetensors" ] && break; sleep 0.05; done
+    else
+        "$bqb" train --resume --out "$tmp/killed" 2>/dev/null &
+        pid=$!
+    fi
+    first=no
+    sleep "$pause"
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+done
+expect resume_after_kill 0 - '' "$bqb" train --resume --out "$tmp/killed"
+same kill_9_resume "$tmp/straight/model.safetensors" "$tmp/killed/model.safetensors"
+same kill_9_valid "$tmp/straight/valid.csv" "$tmp/killed/valid.csv"
+[ -z "$(find "$tmp/killed" -name '*.tmp.*')" ] && ok || fail "half-written files are left: $(find "$tmp/killed" -name '*.tmp.*')"
+
+# Ctrl-C writes the checkpoint.
+"$bqb" train --data "$data" --valid "$data" "${scratch[@]}" --steps 60 --save-minutes 0 --out "$tmp/stopped" 2>"$tmp/err" &
+pid=$!
+for _ in $(seq 200); do [ "$(wc -l 2>/dev/null <"$tmp/stopped/log.csv")" -gt 5 ] 2>/dev/null && break; sleep 0.02; done
+kill -TERM $pid
+wait $pid
+status=$?
+if [ $status = 0 ]; then ok # it was faster
+elif [ $status = 1 ] && grep -q 'stopped after step' "$tmp/err"; then ok
+else fail "SIGTERM: exit status $status: $(tail -2 "$tmp/err")"; fi
+expect resume_after_stop 0 - '' "$bqb" train --resume --out "$tmp/stopped"
+same stop_resume "$tmp/straight/model.safetensors" "$tmp/stopped/model.safetensors"
+
+# Planted: another seed must not give the same bytes.
+expect other_seed 0 - '' "$bqb" train --data "$data" "${scratch[@]}" --steps 60 --seed 2 --out "$tmp/other"
+differ other_seed "$tmp/straight/model.safetensors" "$tmp/other/model.safetensors"
+
+expect resume_changed 1 - 'batch = 8' "$bqb" train --resume --batch 4 --out "$tmp/straight"
+expect resume_nothing 1 - 'checkpoint' "$bqb" train --resume --out "$tmp/nowhere"
+expect longer 0 - 'learning rate' "$bqb" train --resume --steps 64 --out "$tmp/straight"
+[ "$(wc -l <"$tmp/straight/log.csv")" = 65 ] && ok || fail "after going on, log.csv has $(wc -l <"$tmp/straight/log.csv") lines"
+expect fine_tune 0 - '' "$bqb" train --data "$data" --init "$tmp/straight" --steps 3 --batch 8 --half --out "$tmp/tuned"
+[ "$(stat -c %s "$tmp/tuned/model.safetensors")" -lt "$(stat -c %s "$tmp/straight/model.safetensors")" ] && ok || fail "--half is not smaller"
+
+# Input that is not what it should be.
+expect no_data 2 - 'data is needed' "$bqb" train --out "$tmp/x"
+expect no_file 1 - 'nothing.tsv: No such file' "$bqb" train --data "$tmp/nothing.tsv" "${scratch[@]}" --out "$tmp/x"
+expect no_start 2 - 'init' "$bqb" train --data "$data" --out "$tmp/x"
+expect no_number 1 - 'step [0-9]+: the loss is' "$bqb" train --data "$data" "${scratch[@]}" --lr 1e30 --warmup 0 --steps 50 --out "$tmp/nan"
+cp -r "$tmp/set" "$tmp/broken"
+first=$(sed -n 2p "$tmp/broken/captions.tsv" | cut -f1)
+second=$(sed -n 3p "$tmp/broken/captions.tsv" | cut -f1)
+head -c 100 "$tmp/set/$first" >"$tmp/broken/$first"
+rm "$tmp/broken/$second"
+expect broken_pictures 0 - "$second" "$bqb" train --data "$tmp/broken" "${scratch[@]}" --steps 4 --out "$tmp/x1"
+grep -q "$first" "$tmp/err" && grep -q '1 pictures could not be read' "$tmp/err" && ok || fail "a cut picture is not named: $(head -5 "$tmp/err")"
+expect no_cache 0 - '' "$bqb" train --data "$tmp/broken" "${scratch[@]}" --steps 4 --cache-max 0 --out "$tmp/x2"
+head -c 1000 "$tmp/straight/checkpoint.safetensors" >"$tmp/killed/checkpoint.safetensors"
+expect cut_checkpoint 1 - 'checkpoint.safetensors' "$bqb" train --resume --out "$tmp/killed"
+
+# Recall of what was learnt by heart, in every form.
+expect eval_table 0 '^full +24 +0 ' '' "$bqb" eval --model "$tmp/straight" --data "$data"
+expect eval_all 0 '^short +[0-9]+ ' '' "$bqb" eval --model "$tmp/straight" --data "$data" --query all
+expect eval_json 0 '"images": 24' '' "$bqb" eval --model "$tmp/straight" --data "$data" --json --save-score "$tmp/score.json" --predictions "$tmp/p.jsonl"
+grep -qE '^\{"success":true,"score":[0-9.]+,"scoreJson":\{"score":[0-9.]+,"mean_recall":[0-9.]+,"r1":[0-9.]+,"r5":[0-9.]+,"r10":[0-9.]+\}\}$' "$tmp/score.json" && ok || fail "score: $(cat "$tmp/score.json")"
+[ "$(grep -cE '^\{"text_id":[0-9]+,"image_ids":\["images/.*"\]\}$' "$tmp/p.jsonl")" = 24 ] && ok || fail "predictions: $(head -2 "$tmp/p.jsonl")"
+# The score says what the predictions say.
+hits=$(paste <(tail -n +2 "$data" | cut -f1) <(sed 's/.*"image_ids":\["\([^"]*\)".*/\1/' "$tmp/p.jsonl") | awk -F'\t' '$1 == $2' | wc -l)
+r1=$(sed 's/.*"r1":\([0-9]*\).*/\1/' "$tmp/score.json")
+[ $((hits * 100 / 24)) = "$r1" ] && ok || fail "R@1 is $r1, but $hits of 24 predictions begin with the right one"
+expect eval_limit 0 '^full +5 ' '' "$bqb" eval --model "$tmp/straight" --data "$data" --limit 5
+expect eval_kind 2 - 'everything' "$bqb" eval --model "$tmp/straight" --data "$data" --query everything
+expect eval_no_model 1 - 'nothing' "$bqb" eval --model "$tmp/nothing" --data "$data"
+
+# Vectors.
+expect embed_text 0 '^\{"text":"a\\"好","feature":\[-?[0-9.e-]+(,-?[0-9.e-]+){31}\]\}$' - "$bqb" embed text --model "$tmp/straight" 'a"好'
+printf '好\n\n坏\xff\n下班\r\n' >"$tmp/lines"
+"$bqb" embed text --model "$tmp/straight" - <"$tmp/lines" >"$tmp/out" 2>"$tmp/err"
+[ $? = 1 ] && [ "$(wc -l <"$tmp/out")" = 3 ] && grep -q UTF-8 "$tmp/err" && grep -q '^{"text":"下班",' "$tmp/out" && ok || fail "lines of standard input: $(cut -c1-60 "$tmp/out") $(cat "$tmp/err")"
+length=$(awk -F'[][]' '{n = split($2, v, ","); s = 0; for (i = 1; i <= n; i++) s += v[i] * v[i]; if (s < 0.99999 || s > 1.00001) bad++} END {print bad + 0}' "$tmp/out")
+[ "$length" = 0 ] && ok || fail "$length vectors are not of unit length"
+expect embed_image 1 '^\{"image":".*/images/.*","feature":' 'none.png' "$bqb" embed image --model "$tmp/straight" "$tmp/set/images" "$tmp/none.png"
+[ "$(wc -l <"$tmp/out")" = 24 ] && ok || fail "a folder gives $(wc -l <"$tmp/out") lines, expected 24"
+expect embed_npy 0 '^\{"image":".*","row":23\}$' '' "$bqb" embed image --model "$tmp/straight" --npy "$tmp/v.npy" "$tmp/set/images"
+[ $(($(stat -c %s "$tmp/v.npy") % 64)) = 0 ] && grep -aq "'shape': (24, 32)" "$tmp/v.npy" && ok || fail "npy: $(head -c 128 "$tmp/v.npy" | tr -d '\0')"
+expect embed_int8 1 - 'int8 is not supported by this build' "$bqb" embed text --model "$tmp/straight" --precision int8 x
+expect embed_nothing 2 - 'nothing to embed' "$bqb" embed text --model "$tmp/straight"
+expect embed_word 2 - 'neither' "$bqb" embed sound x
+
+# Model folders.
+expect info 0 'vocabulary  2425' - "$bqb" model info "$tmp/straight"
+expect info_json 0 '"vocabulary": 2425' - "$bqb" model info "$tmp/straight" --json
+expect to_ofa 0 - - "$bqb" model convert "$tmp/straight" "$tmp/ofa" --to ofa
+expect to_hf 0 - - "$bqb" model convert "$tmp/ofa" "$tmp/hf"
+same there_and_back "$tmp/straight/model.safetensors" "$tmp/hf/model.safetensors"
+"$bqb" embed text --model "$tmp/straight" 下班 >"$tmp/a" && "$bqb" embed text --model "$tmp/ofa" 下班 >"$tmp/b"
+same ofa_embeds_the_same "$tmp/a" "$tmp/b"
+expect convert_itself 1 - 'same folder' "$bqb" model convert "$tmp/straight" "$tmp/straight/."
+expect info_nothing 1 - 'nowhere' "$bqb" model info "$tmp/nowhere"
+
+echo "train: $passed passed, $failed failed"
+[ "$failed" = 0 ]
