@@ -127,6 +127,21 @@ fuzz-replay: ## run every fuzz target over its corpus, under the sanitizers
 	@for f in $(FUZZ_SRC:fuzz/fuzz_%.c=%); do echo "fuzz-$$f: build-asan/fuzz-$$f fuzz/corpus/$$f"; done \
 	    | $(ENV_ASAN) tests/run.sh -j $(JOBS)
 
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS = address,undefined -fno-sanitize-recover=all
+fuzz: ## search for new inputs with libFuzzer, $$FUZZ_SECONDS (60) a target; finds go to build-fuzz/
+	@$(MAKE) --no-print-directory CC=clang BUILD=build-fuzz OPT=-O1 SANITIZE='-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)' fuzz-with-libfuzzer
+
+LIBFUZZERS = $(FUZZ_SRC:fuzz/fuzz_%.c=$(BUILD)/libfuzzer-%)
+$(LIBFUZZERS): $(BUILD)/libfuzzer-%: $(BUILD)/obj/fuzz/fuzz_%.o $(BUILD)/obj/fuzz/target.o $(BUILD)/libbqb.a
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer,$(FUZZ_FLAGS) -o $@ $^ $(LIBS)
+
+libfuzzer-programs: $(LIBFUZZERS)
+fuzz-with-libfuzzer: $(LIBFUZZERS)
+	@for f in $(FUZZ_SRC:fuzz/fuzz_%.c=%); do mkdir -p $(BUILD)/corpus/$$f && echo "fuzzing $$f" && \
+	    $(ENV_ASAN) $(BUILD)/libfuzzer-$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=4096 -verbosity=0 \
+	    -print_final_stats=1 -artifact_prefix=$(BUILD)/$$f- $(BUILD)/corpus/$$f fuzz/corpus/$$f || exit 1; done
+
 SUB_ASAN = BUILD=build-asan OPT=-O1 SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 ENV_ASAN = ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 \
            UBSAN_OPTIONS=print_stacktrace=1
@@ -175,6 +190,6 @@ help: ## this list
 	@echo 'Variables: BUILD (folder), CC, OPT, CFLAGS, LDFLAGS, WERROR, SANITIZE, PREFIX, DESTDIR, JOBS'
 
 .PHONY: all test-programs fuzz-programs deps test demo test-unit test-golden test-e2e check-layers asan tsan \
-        fuzz-replay bench format-check install uninstall clean help
+        fuzz-replay fuzz libfuzzer-programs fuzz-with-libfuzzer bench format-check install uninstall clean help
 .DELETE_ON_ERROR:
 -include $(patsubst %.o,%.d,$(ISA_OBJ) $(call obj,$(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(GOLD_SRC) $(FUZZ_SRC) fuzz/replay.c fuzz/target.c))

@@ -1,15 +1,31 @@
 #include "base/err.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Names in messages come from hostile files: a message keeps no control
+ * characters, which a terminal might obey, and no invalid UTF-8, which JSON could not carry. */
+static void make_plain(char *s) {
+    size_t n = strlen(s);
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        bool ok;
+        size_t k = bqb_utf8_next(s + i, n - i, &cp, &ok);
+        if (!ok || cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) memset(s + i, '?', k);
+        i += k;
+    }
+}
 
 static void set(bqb_err *err, bqb_status code, int64_t pos, const char *fmt, va_list args) {
     if (!err) return;
     err->code = code;
     err->pos = pos;
     vsnprintf(err->msg, sizeof err->msg, fmt, args);
+    make_plain(err->msg);
 }
 
 bqb_status bqb_fail(bqb_err *err, bqb_status code, const char *fmt, ...) {
@@ -53,4 +69,5 @@ void bqb_err_prefix(bqb_err *err, const char *prefix) {
     int n = snprintf(err->msg, sizeof err->msg, "%s: ", prefix);
     if (n < 0 || (size_t)n >= sizeof err->msg) return;
     snprintf(err->msg + n, sizeof err->msg - (size_t)n, "%s", old);
+    make_plain(err->msg);
 }

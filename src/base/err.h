@@ -11,7 +11,8 @@
 #endif
 
 /* Write code and message (cut to fit, always terminated, position -1) into
- * err, which may be NULL. Returns code, so that it can be returned. */
+ * err, which may be NULL. Control characters and bytes that are not UTF-8
+ * become '?'. Returns code, so that it can be returned. */
 bqb_status bqb_fail(bqb_err *err, bqb_status code, const char *fmt, ...) BQB_PRINTF(3, 4);
 
 /* The same with a byte or line position. */

@@ -34,6 +34,20 @@ TEST(err_errno_is_told) {
     CHECK(strstr(err.msg, "out.tsv: No space left") != NULL);
 }
 
+/* Names come from files: a message can neither command a terminal nor break JSON. */
+TEST(err_message_is_plain_text) {
+    bqb_err err = {0};
+    bqb_fail(&err, BQB_EFORMAT, "tensor \"%s\"", "a\x1b[2J\n\x7f\xc2\x9b\xff" "名");
+    CHECK_STR(err.msg, "tensor \"a?[2J?????名\"");
+    bqb_err_prefix(&err, "\xe4\xb8\t");
+    CHECK_STR(err.msg, "???: tensor \"a?[2J?????名\"");
+    char text[600];
+    memset(text, 'x', sizeof text);
+    memcpy(text + 509, "名名", 7); /* the cut falls inside a character */
+    bqb_fail(&err, BQB_EFORMAT, "%s", text);
+    CHECK(strlen(err.msg) == 511 && bqb_utf8_check(err.msg, 511) == 511);
+}
+
 TEST(err_long_message_is_cut) {
     char text[2000];
     memset(text, 'x', sizeof text - 1);
