@@ -1,0 +1,213 @@
+#include "library_help.h"
+#include "test.h"
+
+#include "search/fusion.h"
+#include "search/lexical.h"
+#include "search/search.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bqb_err err;
+
+/* Ten stickers of other colours, some with words. */
+static bqb_catalogue *make(void) {
+    const char *dir = test_tmp_dir();
+    bqb_embedder e = help_embedder(MODEL_A);
+    bqb_import_report r;
+    help_png(dir, "in/red.png", 250, 10, 10);
+    help_png(dir, "in/pink.png", 250, 60, 60);
+    help_png(dir, "in/green.png", 10, 250, 10);
+    help_png(dir, "in/blue.png", 10, 10, 250);
+    help_png(dir, "in/white.png", 250, 250, 250);
+    help_png(dir, "in/yellow.png", 250, 250, 10);
+    help_text(dir, "in/captions.tsv",
+              "file\tcaption\temotion\tstyle\tocr\n"
+              "red.png\t加班好累\t难过\t像素\t\n"
+              "pink.png\t今天加班\t难过/委屈\t手绘\tOK\n"
+              "green.png\t下班真开心\t开心\t像素\t下班啦\n"
+              "blue.png\t一片蓝色的大海和一些好看的云\t平静\t手绘\t\n");
+    help_import(dir, help_path(dir, "in"), &e, &r);
+    return help_open(dir);
+}
+
+/* File names of the results, joined by spaces, without folder and ending. */
+static const char *names(const bqb_search_results *r) {
+    static char out[256];
+    size_t n = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < r->n && n < 200; i++) {
+        const char *base = strrchr(r->item[i].path, '/') + 1;
+        n += (size_t)snprintf(out + n, sizeof out - n, "%s%.*s", i ? " " : "", (int)strcspn(base, "."), base);
+    }
+    return out;
+}
+
+static void expect(bqb_catalogue *c, const bqb_search_query *q, const char *want) {
+    bqb_search_results r;
+    if (!CHECK_OK(bqb_search_run(&r, c, q, &err), err)) return;
+    CHECK_MSG(!strcmp(names(&r), want), "found \"%s\", expected \"%s\"", names(&r), want);
+    for (size_t i = 1; i < r.n; i++) CHECK(r.item[i - 1].score >= r.item[i].score);
+    bqb_search_results_free(&r);
+}
+
+TEST(lexical_scores) {
+    bqb_catalogue *c = make();
+    if (!c) return;
+    bqb_word_hit *h;
+    size_t n;
+    CHECK_OK(bqb_lexical(&h, &n, c, "平静 手绘 一片蓝色的大海和一些好看的云", &err), err);
+    CHECK(n >= 1 && n <= 6);
+    double best = 0;
+    for (size_t i = 0; i < n; i++) {
+        CHECK(i == 0 || h[i - 1].id < h[i].id);
+        CHECK(h[i].score > 0 && h[i].score <= 1);
+        best = h[i].score > best ? h[i].score : best;
+    }
+    CHECK_MSG(best > 0.95, "all the words, and no others, give %g", best);
+    free(h);
+    CHECK_OK(bqb_lexical(&h, &n, c, "班", &err), err);
+    CHECK(n == 3);
+    free(h);
+    CHECK_OK(bqb_lexical(&h, &n, c, "加班好累啊", &err), err);
+    CHECK_MSG(n == 4, "%zu have one of these characters", n);
+    free(h);
+    CHECK_OK(bqb_lexical(&h, &n, c, "ｏｋ！", &err), err);
+    CHECK_MSG(n == 1, "full width and case must not matter");
+    free(h);
+    CHECK_OK(bqb_lexical(&h, &n, c, "，。 \xff", &err), err);
+    CHECK(n == 0 && h == NULL);
+    CHECK_OK(bqb_lexical(&h, &n, c, "\"OR\" AND NOT words:x* '", &err), err); /* no query language shows through */
+    CHECK(n == 0);
+    free(h);
+    bqb_catalogue_close(c);
+}
+
+TEST(search_words_alone) {
+    bqb_catalogue *c = make();
+    if (!c) return;
+    bqb_search_query q = {.text = "加班好累", .n = 10};
+    expect(c, &q, "red pink blue green"); /* the pair 加班, then single characters */
+    q.n = 1;
+    expect(c, &q, "red");
+    q = (bqb_search_query){.text = "下班啦", .n = 1};
+    expect(c, &q, "green");
+    q.text = "完全没有";
+    expect(c, &q, "");
+    bqb_catalogue_close(c);
+}
+
+TEST(search_vectors_and_words_together) {
+    bqb_catalogue *c = make();
+    if (!c) return;
+    float red[3] = {1, 0, 0};
+    bqb_search_query q = {.text_vec = red, .model = MODEL_A, .n = 3};
+    expect(c, &q, "red pink yellow");
+    q.text = "蓝色的大海"; /* words that are on a sticker outrank a resemblance */
+    expect(c, &q, "blue red pink");
+    q.text = "红红的"; /* one character of four grams does not */
+    expect(c, &q, "red pink yellow");
+    bqb_catalogue_close(c);
+}
+
+TEST(search_picture_alone_scores_by_cosine) {
+    bqb_catalogue *c = make();
+    if (!c) return;
+    float v[3] = {0.70710678f, 0.70710678f, 0};
+    bqb_search_query q = {.image_vec = v, .model = MODEL_A, .n = 10};
+    bqb_search_results r;
+    CHECK_OK(bqb_search_run(&r, c, &q, &err), err);
+    CHECK(r.n == 6 && r.in_library == 6 && r.passed == 6);
+    CHECK_MSG(r.n && fabs(r.item[0].score - 0.999) < 0.001, "%g", r.item[0].score); /* yellow is not quite (1, 1, 0) */
+    bqb_sticker_id yellow = r.n ? r.item[0].sticker.id : 0;
+    bqb_search_results_free(&r);
+    q.except = yellow;
+    CHECK_OK(bqb_search_run(&r, c, &q, &err), err);
+    CHECK(r.n == 5 && r.item[0].sticker.id != yellow);
+    bqb_search_results_free(&r);
+    bqb_catalogue_close(c);
+}
+
+TEST(search_filters) {
+    bqb_catalogue *c = make();
+    if (!c) return;
+    float red[3] = {1, 0, 0};
+    bqb_search_query q = {.text_vec = red, .model = MODEL_A, .n = 10, .emotion = "难过"};
+    expect(c, &q, "red pink");
+    q.style = "手绘";
+    expect(c, &q, "pink");
+    q.style = "像素";
+    q.emotion = "开心";
+    expect(c, &q, "green");
+    q.emotion = "委屈";
+    expect(c, &q, "");
+    q.style = NULL;
+    q.animated = true;
+    expect(c, &q, "");
+    q.animated = false;
+    q.emotion = "不存在";
+    bqb_search_results r;
+    CHECK(bqb_search_run(&r, c, &q, &err) == BQB_ENOTFOUND);
+    CHECK(strstr(err.msg, "不存在") && strstr(err.msg, "开心 (1)"));
+    q = (bqb_search_query){.text = "加班", .n = 5, .style = "手绘"};
+    expect(c, &q, "pink");
+    bqb_catalogue_close(c);
+}
+
+TEST(search_folds_likenesses) {
+    bqb_catalogue *c = make();
+    if (!c) return;
+    float red[3] = {1, 0, 0};
+    bqb_search_query q = {.text_vec = red, .model = MODEL_A, .n = 3, .fold = 0.94};
+    expect(c, &q, "red yellow white"); /* pink is red again */
+    bqb_catalogue_close(c);
+}
+
+TEST(search_refuses_nonsense) {
+    bqb_catalogue *c = make();
+    if (!c) return;
+    bqb_search_results r;
+    bqb_search_query q = {.n = 5};
+    CHECK(bqb_search_run(&r, c, &q, &err) == BQB_EINVAL);
+    q = (bqb_search_query){.text = "x", .n = 0};
+    CHECK(bqb_search_run(&r, c, &q, &err) == BQB_EINVAL);
+    q.n = 1000000;
+    CHECK(bqb_search_run(&r, c, &q, &err) == BQB_EINVAL);
+    float v[3] = {1, 0, 0};
+    q = (bqb_search_query){.text_vec = v, .model = MODEL_B, .n = 5}; /* nothing was embedded by it */
+    CHECK_OK(bqb_search_run(&r, c, &q, &err), err);
+    CHECK(r.n == 0 && r.in_library == 0);
+    bqb_search_results_free(&r);
+    bqb_catalogue_close(c);
+}
+
+TEST(search_finds_stickers_by_name) {
+    bqb_catalogue *c = make();
+    if (!c) return;
+    bqb_sticker_id a = 0, b = 0;
+    bqb_found f;
+    CHECK_OK(bqb_find_named(&a, c, help_path(test_tmp_dir(), "in/red.png"), &err), err);
+    CHECK_OK(bqb_found_load(&f, c, a, &err), err);
+    CHECK(strlen(f.id) == 12);
+    CHECK_OK(bqb_find_named(&b, c, f.id, &err), err);
+    CHECK(a == b && a != 0);
+    CHECK_STR(f.field[BQB_CAPTION], "加班好累");
+    CHECK_STR(f.field[BQB_OCR], "");
+    bqb_found_free(&f);
+    CHECK(bqb_find_named(&a, c, "in/none.png", &err) == BQB_ENOTFOUND);
+    CHECK(bqb_find_named(&a, c, "ffffffffffffffff", &err) == BQB_ENOTFOUND);
+    bqb_catalogue_close(c);
+}
+
+TEST(fusion_is_monotone_and_bounded) {
+    bqb_spread s = {.mean = 0.2, .sd = 0.05, .n = 100};
+    CHECK(fabs(bqb_fusion_z(0.3f, &s) - 2) < 1e-4);
+    s.sd = 0;
+    CHECK(isfinite(bqb_fusion_z(1, &s)));
+    CHECK(fabs(bqb_fusion_score(4) - 0.5) < 1e-9);
+    for (double x = -50; x < 30; x += 0.5) CHECK(bqb_fusion_score(x) < bqb_fusion_score(x + 0.5));
+    CHECK(bqb_fusion_score(-1e6) >= 0 && bqb_fusion_score(1e6) <= 1);
+    CHECK(bqb_fusion_sum(1, 2, 0.5) > bqb_fusion_sum(1, 2, 0.4));
+}
