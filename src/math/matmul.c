@@ -116,57 +116,109 @@ static dnnl_status_t post_ops(dnnl_primitive_attr_t *attr, const bqb_product *p)
     return s;
 }
 
+/* One operand: strides, or a layout of oneDNN's own choice (`any`), or one it chose before (`ready`). */
 typedef struct {
     dnnl_dims_t dims, strides;
     int n;
     dnnl_data_type_t type;
+    bool any;
+    const bqb_packed *ready;
 } described;
 
+/* The two generations of the interface differ in what a memory descriptor is (a
+ * struct, then a handle) and in how a product is described. */
 #if DNNL_VERSION_MAJOR >= 3
 
-static dnnl_status_t prepare(prepared *q, const bqb_gemm *g, const described d[4], dnnl_primitive_attr_t attr) {
-    dnnl_memory_desc_t md[4] = {0};
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t s = dnnl_success;
-    for (int i = 0; i < 4 && !s; i++)
-        if (d[i].n) s = dnnl_memory_desc_create_with_strides(&md[i], d[i].n, d[i].dims, d[i].type, d[i].strides);
-    if (!s) s = dnnl_matmul_primitive_desc_create(&pd, g->engine, md[0], md[1], md[3], md[2], attr);
-    if (!s) s = dnnl_primitive_create(&q->run, pd);
-    if (!s) s = dnnl_memory_create(&q->a, md[0], g->engine, DNNL_MEMORY_NONE);
-    if (!s) s = dnnl_memory_create(&q->b, md[1], g->engine, DNNL_MEMORY_NONE);
-    if (!s) s = dnnl_memory_create(&q->c, md[2], g->engine, DNNL_MEMORY_NONE);
-    if (!s && d[3].n) s = dnnl_memory_create(&q->bias, md[3], g->engine, DNNL_MEMORY_NONE);
-    if (pd) dnnl_primitive_desc_destroy(pd);
-    for (int i = 0; i < 4; i++)
-        if (md[i]) dnnl_memory_desc_destroy(md[i]);
-    return s;
+typedef dnnl_memory_desc_t memory_desc;
+
+static dnnl_status_t desc_make(memory_desc *md, const described *d);
+static dnnl_status_t desc_copy(memory_desc *to, const_dnnl_memory_desc_t from) {
+    return dnnl_memory_desc_clone(to, from);
+}
+static void desc_free(memory_desc *md) {
+    if (*md) dnnl_memory_desc_destroy(*md);
+}
+static dnnl_status_t memory_make(dnnl_memory_t *m, memory_desc *md, dnnl_engine_t engine, void *data) {
+    return dnnl_memory_create(m, *md, engine, data);
+}
+static size_t desc_size(memory_desc *md) { return dnnl_memory_desc_get_size(*md); }
+
+static dnnl_status_t describe(dnnl_primitive_desc_t *pd, memory_desc md[4], bool bias, dnnl_primitive_attr_t attr,
+                              dnnl_engine_t engine) {
+    return dnnl_matmul_primitive_desc_create(pd, engine, md[0], md[1], bias ? md[3] : NULL, md[2], attr);
+}
+
+static dnnl_status_t reorder_make(dnnl_primitive_desc_t *pd, memory_desc *from, memory_desc *to, dnnl_engine_t engine) {
+    return dnnl_reorder_primitive_desc_create(pd, *from, engine, *to, engine, NULL);
 }
 
 #else
 
-static dnnl_status_t prepare(prepared *q, const bqb_gemm *g, const described d[4], dnnl_primitive_attr_t attr) {
-    dnnl_memory_desc_t md[4];
+typedef dnnl_memory_desc_t memory_desc;
+
+static dnnl_status_t desc_make(memory_desc *md, const described *d);
+static dnnl_status_t desc_copy(memory_desc *to, const dnnl_memory_desc_t *from) {
+    *to = *from;
+    return dnnl_success;
+}
+static void desc_free(memory_desc *md) { (void)md; }
+static dnnl_status_t memory_make(dnnl_memory_t *m, memory_desc *md, dnnl_engine_t engine, void *data) {
+    return dnnl_memory_create(m, md, engine, data);
+}
+static size_t desc_size(memory_desc *md) { return dnnl_memory_desc_get_size(md); }
+
+static dnnl_status_t describe(dnnl_primitive_desc_t *pd, memory_desc md[4], bool bias, dnnl_primitive_attr_t attr,
+                              dnnl_engine_t engine) {
     dnnl_matmul_desc_t desc;
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t s = dnnl_success;
-    for (int i = 0; i < 4 && !s; i++)
-        if (d[i].n) s = dnnl_memory_desc_init_by_strides(&md[i], d[i].n, d[i].dims, d[i].type, d[i].strides);
-    if (!s) s = dnnl_matmul_desc_init(&desc, &md[0], &md[1], d[3].n ? &md[3] : NULL, &md[2]);
-    if (!s) s = dnnl_primitive_desc_create(&pd, &desc, attr, g->engine, NULL);
-    if (!s) s = dnnl_primitive_create(&q->run, pd);
-    if (!s) s = dnnl_memory_create(&q->a, &md[0], g->engine, DNNL_MEMORY_NONE);
-    if (!s) s = dnnl_memory_create(&q->b, &md[1], g->engine, DNNL_MEMORY_NONE);
-    if (!s) s = dnnl_memory_create(&q->c, &md[2], g->engine, DNNL_MEMORY_NONE);
-    if (!s && d[3].n) s = dnnl_memory_create(&q->bias, &md[3], g->engine, DNNL_MEMORY_NONE);
-    if (pd) dnnl_primitive_desc_destroy(pd);
-    return s;
+    dnnl_status_t s = dnnl_matmul_desc_init(&desc, &md[0], &md[1], bias ? &md[3] : NULL, &md[2]);
+    return s ? s : dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL);
+}
+
+static dnnl_status_t reorder_make(dnnl_primitive_desc_t *pd, memory_desc *from, memory_desc *to, dnnl_engine_t engine) {
+    return dnnl_reorder_primitive_desc_create(pd, from, engine, to, engine, NULL);
 }
 
 #endif
 
-static dnnl_status_t build(prepared *q, const bqb_gemm *g, const bqb_product *p) {
-    described d[4];
-    memset(d, 0, sizeof d);
+struct bqb_packed {
+    memory_desc md;
+    void *data;
+    bqb_num type;
+    size_t N, K;
+};
+
+static dnnl_status_t desc_make(memory_desc *md, const described *d) {
+#if DNNL_VERSION_MAJOR >= 3
+    if (d->ready) return desc_copy(md, d->ready->md);
+    if (d->any) return dnnl_memory_desc_create_with_tag(md, d->n, d->dims, d->type, dnnl_format_tag_any);
+    return dnnl_memory_desc_create_with_strides(md, d->n, d->dims, d->type, d->strides);
+#else
+    if (d->ready) return desc_copy(md, &d->ready->md);
+    if (d->any) return dnnl_memory_desc_init_by_tag(md, d->n, d->dims, d->type, dnnl_format_tag_any);
+    return dnnl_memory_desc_init_by_strides(md, d->n, d->dims, d->type, d->strides);
+#endif
+}
+
+static dnnl_status_t prepare(prepared *q, const bqb_gemm *g, const described d[4], dnnl_primitive_attr_t attr) {
+    memory_desc md[4];
+    memset(md, 0, sizeof md);
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t s = dnnl_success;
+    for (int i = 0; i < 4 && !s; i++)
+        if (d[i].n) s = desc_make(&md[i], &d[i]);
+    if (!s) s = describe(&pd, md, d[3].n != 0, attr, g->engine);
+    if (!s) s = dnnl_primitive_create(&q->run, pd);
+    if (!s) s = memory_make(&q->a, &md[0], g->engine, DNNL_MEMORY_NONE);
+    if (!s) s = memory_make(&q->b, &md[1], g->engine, DNNL_MEMORY_NONE);
+    if (!s) s = memory_make(&q->c, &md[2], g->engine, DNNL_MEMORY_NONE);
+    if (!s && d[3].n) s = memory_make(&q->bias, &md[3], g->engine, DNNL_MEMORY_NONE);
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    for (int i = 0; i < 4; i++) desc_free(&md[i]);
+    return s;
+}
+
+static void describe_all(described d[4], const bqb_product *p) {
+    memset(d, 0, 4 * sizeof *d);
     d[0].n = shape(d[0].dims, d[0].strides, p, &p->a, p->M, p->K);
     d[1].n = shape(d[1].dims, d[1].strides, p, &p->b, p->K, p->N);
     d[2].n = shape(d[2].dims, d[2].strides, p, &p->c, p->M, p->N);
@@ -180,6 +232,12 @@ static dnnl_status_t build(prepared *q, const bqb_gemm *g, const bqb_product *p)
         d[3].dims[d[3].n - 1] = p->N;
         d[3].strides[d[3].n - 1] = 1;
     }
+}
+
+static dnnl_status_t build(prepared *q, const bqb_gemm *g, const bqb_product *p, const bqb_packed *w) {
+    described d[4];
+    describe_all(d, p);
+    d[1].ready = w;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t s = post_ops(&attr, p);
     if (!s) s = prepare(q, g, d, attr);
@@ -195,7 +253,7 @@ static bool same_layout(const bqb_layout *x, const bqb_layout *y) {
 static bool same(const bqb_product *x, const bqb_product *y) {
     return x->outer == y->outer && x->inner == y->inner && x->M == y->M && x->N == y->N && x->K == y->K &&
            same_layout(&x->a, &y->a) && same_layout(&x->b, &y->b) && same_layout(&x->c, &y->c) && x->act == y->act &&
-           x->bias == y->bias && x->accumulate == y->accumulate;
+           x->bias == y->bias && x->accumulate == y->accumulate && x->packed == y->packed;
 }
 
 static uint64_t mix(uint64_t h, int64_t v) {
@@ -210,7 +268,7 @@ static uint64_t mix_layout(uint64_t h, const bqb_layout *l) {
 static uint64_t hash(const bqb_product *p) {
     uint64_t h = mix(mix(mix(mix(mix(1, p->outer), p->inner), p->M), p->N), p->K);
     h = mix_layout(mix_layout(mix_layout(h, &p->a), &p->b), &p->c);
-    return mix(h, (int64_t)p->act * 4 + p->bias * 2 + p->accumulate);
+    return mix(h, (int64_t)p->act * 8 + p->packed * 4 + p->bias * 2 + p->accumulate);
 }
 
 static prepared **slot(prepared **table, size_t cap, const bqb_product *p) {
@@ -238,7 +296,7 @@ static bool make_room(bqb_gemm *g) {
     return true;
 }
 
-static prepared *find(bqb_gemm *g, const bqb_product *p, dnnl_status_t *s) {
+static prepared *find(bqb_gemm *g, const bqb_product *p, const bqb_packed *w, dnnl_status_t *s) {
     *s = dnnl_success;
     prepared **at = slot(g->table, g->cap, p);
     if (*at) return *at;
@@ -246,7 +304,7 @@ static prepared *find(bqb_gemm *g, const bqb_product *p, dnnl_status_t *s) {
     if (!make_room(g)) return NULL;
     prepared *q = bqb_calloc(1, sizeof *q);
     if (!q) return NULL;
-    *s = build(q, g, p);
+    *s = build(q, g, p, w);
     if (*s) {
         prepared_free(q);
         return NULL;
@@ -255,10 +313,11 @@ static prepared *find(bqb_gemm *g, const bqb_product *p, dnnl_status_t *s) {
     return *slot(g->table, g->cap, p) = q;
 }
 
-void bqb_gemm_run(bqb_gemm *g, const bqb_product *p, void *c, const void *a, const void *b, const float *bias) {
+static void run(bqb_gemm *g, const bqb_product *p, void *c, const void *a, const void *b, const bqb_packed *w,
+                const float *bias) {
     if (g->failure.code || !p->M || !p->N || !p->K || !p->outer || !p->inner) return;
     dnnl_status_t s;
-    prepared *q = find(g, p, &s);
+    prepared *q = find(g, p, w, &s);
     if (q) {
         s = dnnl_memory_set_data_handle(q->a, (void *)(uintptr_t)a);
         if (!s) s = dnnl_memory_set_data_handle(q->b, (void *)(uintptr_t)b);
@@ -276,6 +335,10 @@ void bqb_gemm_run(bqb_gemm *g, const bqb_product *p, void *c, const void *a, con
                  (long long)p->K, (long long)p->K, (long long)p->N);
         fail(&g->failure, s, what);
     }
+}
+
+void bqb_gemm_run(bqb_gemm *g, const bqb_product *p, void *c, const void *a, const void *b, const float *bias) {
+    run(g, p, c, a, b, NULL, bias);
 }
 
 bqb_status bqb_gemm_status(bqb_gemm *g, bqb_err *err) {
@@ -322,6 +385,94 @@ void bqb_gemm_outer(bqb_gemm *g, float *c, const void *a, const void *b, bqb_num
     p.c = rows(BQB_NUM_F32, K);
     p.accumulate = true;
     bqb_gemm_run(g, &p, c, a, b, NULL);
+}
+
+void bqb_gemm_linear_packed(bqb_gemm *g, void *c, bqb_num ct, const void *a, const bqb_packed *w, const float *bias,
+                            bqb_act act, bool accumulate, size_t M) {
+    bqb_product p = one(M, w->N, w->K);
+    p.a = rows(w->type, w->K);
+    p.b = cols(w->type, w->K);
+    p.c = rows(ct, w->N);
+    p.act = act;
+    p.bias = bias != NULL;
+    p.accumulate = accumulate;
+    p.packed = true;
+    run(g, &p, c, a, w->data, w, bias);
+}
+
+/* What layout oneDNN would choose for B of this product. */
+static dnnl_status_t choose_layout(memory_desc *chosen, const bqb_gemm *g, const described d[4],
+                                   dnnl_primitive_attr_t attr) {
+    memory_desc md[4];
+    memset(md, 0, sizeof md);
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t s = dnnl_success;
+    for (int i = 0; i < 3 && !s; i++) s = desc_make(&md[i], &d[i]);
+    if (!s) s = describe(&pd, md, false, attr, g->engine);
+    if (!s) s = desc_copy(chosen, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0));
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    for (int i = 0; i < 3; i++) desc_free(&md[i]);
+    return s;
+}
+
+static dnnl_status_t reorder(const bqb_gemm *g, memory_desc *to, void *to_data, const described *from,
+                             const void *from_data) {
+    memory_desc md;
+    memset(&md, 0, sizeof md);
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t move = NULL;
+    dnnl_memory_t in = NULL, out = NULL;
+    dnnl_status_t s = desc_make(&md, from);
+    if (!s) s = memory_make(&in, &md, g->engine, (void *)(uintptr_t)from_data);
+    if (!s) s = memory_make(&out, to, g->engine, to_data);
+    if (!s) s = reorder_make(&pd, &md, to, g->engine);
+    if (!s) s = dnnl_primitive_create(&move, pd);
+    dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, in}, {DNNL_ARG_TO, out}};
+    if (!s) s = dnnl_primitive_execute(move, g->stream, 2, args);
+    if (!s) s = dnnl_stream_wait(g->stream);
+    if (move) dnnl_primitive_destroy(move);
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    if (in) dnnl_memory_destroy(in);
+    if (out) dnnl_memory_destroy(out);
+    desc_free(&md);
+    return s;
+}
+
+bqb_status bqb_gemm_pack(bqb_packed **out, bqb_gemm *g, const void *w, bqb_num t, size_t M, size_t N, size_t K,
+                         bqb_err *err) {
+    *out = NULL;
+    bqb_packed *q = bqb_calloc(1, sizeof *q);
+    if (!q) return bqb_fail_nomem(err, "weights", sizeof *q);
+    q->type = t;
+    q->N = N;
+    q->K = K;
+    bqb_product p = one(M, N, K);
+    p.a = rows(t, K);
+    p.b = cols(t, K);
+    p.c = rows(BQB_NUM_F32, N);
+    described d[4], plain;
+    describe_all(d, &p);
+    plain = d[1];
+    d[1].any = true;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t s = dnnl_primitive_attr_create(&attr);
+    if (!s) s = choose_layout(&q->md, g, d, attr);
+    if (!s && !(q->data = bqb_alloc_aligned(desc_size(&q->md), 1))) s = dnnl_out_of_memory;
+    if (!s) s = reorder(g, &q->md, q->data, &plain, w);
+    if (attr) dnnl_primitive_attr_destroy(attr);
+    if (s) {
+        bqb_packed_free(q);
+        return fail(err, s, "packing weights");
+    }
+    *out = q;
+    return BQB_OK;
+}
+
+void bqb_packed_free(bqb_packed *w) {
+    if (!w) return;
+    desc_free(&w->md);
+    free(w->data);
+    free(w);
 }
 
 bool bqb_gemm_has_bf16(void) {

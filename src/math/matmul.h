@@ -30,6 +30,7 @@ typedef struct {
     bqb_act act;
     bool bias;       /* bias is f32 */
     bool accumulate; /* C +=; not together with act */
+    bool packed;     /* B comes from a bqb_packed; its layout is not read */
 } bqb_product;
 
 /* Prepared products, kept by kind. Not for two threads at once: each worker
@@ -59,6 +60,18 @@ void bqb_gemm_linear(bqb_gemm *g, void *c, bqb_num ct, const void *a, const void
 void bqb_gemm_back(bqb_gemm *g, void *c, bqb_num ct, const void *a, const void *w, bqb_num t, bool accumulate,
                    size_t M, size_t N, size_t K);
 void bqb_gemm_outer(bqb_gemm *g, float *c, const void *a, const void *b, bqb_num t, size_t M, size_t N, size_t K);
+
+/* A layer's weights W[N,K] copied once into the order in which this processor's
+ * products read them; worth it where they are used many times unchanged. Owned
+ * by the caller; may be read by several workers. M is the usual number of rows. */
+typedef struct bqb_packed bqb_packed;
+bqb_status bqb_gemm_pack(bqb_packed **out, bqb_gemm *g, const void *w, bqb_num t, size_t M, size_t N, size_t K,
+                         bqb_err *err);
+void bqb_packed_free(bqb_packed *w);
+
+/* bqb_gemm_linear with such weights. */
+void bqb_gemm_linear_packed(bqb_gemm *g, void *c, bqb_num ct, const void *a, const bqb_packed *w, const float *bias,
+                            bqb_act act, bool accumulate, size_t M);
 
 /* Whether this CPU multiplies bf16 natively, so that it is the faster choice. */
 bool bqb_gemm_has_bf16(void);

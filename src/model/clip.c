@@ -29,7 +29,8 @@ static bqb_status alloc_model(bqb_clip **out, const bqb_clip_config *c, int towe
         m->weights = bqb_calloc(m->map.n_floats, sizeof *m->weights);
         if (precision == BQB_PREC_BF16) m->half = bqb_calloc(m->map.n_floats, sizeof *m->half);
         m->worker = bqb_calloc((size_t)m->threads + 1, sizeof *m->worker);
-        if (!m->weights || !m->worker || (precision == BQB_PREC_BF16 && !m->half))
+        m->packed = bqb_calloc(m->map.n_linear, sizeof *m->packed);
+        if (!m->weights || !m->worker || !m->packed || (precision == BQB_PREC_BF16 && !m->half))
             s = bqb_fail_nomem(err, "model", m->map.n_floats * sizeof *m->weights);
     }
     if (s) bqb_clip_free(m);
@@ -46,6 +47,8 @@ void bqb_clip_free(bqb_clip *m) {
     }
     free(m->worker);
     bqb_wordpiece_close(m->tokenizer);
+    bqb_clip_unpack(m);
+    free(m->packed);
     bqb_layout_free(&m->map);
     free(m->weights);
     free(m->half);
@@ -256,6 +259,7 @@ static void refresh_part(void *ctx, size_t i, int worker) {
  * other, so a tower that is absent is a range of zeros, left alone. */
 void bqb_clip_weights_changed(bqb_clip *m) {
     m->id[0] = 0;
+    bqb_clip_unpack(m);
     if (!m->half) return;
     if (m->towers == BQB_TOWER_BOTH) {
         refresh r = {.m = m, .per = (size_t)1 << 20};
@@ -299,6 +303,40 @@ bqb_status bqb_workers_status(bqb_clip *m, bqb_err *err) {
         w->status = BQB_OK;
     }
     return s;
+}
+
+enum { PACK_FROM_ROWS = 48 };
+
+static bqb_status pack_linear(bqb_clip *m, const bqb_linear *l, bqb_gemm *g, bqb_err *err) {
+    const void *w = m->half ? (const void *)(m->half + l->w) : (const void *)(m->weights + l->w);
+    return bqb_gemm_pack(&m->packed[l->number], g, w, (bqb_num)m->precision, BQB_PASS_ROWS, l->out, l->in, err);
+}
+
+bqb_status bqb_clip_pack(bqb_clip *m, int tower, size_t rows, bqb_err *err) {
+    bool image = tower == BQB_TOWER_IMAGE;
+    size_t layers = image ? m->config.v_layers : m->config.t_layers, *seen = &m->encoded[image ? 0 : 1];
+    const bqb_block *block = image ? m->map.v_block : m->map.t_block;
+    *seen += rows;
+    if (*seen < PACK_FROM_ROWS || m->packed[block->qkv.number]) return BQB_OK;
+    bqb_worker *w = &m->worker[m->threads];
+    bqb_pass p;
+    if (bqb_worker_begin(m, w, &p, false)) return bqb_workers_status(m, err);
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < layers && !s; i++) {
+        s = pack_linear(m, &block[i].qkv, p.gemm, err);
+        if (!s) s = pack_linear(m, &block[i].proj, p.gemm, err);
+        if (!s) s = pack_linear(m, &block[i].fc1, p.gemm, err);
+        if (!s) s = pack_linear(m, &block[i].fc2, p.gemm, err);
+    }
+    return s;
+}
+
+void bqb_clip_unpack(bqb_clip *m) {
+    for (size_t i = 0; m->packed && i < m->map.n_linear; i++) {
+        bqb_packed_free(m->packed[i]);
+        m->packed[i] = NULL;
+    }
+    m->encoded[0] = m->encoded[1] = 0;
 }
 
 enum { WIDE_FROM_FLOATS = 16 << 20 };

@@ -28,6 +28,7 @@ static void encode_frames(void *ctx, size_t i, int worker) {
     bqb_worker *w = worker_of(j, worker);
     bqb_pass p;
     if (bqb_worker_begin(m, w, &p, false)) return;
+    p.packed = m->packed;
     size_t from = i * j->per_job, n = from + j->per_job < j->n ? j->per_job : j->n - from;
     size_t R = m->config.resolution, size = 3 * R * R;
     float *pixels = BQB_TAKE(&p, n * size);
@@ -67,6 +68,8 @@ bqb_status bqb_clip_encode_images(bqb_clip *m, float *out, const uint8_t *rgb, s
             at[i][k] = (uint8_t)(d - first);
         }
     }
+    s = bqb_clip_pack(m, BQB_TOWER_IMAGE, n, err);
+    if (s) goto done;
     encode_job j = {.m = m, .feature = feature, .n = n, .frame = frame, .wide = n == 1 && bqb_worth_wide(m, BQB_TOWER_IMAGE)};
     j.per_job = share(n, BQB_PASS_ROWS / (grid * grid + 1), m->threads);
     bqb_parallel_for((n + j.per_job - 1) / j.per_job, j.wide ? 1 : m->threads, encode_frames, &j);
@@ -98,6 +101,7 @@ static void encode_token_rows(void *ctx, size_t i, int worker) {
     bqb_worker *w = worker_of(j, worker);
     bqb_pass p;
     if (bqb_worker_begin(m, w, &p, false)) return;
+    p.packed = m->packed;
     size_t from = i * j->per_job, n = from + j->per_job < j->n ? j->per_job : j->n - from, D = m->config.embed;
     uint32_t *start = bqb_pass_take(&p, n + 1, sizeof *start);
     int32_t *ids = bqb_pass_take(&p, n * j->L, sizeof *ids);
@@ -132,6 +136,7 @@ bqb_status bqb_clip_encode_tokens(bqb_clip *m, float *out, const int32_t *ids, s
     float *rnorm = bqb_calloc(N, sizeof *rnorm);
     if (!len || !order || !count || !rnorm) s = bqb_fail_nomem(err, "texts to encode", N * 12);
     if (!s) s = bqb_check_tokens(m, len, ids, N, L, err);
+    if (!s) s = bqb_clip_pack(m, BQB_TOWER_TEXT, N, err);
     if (!s) {
         sort_by_length(order, len, N, count, L);
         encode_job j = {.m = m, .feature = out, .n = N, .ids = ids, .L = L, .len = len, .order = order,

@@ -19,6 +19,8 @@ struct bqb_clip {
     float *weights;
     uint16_t *half; /* bf16 copy of the block, NULL in f32 */
     int towers;
+    bqb_packed **packed;  /* [n_linear] for encoding; dropped when the weights change */
+    size_t encoded[2];    /* rows encoded with these weights, pictures and texts */
     bqb_precision precision;
     int threads;
     bqb_worker *worker; /* [threads + 1]; the last one's products use every thread */
@@ -58,6 +60,10 @@ void bqb_contrastive(bqb_pass *p, float *loss, float *dimg, float *dtxt, float *
 /* Whether one row alone is worth every processor: for a small tower, waiting for
  * the others costs more than they save. */
 bool bqb_worth_wide(const bqb_clip *m, int tower);
+
+/* Re-order a tower's weights for encoding once `rows` more rows make it worth the copy. */
+bqb_status bqb_clip_pack(bqb_clip *m, int tower, size_t rows, bqb_err *err);
+void bqb_clip_unpack(bqb_clip *m);
 
 /* For golden checks: the activations of one tower over padded rows.
  *   rows [1 + layers] pointers to [F or N, T, C]; see bqb_trace */

@@ -90,7 +90,7 @@ static bqb_norm norm(builder *b, int tower, const char *ofa, const char *hf, siz
 }
 
 static bqb_linear linear(builder *b, int tower, const char *ofa, const char *hf, size_t out, size_t in) {
-    bqb_linear l = {.out = out, .in = in};
+    bqb_linear l = {.out = out, .in = in, .number = b->map->n_linear++};
     l.w = put(b, tower, bqb_asprintf("%s.weight", ofa), false, 2, out, in, 0, 0);
     alias(b, 0, bqb_asprintf("%s.weight", hf));
     l.b = put(b, tower, bqb_asprintf("%s.bias", ofa), false, 1, out, 0, 0, 0);
@@ -104,7 +104,7 @@ static void vision_block(builder *b, bqb_block *k, size_t layer, size_t C, size_
     char ofa[64], hf[64], o[128], h[128];
     snprintf(ofa, sizeof ofa, "visual.transformer.resblocks.%zu", layer);
     snprintf(hf, sizeof hf, "vision_model.encoder.layers.%zu", layer);
-    k->qkv = (bqb_linear){.out = 3 * C, .in = C};
+    k->qkv = (bqb_linear){.out = 3 * C, .in = C, .number = b->map->n_linear++};
     for (size_t bias = 0; bias < 2; bias++) {
         char *name = bqb_asprintf("%s.attn.in_proj_%s", ofa, kind[bias]);
         size_t at = put(b, BQB_TOWER_IMAGE, name, false, 2 - bias, 3 * C, bias ? 0 : C, 0, 0);
@@ -127,7 +127,7 @@ static void text_block(builder *b, bqb_block *k, size_t layer, size_t C, size_t 
     static const char *const kind[2] = {"weight", "bias"};
     char base[64], o[128], h[128];
     snprintf(base, sizeof base, "encoder.layer.%zu", layer);
-    k->qkv = (bqb_linear){.out = 3 * C, .in = C};
+    k->qkv = (bqb_linear){.out = 3 * C, .in = C, .number = b->map->n_linear++};
     for (size_t bias = 0; bias < 2; bias++)
         for (size_t i = 0; i < 3; i++) {
             snprintf(o, sizeof o, "%s.attention.self.%s.%s", base, qkv[i], kind[bias]);

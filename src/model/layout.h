@@ -9,6 +9,7 @@
 typedef struct {
     size_t w, b; /* w [out,in], b [out] */
     size_t out, in;
+    size_t number; /* among all layers of the model */
 } bqb_linear;
 
 typedef struct {
@@ -33,7 +34,7 @@ typedef struct {
 typedef struct {
     bqb_param *param;
     bqb_param_names *names;
-    size_t n_params, n_floats;
+    size_t n_params, n_floats, n_linear;
 
     size_t conv, cls, v_pos; /* [W,3*P*P], [W], [T,W] */
     bqb_norm ln_pre, ln_post;

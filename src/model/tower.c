@@ -14,8 +14,10 @@ static const void *weight(const bqb_pass *p, size_t offset) {
 
 void bqb_linear_fwd(bqb_pass *p, void *y, bqb_num y_num, const void *x, const bqb_linear *l, bqb_act act,
                     bool accumulate, size_t R) {
-    bqb_gemm_linear(p->gemm, y, y_num, x, weight(p, l->w), p->num, p->weights + l->b, act, accumulate, R, l->out,
-                    l->in);
+    if (p->packed && p->packed[l->number])
+        bqb_gemm_linear_packed(p->gemm, y, y_num, x, p->packed[l->number], p->weights + l->b, act, accumulate, R);
+    else bqb_gemm_linear(p->gemm, y, y_num, x, weight(p, l->w), p->num, p->weights + l->b, act, accumulate, R,
+                         l->out, l->in);
 }
 
 void bqb_linear_bwd(bqb_pass *p, void *dx, bqb_num dx_num, const void *dy, const void *x, const bqb_linear *l,

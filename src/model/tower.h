@@ -18,6 +18,7 @@ typedef struct {
     bqb_num num;           /* format of activations and of the weights in products */
     const float *weights;  /* the block */
     const uint16_t *half;  /* the block in bf16, when num is bf16 */
+    bqb_packed *const *packed; /* layers' weights re-ordered, by number; NULL: as they lie in the block */
     float *grad;           /* this worker's gradient block, NULL outside training */
     bool no_memory;        /* an allocation failed: results are worthless */
 } bqb_pass;

@@ -143,6 +143,10 @@ static void check_activations(const char *config, const char *weights, bqb_preci
     compare(&f, "loss", &loss, tolerance);
     CHECK_OK(bqb_clip_encode_tokens(f.clip, txt, f.tokens, f.N, f.L, &f.err), f.err);
     compare(&f, "text_embedding", txt, tolerance);
+    CHECK_OK(bqb_clip_pack(f.clip, BQB_TOWER_TEXT, 1000, &f.err), f.err);
+    memset(txt, 0, f.N * D * sizeof *txt);
+    CHECK_OK(bqb_clip_encode_tokens(f.clip, txt, f.tokens, f.N, f.L, &f.err), f.err);
+    compare(&f, "text_embedding", txt, tolerance);
     printf("  activations %s %s: largest relative error %.2e\n", weights, bqb_precision_name(precision), worst);
 
     /* Planted faults: one weight and one embedding that must be noticed. */
