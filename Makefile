@@ -56,6 +56,9 @@ fuzz-programs: $(FUZZERS)
 
 # Loops over floats are worth vectorising; -O2 alone does only the cheapest.
 $(BUILD)/obj/src/math/%.o $(BUILD)/obj/src/search/%.o $(BUILD)/obj/isa/%.o: OPT := -O3
+# Nobody reads errno or floating-point traps after a kernel, and keeping them
+# exact forbids vectors (sqrtf, comparisons). Results stay the same: no fast-math.
+$(BUILD)/obj/src/math/%.o $(BUILD)/obj/isa/%.o: ALL_CFLAGS += -fno-math-errno -fno-trapping-math
 $(BUILD)/obj/tests/%.o: ALL_CFLAGS += -Itests
 $(BUILD)/obj/fuzz/%.o: ALL_CFLAGS += -Ifuzz
 

@@ -54,6 +54,21 @@ static inline float erf_approx(float x) {
     return copysignf(1.0f - p * exp_approx(-a * a), x);
 }
 
+/* The largest of n, -INFINITY of none. In lanes, because a compiler may not
+ * reorder maxima by itself: NaN and the two zeros make them depend on the order. */
+static inline float largest(const float *x, size_t n) {
+    enum { LANES = 16 };
+    float lane[LANES], top = -INFINITY;
+    size_t i = 0;
+    for (size_t k = 0; k < LANES; k++) lane[k] = -INFINITY;
+    for (; i + LANES <= n; i += LANES) {
+        SIMD for (size_t k = 0; k < LANES; k++) lane[k] = x[i + k] > lane[k] ? x[i + k] : lane[k];
+    }
+    for (; i < n; i++) top = x[i] > top ? x[i] : top;
+    for (size_t k = 0; k < LANES; k++) top = lane[k] > top ? lane[k] : top;
+    return top;
+}
+
 #define T float
 #define LOAD(p, i) ((p)[i])
 #define STORE(p, i, x) ((p)[i] = (x))
@@ -126,8 +141,7 @@ static void l2norm_bwd(float *dx, const float *dy, const float *y, const float *
 }
 
 static float exp_sum(float *e, float *max, const float *x, size_t n) {
-    float top = -INFINITY, sum = 0;
-    REDUCE(max : top) for (size_t i = 0; i < n; i++) top = x[i] > top ? x[i] : top;
+    float top = largest(x, n), sum = 0;
     REDUCE(+ : sum) for (size_t i = 0; i < n; i++) {
         e[i] = exp_approx(x[i] - top);
         sum += e[i];

@@ -20,8 +20,7 @@ static void F(layernorm_fwd)(void *yv, float *mean, float *rstd, const float *x,
 static void F(softmax_fwd)(void *pv, const float *s, float scale, size_t N, size_t K) {
     T *p = pv;
     for (size_t n = 0; n < N; n++, s += K, p += K) {
-        float top = -INFINITY, sum = 0;
-        REDUCE(max : top) for (size_t k = 0; k < K; k++) top = s[k] > top ? s[k] : top;
+        float top = largest(s, K), sum = 0;
         REDUCE(+ : sum) for (size_t k = 0; k < K; k++) sum += exp_approx((s[k] - top) * scale);
         float inverse = 1.0f / sum;
         SIMD for (size_t k = 0; k < K; k++) STORE(p, k, exp_approx((s[k] - top) * scale) * inverse);
