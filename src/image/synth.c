@@ -125,7 +125,7 @@ static bool is_person(const synth_subject *s) { return s->group == GROUP_PEOPLE 
 
 /* Cues first to last: the first is the emotion's own sign. */
 static bqb_status draw_cues(job *j, cue_stage *st, bool back, bool on_face_only, unsigned chosen) {
-    const words *cues = &j->s->data.emotion[j->p.emotion].cues;
+    const word_list *cues = &j->s->data.emotion[j->p.emotion].cues;
     bqb_status s = BQB_OK;
     for (size_t i = 0; i < cues->n && !s; i++) {
         const char *c = cues->item[i], *at = strrchr(c, '@');
@@ -145,9 +145,9 @@ static bqb_status draw_one(job *j, size_t subject, box area, float size, bool mi
     float w = area.x1 - area.x0, h = area.y1 - area.y0;
     float scale = fminf(w * size / (float)sprite->w, h * size / (float)sprite->h);
     float cx = (area.x0 + area.x1) / 2 + (float)between(j, -0.03, 0.03) * w, cy = (area.y0 + area.y1) / 2 + (float)between(j, -0.02, 0.05) * h;
-    float turn = j->s->options.plain ? 0 : (float)(chance(j, 0.35) ? between(j, -0.28, 0.28) : 0);
+    float turn = j->s->options.plain || j->p.bare ? 0 : (float)(chance(j, 0.35) ? between(j, -0.28, 0.28) : 0);
     if (j->p.emotion != j->s->data.neutral && chance(j, 0.15)) scale *= 1.06F;
-    const words *all = &j->s->data.emotion[j->p.emotion].cues;
+    const word_list *all = &j->s->data.emotion[j->p.emotion].cues;
     bool head = is_head(sub), shows = sub->emotions != 0, thing = !head && !is_person(sub);
     bool faced = cues && thing && all->n && chance(j, 0.7) && scale * fminf((float)sprite->w, (float)sprite->h) > 50;
     cue_stage st = {.to = &j->figure, .cx = cx, .cy = cy, .w = (float)sprite->w * scale, .h = (float)sprite->h * scale,
@@ -162,10 +162,10 @@ static bqb_status draw_one(job *j, size_t subject, box area, float size, bool mi
 }
 
 static unsigned choose_cues(job *j) {
-    const words *cues = &j->s->data.emotion[j->p.emotion].cues;
+    const word_list *cues = &j->s->data.emotion[j->p.emotion].cues;
     bool shows = j->p.subject != SIZE_MAX && j->s->data.subject[j->p.subject].emotions;
     unsigned chosen = 0;
-    if (j->s->options.plain) return 0;
+    if (j->s->options.plain || j->p.bare) return 0;
     for (size_t i = 1; i < cues->n; i++)
         if (chance(j, (shows ? 0.3 : i == 1 ? 0.9 : i == 2 ? 0.75 : 0.5))) chosen |= 1u << i;
     /* A neutral thing shows its emotion by nothing else. */
@@ -269,6 +269,13 @@ static placing about(const canvas *c, float px, float py, float sx, float sy, fl
     return (placing){px + dx + cs * ox * sx - sn * oy * sy, py + dy + sn * ox * sx + cs * oy * sy, sx, sy, turn, 0, 1};
 }
 
+/* A layer that does not move is copied as it is. */
+static void put_layer(canvas *to, const canvas *from, placing at) {
+    bool still = at.turn == 0 && at.sx == 1 && at.sy == 1 && at.cx == (float)from->w / 2 && at.cy == (float)from->h / 2;
+    if (still) paint_over(to, from);
+    else paint_copy(to, from, at);
+}
+
 static void draw_frame(job *j, int f) {
     synth_plan *p = &j->p;
     canvas_copy(&j->frame, &j->ground);
@@ -302,16 +309,11 @@ static void draw_frame(job *j, int f) {
         if (p->motion == MOTION_SPIN || p->motion == MOTION_SWING) text = about(&j->words, w / 2, h / 2, 1, 1, 0.05F * wave, 0, 0);
         if (p->motion == MOTION_BOUNCE) text = about(&j->words, w / 2, h / 2, 1, 1, 0, 0, 3 * wave);
     }
-    if (p->motion == MOTION_NONE) paint_over(&j->frame, &j->figure);
-    else {
-        paint_copy(&j->frame, &j->figure, at);
-        if (glow) paint_copy(&j->frame, &j->aura, aura);
-    }
-    if (p->phrase != SIZE_MAX) {
-        if (p->motion == MOTION_NONE) paint_over(&j->frame, &j->words);
-        else paint_copy(&j->frame, &j->words, text);
-    }
-    style_frame(&j->frame, p->kind, p->seed + (uint32_t)f);
+    put_layer(&j->frame, &j->figure, at);
+    if (glow && p->motion != MOTION_NONE) put_layer(&j->frame, &j->aura, aura);
+    if (p->phrase != SIZE_MAX) put_layer(&j->frame, &j->words, text);
+    /* Film grain that stands still costs an animation little; a glitch must move. */
+    style_frame(&j->frame, p->kind, p->seed + (p->kind == STYLE_GLITCH ? (uint32_t)f : 0));
 }
 
 static void unpremultiply(uint8_t *out, const canvas *c) {
@@ -363,6 +365,7 @@ static void plan_into(const synth_plan *p, bqb_sticker *out) {
     out->delay_ms = p->delay_ms;
     out->ext = p->ext;
     out->quality = p->quality;
+    out->gif_error = p->motion == MOTION_SLIDE ? 3 : 60; /* what slides in is not on the first frame */
 }
 
 bqb_status bqb_synth_describe(bqb_synth *s, uint64_t i, bqb_sticker *out, bqb_err *err) {

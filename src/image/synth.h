@@ -45,6 +45,7 @@ typedef struct {
     uint8_t *rgba;      /* [frames,height,width,4], alpha not premultiplied */
     const char *ext;    /* "png" "jpg" "webp" "gif" */
     int quality;        /* for jpg and webp */
+    double gif_error;   /* how far a frame may be from the first one's palette before it gets its own */
     char *field[BQB_FIELDS]; /* "" where there is none */
     char *query[BQB_SYNTH_QUERIES]; /* NULL after the last */
     size_t n_queries;

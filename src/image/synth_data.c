@@ -55,7 +55,7 @@ static bqb_status read_rows(synth_data *d, const char *dir, const char *name, si
 }
 
 /* Cuts s at each '|' (and at " | "), in place. */
-static bqb_status split(synth_data *d, words *w, char *s, bqb_err *err) {
+static bqb_status split(synth_data *d, word_list *w, char *s, bqb_err *err) {
     char *item[MAX_WORDS];
     size_t n = 0;
     while (s && *s && n < MAX_WORDS) {
@@ -66,7 +66,7 @@ static bqb_status split(synth_data *d, words *w, char *s, bqb_err *err) {
         s = bar ? bar + 1 : NULL;
         *end = 0;
     }
-    *w = (words){bqb_arena_take(d->arena, n ? n : 1, sizeof(char *)), n};
+    *w = (word_list){bqb_arena_take(d->arena, n ? n : 1, sizeof(char *)), n};
     if (!w->item) return nomem(err);
     memcpy(w->item, item, n * sizeof *item);
     return BQB_OK;
@@ -336,7 +336,7 @@ static bqb_status read_names(synth_data *d, const char *cldr_dir, const char *fi
     return s;
 }
 
-static void drop_word(words *w, const char *word) {
+static void drop_word(word_list *w, const char *word) {
     size_t n = 0;
     for (size_t i = 0; i < w->n; i++)
         if (strcmp(w->item[i], word)) w->item[n++] = w->item[i];

@@ -12,7 +12,7 @@
 typedef struct {
     char **item;
     size_t n;
-} words;
+} word_list;
 
 typedef enum {
     GROUP_FACE, GROUP_PEOPLE, GROUP_ANIMAL, GROUP_FOOD, GROUP_HEART,
@@ -24,20 +24,20 @@ typedef struct {
     char *key;        /* "1f600", "1f43b-200d-2744": lower-case hex, no U+FE0F */
     const char *name; /* Chinese, from CLDR */
     const char *name_en;
-    words keywords;   /* from CLDR, without the name */
-    words aliases;    /* from aliases.tsv */
+    word_list keywords;   /* from CLDR, without the name */
+    word_list aliases;    /* from aliases.tsv */
     subject_group group;
     uint32_t emotions; /* bit e set: the picture itself shows emotion e; 0 = none */
 } synth_subject;
 
 typedef struct {
     const char *name; /* 开心 */
-    words labels;     /* finer words: 乐开花, 美滋滋 */
-    words asks;       /* what a person types */
-    words acts;       /* what a caption says the subject does: 笑得合不拢嘴 */
-    words cues;       /* CUE@PLACE, docs/synth.md */
+    word_list labels;     /* finer words: 乐开花, 美滋滋 */
+    word_list asks;       /* what a person types */
+    word_list acts;       /* what a caption says the subject does: 笑得合不拢嘴 */
+    word_list cues;       /* CUE@PLACE, docs/synth.md */
     colour tint;
-    words faces;      /* emoji that show it by themselves */
+    word_list faces;      /* emoji that show it by themselves */
     uint32_t *phrase; /* indices of its phrases */
     size_t n_phrases;
 } synth_emotion;
@@ -45,14 +45,14 @@ typedef struct {
 typedef struct {
     const char *id;   /* flat, sketch …: what the code switches on */
     const char *name; /* 卡通扁平 */
-    words asks;
+    word_list asks;
     double weight;
 } synth_style;
 
 typedef struct {
     const char *text;
     size_t emotion;
-    words asks;
+    word_list asks;
 } synth_phrase;
 
 typedef struct {

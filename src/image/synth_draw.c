@@ -84,7 +84,8 @@ void paint_fill(canvas *c, colour k) {
 void paint_over(canvas *to, const canvas *from) {
     const uint8_t *s = from->px;
     for (size_t i = 0, n = (size_t)to->w * (size_t)to->h; i < n; i++, s += 4)
-        if (s[3]) over(to->px + 4 * i, s[0], s[1], s[2], s[3]);
+        if (s[3] == 255) memcpy(to->px + 4 * i, s, 4);
+        else if (s[3]) over(to->px + 4 * i, s[0], s[1], s[2], s[3]);
 }
 
 /* The inverse of a placing: target pixel -> source position (in pixels, of centres). */
@@ -175,21 +176,57 @@ static reduced reduce(const uint8_t *px, int w, int h, int bands, placing at) {
     return r;
 }
 
+static inline uint32_t load_px(const uint8_t *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+
+/* The bilinear mean of 2×2 pixels, two channels to a 32-bit word; positions are kept to 1/16 pixel. */
+static inline uint32_t mean4(const uint32_t q[4], unsigned tx, unsigned ty) {
+    uint32_t w[4] = {(16 - tx) * (16 - ty), tx * (16 - ty), (16 - tx) * ty, tx * ty}, even = 0x00800080u, odd = 0x00800080u;
+    for (int j = 0; j < 4; j++) {
+        even += (q[j] & 0x00ff00ffu) * w[j];
+        odd += (q[j] >> 8 & 0x00ff00ffu) * w[j];
+    }
+    return (even >> 8 & 0x00ff00ffu) | (odd & 0xff00ff00u);
+}
+
 void paint_copy(canvas *to, const canvas *from, placing at) {
     reduced s = reduce(from->px, from->w, from->h, 4, at);
     inverse m;
     if (invert(&m, s.at, s.w, s.h, to->w, to->h)) {
-        unsigned alpha = to_u8(at.alpha * 255), v[4];
-        for (int y = m.y0; y < m.y1; y++)
-            for (int x = m.x0; x < m.x1; x++) {
-                float px = (float)x + 0.5F, py = (float)y + 0.5F;
-                float su = m.a * px + m.b * py + m.c - 0.5F, sv = m.d * px + m.e * py + m.f - 0.5F;
-                if (su <= -1 || sv <= -1 || su >= (float)s.w || sv >= (float)s.h) continue;
-                sample(v, s.px, s.w, s.h, 4, su, sv);
+        unsigned alpha = to_u8(at.alpha * 255);
+        for (int y = m.y0; y < m.y1; y++) {
+            float su = m.a * ((float)m.x0 + 0.5F) + m.b * ((float)y + 0.5F) + m.c + 0.5F;
+            float sv = m.d * ((float)m.x0 + 0.5F) + m.e * ((float)y + 0.5F) + m.f + 0.5F;
+            uint8_t *d = to->px + 4 * ((size_t)y * (size_t)to->w + (size_t)m.x0);
+            for (int x = m.x0; x < m.x1; x++, su += m.a, sv += m.d, d += 4) {
+                /* su and sv are one more than the position, so that cutting rounds down */
+                if (!(su > 0 && sv > 0 && su < (float)s.w + 1 && sv < (float)s.h + 1)) continue;
+                int u = (int)su - 1, v = (int)sv - 1;
+                uint32_t q[4];
+                if (u >= 0 && v >= 0 && u + 1 < s.w && v + 1 < s.h) {
+                    const uint8_t *p = s.px + 4 * ((size_t)v * (size_t)s.w + (size_t)u), *below = p + 4 * (size_t)s.w;
+                    q[0] = load_px(p);
+                    q[1] = load_px(p + 4);
+                    q[2] = load_px(below);
+                    q[3] = load_px(below + 4);
+                } else
+                    for (int j = 0; j < 4; j++) {
+                        int uu = u + (j & 1), vv = v + (j >> 1);
+                        q[j] = uu < 0 || vv < 0 || uu >= s.w || vv >= s.h ? 0 : load_px(s.px + 4 * ((size_t)vv * (size_t)s.w + (size_t)uu));
+                    }
+                if (!(q[0] | q[1] | q[2] | q[3])) continue;
+                uint32_t mean = mean4(q, (unsigned)((su - (float)(u + 1)) * 16), (unsigned)((sv - (float)(v + 1)) * 16));
+                uint8_t c[4];
+                memcpy(c, &mean, 4);
                 if (alpha < 255)
-                    for (int k = 0; k < 4; k++) v[k] = div255(v[k] * alpha);
-                if (v[3]) over(to->px + 4 * ((size_t)y * (size_t)to->w + (size_t)x), v[0], v[1], v[2], v[3]);
+                    for (int k = 0; k < 4; k++) c[k] = div255(c[k] * alpha);
+                if (c[3] == 255) memcpy(d, c, 4);
+                else if (c[3]) over(d, c[0], c[1], c[2], c[3]);
             }
+        }
     }
     free(s.owned);
 }

@@ -1,5 +1,6 @@
 #include "image/synth_plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool chance(bqb_rand *r, double p) { return bqb_rand_unit(r) < p; }
@@ -53,11 +54,38 @@ static size_t choose_subject(bqb_rand *r, const synth_data *d, size_t emotion) {
     return plain_subject(r, d);
 }
 
+static bool on_side(const synth_plan *p, const plan_source *src) {
+    bqb_synth_split side = src->options->split;
+    return side == BQB_SYNTH_ALL || plan_is_test(p, src->data) == (side == BQB_SYNTH_TEST);
+}
+
+/* An emoticon as chat programs have them: most are faces and gestures; each has the emotion that it shows. */
+static void choose_bare(synth_plan *p, const synth_data *d) {
+    static const double weight[GROUPS] = {.52, .14, .09, .05, .07, .03, .05, .04, .01};
+    size_t g;
+    do g = weighted(&p->rand, weight, GROUPS);
+    while (!d->n_in_group[g]);
+    p->subject = d->in_group[g][bqb_rand_below(&p->rand, d->n_in_group[g])];
+    p->phrase = SIZE_MAX;
+    p->comp = COMP_SINGLE;
+    p->emotion = d->neutral;
+    uint32_t shows = d->subject[p->subject].emotions;
+    if (!shows) return;
+    do p->emotion = bqb_rand_below(&p->rand, d->n_emotions);
+    while (!(shows >> p->emotion & 1));
+}
+
 static void choose_what(synth_plan *p, const plan_source *src) {
     const synth_data *d = src->data;
     bqb_rand *r = &p->rand;
     /* Rejection keeps both sides' distributions the same but for the split itself. */
     for (int tries = 0; tries < 2000; tries++) {
+        p->bare = chance(r, 0.09);
+        if (p->bare) {
+            choose_bare(p, d);
+            if (on_side(p, src)) return;
+            continue;
+        }
         p->emotion = chance(r, 0.05) ? d->neutral : bqb_rand_below(r, d->n_emotions);
         const synth_emotion *e = &d->emotion[p->emotion];
         p->subject = choose_subject(r, d, p->emotion);
@@ -66,8 +94,7 @@ static void choose_what(synth_plan *p, const plan_source *src) {
         static const double with[COMPS] = {52, 13, 13, 6, 6, 3, 5, 3}, without[COMPS] = {62, 0, 0, 13, 13, 12, 0, 0};
         p->comp = (composition)weighted(r, spoken ? with : without, COMPS);
         if (p->comp == COMP_WORDS) p->subject = SIZE_MAX;
-        bool test = plan_is_test(p, d);
-        if (src->options->split == BQB_SYNTH_ALL || test == (src->options->split == BQB_SYNTH_TEST)) return;
+        if (on_side(p, src)) return;
     }
 }
 
@@ -78,7 +105,11 @@ static void choose_how(synth_plan *p, const plan_source *src) {
     for (size_t i = 0; i < d->n_styles; i++) weight[i] = d->style[i].weight;
     p->style = weighted(r, weight, d->n_styles);
     p->kind = src->kind[p->style];
+    if (p->bare && chance(r, 0.7))
+        for (size_t i = 0; i < d->n_styles; i++)
+            if (src->kind[i] == STYLE_FLAT) p->kind = STYLE_FLAT, p->style = i;
     p->ground = style_ground(p->kind, r);
+    if (p->bare && p->kind == STYLE_FLAT) p->ground = chance(r, 0.5) ? GROUND_WHITE : GROUND_CLEAR;
     p->label = bqb_rand_below(r, d->emotion[p->emotion].labels.n);
     static const double fonts[GLYPH_FONTS] = {30, 14, 10, 14, 12, 6, 5, 9};
     p->font = weighted(r, fonts, GLYPH_FONTS);
@@ -97,12 +128,14 @@ static void choose_how(synth_plan *p, const plan_source *src) {
     if (p->motion != MOTION_NONE) {
         p->frames = 4 + (int)bqb_rand_below(r, 5) + (chance(r, 0.1) ? (int)bqb_rand_below(r, 8) : 0);
         p->delay_ms = 50 + 10 * (int)bqb_rand_below(r, 12);
-        p->ext = f < 60 ? "gif" : "webp";
+        bool noisy = p->kind == STYLE_GLITCH || p->kind == STYLE_PHOTO || p->kind == STYLE_RETRO || p->kind == STYLE_NEON || p->kind == STYLE_CHALK;
+        p->ext = f < (noisy ? 20u : 60u) ? "gif" : "webp";
     } else if (p->ground == GROUND_CLEAR) p->ext = f < 60 ? "png" : "webp";
     else if (p->kind == STYLE_MEME) {
         p->ext = f < 85 ? "jpg" : "png";
         p->quality = 25 + (int)bqb_rand_below(r, 50);
-    } else p->ext = f < 35 ? "png" : f < 75 ? "jpg" : "webp";
+    } else if (p->ground == GROUND_OWN && p->kind != STYLE_NEON && p->kind != STYLE_PAPERCUT) p->ext = f < 6 ? "png" : f < 64 ? "jpg" : "webp";
+    else p->ext = f < 40 ? "png" : f < 75 ? "jpg" : "webp";
 }
 
 void plan_make(synth_plan *p, const plan_source *src, uint64_t i) {
@@ -138,7 +171,7 @@ static void say(pen *p, const char *s) {
     if (!p->status) p->status = bqb_buf_puts(&p->buf, s, p->err);
 }
 
-static const char *any(bqb_rand *r, const words *w) { return w->n ? w->item[bqb_rand_below(r, w->n)] : ""; }
+static const char *any(bqb_rand *r, const word_list *w) { return w->n ? w->item[bqb_rand_below(r, w->n)] : ""; }
 
 #define ONE_OF(r, ...) \
     (((const char *const[]){__VA_ARGS__})[bqb_rand_below((r), sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))])
@@ -146,6 +179,14 @@ static const char *any(bqb_rand *r, const words *w) { return w->n ? w->item[bqb_
 /* CLDR's name or an everyday one. */
 static const char *name_of(bqb_rand *r, const synth_subject *s) {
     return s->aliases.n && chance(r, 0.55) ? any(r, &s->aliases) : s->name;
+}
+
+/* Names of faces are feelings (微笑); what has one is a 微笑表情. */
+static const char *noun_ending(const synth_subject *s) {
+    uint32_t cp = (uint32_t)strtoul(s->key, NULL, 16);
+    bool smiley = s->group == GROUP_FACE && ((cp >= 0x1F600 && cp <= 0x1F640) || (cp >= 0x1F910 && cp <= 0x1F92F && cp != 0x1F916) ||
+                                             (cp >= 0x1F970 && cp <= 0x1F97A) || cp == 0x1F9D0 || cp >= 0x1FAE0 || cp <= 0x263A);
+    return smiley ? "表情" : "";
 }
 
 static const char *counter_of(const synth_subject *s, composition c) {
@@ -192,6 +233,11 @@ static const char *motion_words(motion_kind m, bqb_rand *r) {
     }
 }
 
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && !strcmp(s + n - m, end);
+}
+
 static void caption(pen *p, const synth_plan *pl, const synth_data *d) {
     bqb_rand *r = p->rand;
     const synth_emotion *e = &d->emotion[pl->emotion];
@@ -207,19 +253,28 @@ static void caption(pen *p, const synth_plan *pl, const synth_data *d) {
     }
     const synth_subject *s = &d->subject[pl->subject];
     const char *name = name_of(r, s), *count = counter_of(s, pl->comp);
+    const char *noun = noun_ending(s), *label = d->emotion[pl->emotion].labels.item[pl->label];
     bool many = pl->comp == COMP_TWINS || pl->comp == COMP_CROWD;
-    switch (bqb_rand_below(r, 6)) {
-    case 0: say(p, count), say(p, name), say(p, act); break;
-    case 1: say(p, many ? count : ""), say(p, name), say(p, act); break;
-    case 2: say(p, count), say(p, act), say(p, "的"), say(p, name); break;
-    case 3: say(p, style), say(p, "风格的"), say(p, many ? count : ""), say(p, name), say(p, "，"), say(p, act); break;
-    case 4: say(p, ONE_OF(r, "画着", "画面里有", "图上是")), say(p, count), say(p, name), say(p, "，"), say(p, act); break;
-    default: say(p, many ? count : ""), say(p, name), say(p, ONE_OF(r, "，样子", "，看起来", "，表情")), say(p, any(r, &e->labels)), say(p, "，"), say(p, act); break;
+    if (!many && chance(r, 0.5)) count = "";
+    if (pl->bare) {
+        say(p, ONE_OF(r, "", "", "一个", "一张", "可爱的"));
+        say(p, name), say(p, *noun ? noun : chance(r, 0.4) ? "表情" : "");
+        if (pl->emotion != d->neutral) {
+            if (chance(r, 0.5)) say(p, "，"), say(p, act);
+            else if (chance(r, 0.5)) say(p, "，"), say(p, ONE_OF(r, "表示", "意思是", "心情是")), say(p, label);
+        }
+    } else switch (bqb_rand_below(r, 6)) {
+    case 0:
+    case 1: say(p, count), say(p, name), say(p, noun), say(p, *noun ? "，" : ""), say(p, act); break;
+    case 2: say(p, count), say(p, act), say(p, "的"), say(p, name), say(p, noun); break;
+    case 3: say(p, style), say(p, ends_with(style, "风") ? "的" : "风格的"), say(p, count), say(p, name), say(p, noun), say(p, "，"), say(p, act); break;
+    case 4: say(p, ONE_OF(r, "画着", "画面里有", "图上是")), say(p, counter_of(s, pl->comp)), say(p, name), say(p, noun), say(p, "，"), say(p, act); break;
+    default: say(p, count), say(p, name), say(p, noun), say(p, ONE_OF(r, "，表达", "，意思是", "，表示")), say(p, label), say(p, "，"), say(p, act); break;
     }
     /* A second name makes the subject easier to find by either. */
     if (s->aliases.n && chance(r, 0.35)) {
         const char *also = name == s->name ? any(r, &s->aliases) : s->name;
-        if (strcmp(also, name)) say(p, "，"), say(p, also), say(p, s->group == GROUP_FACE ? "的表情" : "");
+        if (strcmp(also, name)) say(p, "，"), say(p, also), say(p, noun);
     }
     if (pl->comp == COMP_PROP && pl->prop != SIZE_MAX) say(p, ONE_OF(r, "，旁边有", "，身边放着", "，带着")), say(p, d->subject[pl->prop].name);
     if (pl->comp == COMP_BUBBLE) say(p, ONE_OF(r, "，冒出对话框", "，正在说话", "，带着气泡对话框"));
@@ -242,6 +297,11 @@ static void query(pen *p, const synth_plan *pl, const synth_data *d, size_t whic
     }
     const synth_subject *s = &d->subject[pl->subject];
     const char *name = name_of(r, s);
+    if (pl->bare && which < 2) { /* looked for by name */
+        say(p, which ? (s->keywords.n && chance(r, 0.4) ? any(r, &s->keywords) : s->name) : s->aliases.n ? any(r, &s->aliases) : s->name);
+        if (chance(r, 0.3)) say(p, chance(r, 0.5) ? " 表情" : "表情");
+        return;
+    }
     switch (which) {
     case 0: /* what it shows and feels */
         switch (bqb_rand_below(r, 4)) {
@@ -262,7 +322,7 @@ static void query(pen *p, const synth_plan *pl, const synth_data *d, size_t whic
     default: /* in other words */
         if (*words_there && chance(r, 0.5)) say(p, name), say(p, " "), say(p, meant);
         else if (s->keywords.n && chance(r, 0.4)) say(p, any(r, &s->keywords)), say(p, " "), say(p, any(r, &e->asks));
-        else say(p, any(r, &d->style[pl->style].asks)), say(p, " "), say(p, name), say(p, " "), say(p, e->name);
+        else say(p, any(r, &d->style[pl->style].asks)), say(p, " "), say(p, name), say(p, pl->emotion == d->neutral ? "" : " "), say(p, pl->emotion == d->neutral ? "" : e->name);
         break;
     }
 }
@@ -301,9 +361,9 @@ bqb_status plan_describe(const synth_plan *pl, const plan_source *src, bqb_stick
         bool again = false;
         for (size_t k = 0; k < q && !p.status; k++) again |= !strcmp(st->query[k], st->query[q]);
         if (again) { /* said already: the plainest true thing instead */
-            say(&p, d->emotion[pl->emotion].name);
+            say(&p, d->style[pl->style].name);
             say(&p, s ? " " : " 文字 ");
-            say(&p, s ? s->name : d->style[pl->style].name);
+            say(&p, s ? s->name : d->emotion[pl->emotion].name);
             char *other = taken(&p);
             bqb_buf old = {.data = st->query[q]};
             bqb_buf_free(&old);

@@ -17,6 +17,7 @@ typedef struct {
     ground_kind ground;
     composition comp;
     motion_kind motion;
+    bool bare;             /* the subject as it is, nothing drawn on it */
     int w, h, frames, delay_ms, quality;
     const char *ext;
     uint32_t seed;         /* of textures */

@@ -104,7 +104,7 @@ static colour paper_of(style_kind k) {
     case STYLE_PAPERCUT: return rgb(0xF9E9C4);
     case STYLE_CHALK: return rgb(0x2B4A3B);
     case STYLE_INK: return rgb(0xF1E9D6);
-    case STYLE_RETRO: return rgb(0xE4CFA0);
+    case STYLE_RETRO: return rgb(0xEBDDB8);
     case STYLE_NEON: return rgb(0x120A26);
     case STYLE_GLITCH: return rgb(0x14161F);
     default: return rgb(0xFFFFFF);
@@ -452,6 +452,7 @@ bqb_status style_figure(canvas *c, style_kind k, uint32_t seed, bqb_err *err) {
     case STYLE_COMIC: comic(c); return outline(c, 2.6F, rgb(0x181018), 0, err);
     case STYLE_PAPERCUT: papercut(c); return outline(c, 2, rgb(0xC81D25), 0.3F, err);
     case STYLE_INK: return ink_wash(c, seed, err);
+    case STYLE_GLITCH: return outline(c, 2, rgb(0xE8F4FF), 0, err);
     default: return BQB_OK;
     }
 }
@@ -491,7 +492,7 @@ void style_frame(canvas *c, style_kind k, uint32_t seed) {
                 float v = (lum - 128) * 1.28F + 134 + n * 16;
                 put(p, v, v, v);
             } else if (k == STYLE_RETRO) {
-                float v = (lum - 128) * 0.85F + 132 + n * 26 - d * d * 26;
+                float v = (lum - 140) * 1.15F + 142 + n * 26 - d * d * 26;
                 if ((x * 7 + (int)(seed % 61)) % 83 == 0 && y % 5) v += 16;
                 put(p, v * 1.06F + 16, v * 0.9F + 6, v * 0.66F);
             } else {

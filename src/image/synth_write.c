@@ -34,7 +34,7 @@ bqb_status bqb_sticker_encode(const bqb_sticker *st, void **bytes, size_t *size,
         free(delay);
     }
     if (!bad) {
-        if (!strcmp(st->ext, "gif")) bad = vips_gifsave_buffer(out, &buf, size, "effort", 1, "dither", 0.0, NULL);
+        if (!strcmp(st->ext, "gif")) bad = vips_gifsave_buffer(out, &buf, size, "effort", 1, "dither", 0.0, "interpalette_maxerror", st->gif_error, NULL);
         else if (!strcmp(st->ext, "webp")) bad = vips_webpsave_buffer(out, &buf, size, "effort", 0, "Q", st->quality, NULL);
         else if (!strcmp(st->ext, "jpg")) bad = vips_jpegsave_buffer(out, &buf, size, "Q", st->quality, NULL);
         else bad = vips_pngsave_buffer(out, &buf, size, "compression", 3, NULL);
