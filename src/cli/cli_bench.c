@@ -103,7 +103,7 @@ static bqb_status measure_ceiling(bench *b, bqb_num num, bqb_err *err) {
     for (size_t i = 0; i < n && !s; i++) s = bqb_gemm_status(p.gemm[i], err);
     if (!s) {
         b->ceiling[num] = 4.0 * (double)n * 2.0 * PEAK_M * PEAK_N * PEAK_K / t.best_s;
-        row(b, "matmul ceiling", num ? "bf16" : "f32", b->ceiling[num] * 1e-9, "GFLOP/s", 0, num);
+        row(b, "matmul ceiling", num ? "bf16" : "f32", b->ceiling[num] * 1e-9, "GFLOP/s", 0, (int)num);
     }
     for (size_t i = 0; i < n; i++) bqb_gemm_free(p.gemm[i]);
     free(p.a);
@@ -237,7 +237,7 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
         {"seconds", 0, CLI_FLOAT, &seconds, "S", "how long each figure may take (default 2)"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
-    int n_words, status = cli_parse(options, "bqb bench [options]\n\nMeasure the engine with random weights; CSV.", argc,
+    int n_words, status = cli_parse(options, "usage: bqb bench [OPTION…]\n\nMeasure the engine with random weights; CSV.", argc,
                                     argv, &n_words);
     if (status >= 0) return status;
     if (n_words) return cli_usage_error("bench", "unexpected argument \"%s\"", argv[1]);

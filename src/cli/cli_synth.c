@@ -23,7 +23,7 @@ int cli_synth(const cli_env *env, int argc, char **argv) {
         {"side", 0, CLI_SIZE, &side, "PX", "size of a picture on the sheet [160]"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL}};
     int n_words = 0;
-    int status = cli_parse(options, "bqb synth --out DIR [--count N] [--seed S]\nDraw a set of synthetic stickers with captions and queries.", argc, argv, &n_words);
+    int status = cli_parse(options, "usage: bqb synth --out DIR [OPTION…]\n\nDraw a set of synthetic stickers with captions and queries.", argc, argv, &n_words);
     if (status >= 0) return status;
     if (n_words) return cli_usage_error("synth", "\"%s\" is not expected", argv[1]);
     if (!out && !sheet) return cli_usage_error("synth", "--out DIR or --sheet FILE.png is needed");

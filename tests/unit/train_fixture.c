@@ -46,7 +46,8 @@ static void draw(uint8_t *rgb, size_t k, int shift) {
     for (int y = 0; y < SIDE; y++)
         for (int x = 0; x < SIDE; x++)
             for (int b = 0; b < 3; b++)
-                rgb[(y * SIDE + x) * 3 + b] = inked(pattern, x + shift, y + shift) ? (uint8_t)(c[b] / shade) : (uint8_t)(20 * b);
+                rgb[(y * SIDE + x) * 3 + b] =
+                    (uint8_t)(inked(pattern, x + shift, y + shift) ? c[b] / shade : (size_t)(20 * b));
 }
 
 static void save(const uint8_t *rgb, int frames, const char *path) {
