@@ -27,8 +27,9 @@ static void read_images(const char *path, size_t lines) {
         check_text(image.id);
         /* What was read can be written and read again. */
         bqb_buf text = {.max = 1 << 20}, again = {.max = 1 << 20};
-        if (bqb_base64_encode(&text, image.bytes, image.size, NULL) || bqb_base64_decode(&again, text.data, text.len, NULL) ||
-            again.len != image.size || memcmp(again.data, image.bytes, image.size))
+        if (bqb_base64_encode(&text, image.bytes, image.size, NULL) ||
+            bqb_base64_decode(&again, text.data, text.len, NULL) || again.len != image.size ||
+            memcmp(again.data, image.bytes, image.size))
             abort();
         bqb_buf_free(&text);
         bqb_buf_free(&again);

@@ -25,7 +25,8 @@ static bqb_status decode(bqb_buf *out, const char *text, size_t n, bqb_err *err)
         uint32_t v = 0;
         for (size_t d = 0; d < 4; d++) {
             uint8_t x = d < k ? table[(uint8_t)text[i + d]] : 0;
-            if (x > 63) return bqb_fail_at(err, BQB_EFORMAT, (int64_t)(i + d), "byte %zu is not base64", i + d);
+            if (x > 63)
+                return bqb_fail_at(err, BQB_EFORMAT, (int64_t)(i + d), "byte %zu is not base64", i + d);
             v = v << 6 | x;
         }
         bytes[filled] = (uint8_t)(v >> 16);

@@ -18,20 +18,26 @@ static bqb_status check_limits(const char *text, size_t n, size_t max_depth, siz
             continue;
         }
         switch (c) {
-        case '"': in_string = true; break;
+        case '"':
+            in_string = true;
+            break;
         case '{':
         case '[':
             items++;
             if (++depth > max_depth)
-                return bqb_fail_at(err, BQB_ELIMIT, (int64_t)i, "JSON nests deeper than %zu levels", max_depth);
+                return bqb_fail_at(err, BQB_ELIMIT, (int64_t)i, "JSON nests deeper than %zu levels",
+                                   max_depth);
             break;
         case '}':
         case ']':
             if (depth) depth--;
             break;
         case ',':
-        case ':': items++; break;
-        default: break;
+        case ':':
+            items++;
+            break;
+        default:
+            break;
         }
         if (items > max_items)
             return bqb_fail_at(err, BQB_ELIMIT, (int64_t)i, "JSON holds more than %zu items", max_items);
@@ -58,8 +64,8 @@ bqb_status bqb_json_parse(json_t **out, const char *text, size_t n, size_t max_d
     return BQB_OK;
 }
 
-bqb_status bqb_json_read(json_t **out, const char *path, size_t max_bytes, size_t max_depth,
-                         size_t max_items, bqb_err *err) {
+bqb_status bqb_json_read(json_t **out, const char *path, size_t max_bytes, size_t max_depth, size_t max_items,
+                         bqb_err *err) {
     *out = NULL;
     char *text;
     size_t n;

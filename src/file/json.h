@@ -16,7 +16,7 @@ bqb_status bqb_json_parse(json_t **out, const char *text, size_t n, size_t max_d
                           bqb_err *err);
 
 /* The same for a whole file of at most max_bytes; messages begin with its path. */
-bqb_status bqb_json_read(json_t **out, const char *path, size_t max_bytes, size_t max_depth,
-                         size_t max_items, bqb_err *err);
+bqb_status bqb_json_read(json_t **out, const char *path, size_t max_bytes, size_t max_depth, size_t max_items,
+                         bqb_err *err);
 
 #endif

@@ -39,7 +39,8 @@ size_t bqb_jsonl_line(const bqb_jsonl *j) { return bqb_lines_number(j->lines); }
 
 bqb_status bqb_jsonl_fail(const bqb_jsonl *j, bqb_err *err, const char *what) {
     size_t line = bqb_jsonl_line(j);
-    return bqb_fail_at(err, BQB_EFORMAT, (int64_t)line, "%s: line %zu: %s", bqb_lines_path(j->lines), line, what);
+    return bqb_fail_at(err, BQB_EFORMAT, (int64_t)line, "%s: line %zu: %s", bqb_lines_path(j->lines), line,
+                       what);
 }
 
 bqb_status bqb_jsonl_next(bqb_jsonl *j, const json_t **value, bqb_err *err) {
@@ -57,7 +58,8 @@ bqb_status bqb_jsonl_next(bqb_jsonl *j, const json_t **value, bqb_err *err) {
     bqb_status s = bqb_json_parse(&j->value, line, n, MAX_DEPTH, MAX_ITEMS, &why);
     if (s) {
         size_t number = bqb_jsonl_line(j);
-        return bqb_fail_at(err, s, (int64_t)number, "%s: line %zu: %.300s", bqb_lines_path(j->lines), number, why.msg);
+        return bqb_fail_at(err, s, (int64_t)number, "%s: line %zu: %.300s", bqb_lines_path(j->lines), number,
+                           why.msg);
     }
     *value = j->value;
     return BQB_OK;

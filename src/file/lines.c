@@ -50,8 +50,8 @@ size_t bqb_lines_number(const bqb_lines *l) { return l->number; }
 const char *bqb_lines_path(const bqb_lines *l) { return l->path; }
 
 static bqb_status too_long(const bqb_lines *l, bqb_err *err) {
-    return bqb_fail_at(err, BQB_ELIMIT, (int64_t)l->number, "%s: line %zu is longer than %zu bytes", l->path, l->number,
-                       l->max);
+    return bqb_fail_at(err, BQB_ELIMIT, (int64_t)l->number, "%s: line %zu is longer than %zu bytes", l->path,
+                       l->number, l->max);
 }
 
 bqb_status bqb_lines_next(bqb_lines *l, const char **line, size_t *n_bytes, bqb_err *err) {

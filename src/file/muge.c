@@ -42,7 +42,8 @@ void bqb_muge_images_close(bqb_muge_images *m) {
 
 static bqb_status fail_line(const bqb_lines *lines, bqb_err *err, const char *what) {
     size_t line = bqb_lines_number(lines);
-    return bqb_fail_at(err, BQB_EFORMAT, (int64_t)line, "%s: line %zu: %s", bqb_lines_path(lines), line, what);
+    return bqb_fail_at(err, BQB_EFORMAT, (int64_t)line, "%s: line %zu: %s", bqb_lines_path(lines), line,
+                       what);
 }
 
 bqb_status bqb_muge_images_next(bqb_muge_images *m, bqb_muge_image *image, bqb_err *err) {
@@ -66,13 +67,14 @@ bqb_status bqb_muge_images_next(bqb_muge_images *m, bqb_muge_image *image, bqb_e
     s = bqb_base64_decode(&m->bytes, tab + 1, n - id_bytes - 1, &why);
     if (s == BQB_EFORMAT) return fail_line(m->lines, err, why.msg);
     if (s) return bqb_fail(err, s, "%s", why.msg);
-    *image = (bqb_muge_image){m->id.data, (const uint8_t *)m->bytes.data, m->bytes.len, bqb_lines_number(m->lines)};
+    *image = (bqb_muge_image){m->id.data, (const uint8_t *)m->bytes.data, m->bytes.len,
+                              bqb_lines_number(m->lines)};
     return BQB_OK;
 }
 
 struct bqb_muge_texts {
     bqb_jsonl *jsonl;
-    char **id;          /* [n_ids]: the text's, then the pictures' */
+    char **id; /* [n_ids]: the text's, then the pictures' */
     size_t n_ids, cap;
 };
 
@@ -128,12 +130,14 @@ bqb_status bqb_muge_texts_next(bqb_muge_texts *m, bqb_muge_text *text, bqb_err *
     if (s || !line) return s;
     const json_t *words = json_object_get(line, "text"), *images = json_object_get(line, "image_ids");
     if (!json_is_string(words)) return bqb_jsonl_fail(m->jsonl, err, "\"text\" is not a string");
-    if (images && !json_is_array(images)) return bqb_jsonl_fail(m->jsonl, err, "\"image_ids\" is not an array");
+    if (images && !json_is_array(images))
+        return bqb_jsonl_fail(m->jsonl, err, "\"image_ids\" is not an array");
     size_t n = json_array_size(images);
     s = reserve_ids(m, n + 1, err);
     if (!s) s = add_id(m, json_object_get(line, "text_id"), "\"text_id\" is not an integer or a string", err);
     for (size_t i = 0; !s && i < n; i++)
-        s = add_id(m, json_array_get(images, i), "\"image_ids\" holds what is not an integer or a string", err);
+        s = add_id(m, json_array_get(images, i), "\"image_ids\" holds what is not an integer or a string",
+                   err);
     if (s) return s;
     *text = (bqb_muge_text){m->id[0], json_string_value(words), (const char *const *)(m->id + 1), n,
                             bqb_jsonl_line(m->jsonl)};
@@ -149,8 +153,8 @@ static json_t *id_to_json(const char *id) {
     return !errno && !strcmp(again, id) ? json_integer(v) : json_string(id);
 }
 
-bqb_status bqb_muge_write_prediction(bqb_outfile *o, const char *text_id, const char *const *image_ids, size_t n,
-                                     bqb_err *err) {
+bqb_status bqb_muge_write_prediction(bqb_outfile *o, const char *text_id, const char *const *image_ids,
+                                     size_t n, bqb_err *err) {
     json_t *ids = json_array();
     bool bad = !ids;
     for (size_t i = 0; !bad && i < n; i++) bad = json_array_append_new(ids, id_to_json(image_ids[i]));
@@ -163,14 +167,16 @@ bqb_status bqb_muge_write_prediction(bqb_outfile *o, const char *text_id, const 
     return bqb_jsonl_write_take(o, json_pack("{s:o, s:o}", "text_id", id, "image_ids", ids), err);
 }
 
-bqb_status bqb_muge_write_feature(bqb_outfile *o, const char *key, const char *id, const float *feature, size_t D,
-                                  bqb_err *err) {
+bqb_status bqb_muge_write_feature(bqb_outfile *o, const char *key, const char *id, const float *feature,
+                                  size_t D, bqb_err *err) {
     for (size_t d = 0; d < D; d++)
         if (!isfinite(feature[d]))
-            return bqb_fail(err, BQB_EINVAL, "%s: number %zu of the feature of \"%.100s\" is not finite", o->path, d, id);
+            return bqb_fail(err, BQB_EINVAL, "%s: number %zu of the feature of \"%.100s\" is not finite",
+                            o->path, d, id);
     json_t *numbers = json_array(), *json_id = id_to_json(id);
     bool bad = !numbers || !json_id;
-    for (size_t d = 0; !bad && d < D; d++) bad = json_array_append_new(numbers, json_real((double)feature[d]));
+    for (size_t d = 0; !bad && d < D; d++)
+        bad = json_array_append_new(numbers, json_real((double)feature[d]));
     if (bad) {
         json_decref(numbers);
         json_decref(json_id);
@@ -181,8 +187,8 @@ bqb_status bqb_muge_write_feature(bqb_outfile *o, const char *key, const char *i
 
 bqb_status bqb_muge_score(bqb_buf *out, double r1, double r5, double r10, bqb_err *err) {
     double mean = (r1 + r5 + r10) / 3;
-    json_t *j = json_pack("{s:b, s:f, s:{s:f, s:f, s:f, s:f, s:f}}", "success", 1, "score", mean, "scoreJson", "score",
-                          mean, "mean_recall", mean, "r1", r1, "r5", r5, "r10", r10);
+    json_t *j = json_pack("{s:b, s:f, s:{s:f, s:f, s:f, s:f, s:f}}", "success", 1, "score", mean, "scoreJson",
+                          "score", mean, "mean_recall", mean, "r1", r1, "r5", r5, "r10", r10);
     char *text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
     json_decref(j);
     if (!text) return bqb_fail(err, BQB_EINVAL, "the recalls are not finite, or memory is out");

@@ -17,7 +17,7 @@ typedef struct {
     const char *id; /* NULL at the end of the file */
     const uint8_t *bytes;
     size_t size;
-    size_t line;    /* from 1 */
+    size_t line; /* from 1 */
 } bqb_muge_image;
 
 bqb_status bqb_muge_images_open(bqb_muge_images **out, const char *path, bqb_err *err);
@@ -49,12 +49,12 @@ bqb_status bqb_muge_texts_next(bqb_muge_texts *m, bqb_muge_text *text, bqb_err *
 /* ---- writing: one line each ---- */
 
 /* {"text_id":…,"image_ids":[…]}, best first. */
-bqb_status bqb_muge_write_prediction(bqb_outfile *o, const char *text_id, const char *const *image_ids, size_t n,
-                                     bqb_err *err);
+bqb_status bqb_muge_write_prediction(bqb_outfile *o, const char *text_id, const char *const *image_ids,
+                                     size_t n, bqb_err *err);
 
 /* {KEY:…,"feature":[…]}; key is "image_id" or "text_id". BQB_EINVAL when a number is not finite. */
-bqb_status bqb_muge_write_feature(bqb_outfile *o, const char *key, const char *id, const float *feature, size_t D,
-                                  bqb_err *err);
+bqb_status bqb_muge_write_feature(bqb_outfile *o, const char *key, const char *id, const float *feature,
+                                  size_t D, bqb_err *err);
 
 /* Append {"success":true,"score":MR,"scoreJson":{"score","mean_recall","r1","r5","r10"}}
  * without a line end. Recalls are in percent; MR is their mean. */

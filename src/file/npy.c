@@ -24,7 +24,8 @@ static bqb_status write_header(bqb_npy_writer *w, bqb_err *err) {
 bqb_status bqb_npy_writer_open(bqb_npy_writer *w, const char *path, bqb_dtype dtype, size_t D, bqb_err *err) {
     *w = (bqb_npy_writer){.dtype = dtype, .D = D};
     if (dtype != BQB_F32 && dtype != BQB_F16)
-        return bqb_fail(err, BQB_EINVAL, "%s: %s cannot be written, F32 and F16 can", path, bqb_dtype_name(dtype));
+        return bqb_fail(err, BQB_EINVAL, "%s: %s cannot be written, F32 and F16 can", path,
+                        bqb_dtype_name(dtype));
     bqb_status s = bqb_outfile_open(&w->out, path, err);
     if (!s) s = write_header(w, err);
     if (s) bqb_npy_writer_abort(w);
@@ -60,7 +61,8 @@ bqb_status bqb_npy_writer_commit(bqb_npy_writer *w, bqb_err *err) {
 
 void bqb_npy_writer_abort(bqb_npy_writer *w) { bqb_outfile_abort(&w->out); }
 
-bqb_status bqb_npy_write(const char *path, bqb_dtype dtype, const float *x, size_t N, size_t D, bqb_err *err) {
+bqb_status bqb_npy_write(const char *path, bqb_dtype dtype, const float *x, size_t N, size_t D,
+                         bqb_err *err) {
     bqb_npy_writer w;
     bqb_status s = bqb_npy_writer_open(&w, path, dtype, D, err);
     if (!s) s = bqb_npy_writer_add(&w, x, N, err);
@@ -100,7 +102,8 @@ static bool read_count(cursor *c, size_t *out) {
     size_t start = c->at;
     *out = 0;
     for (; c->at < c->n && c->s[c->at] >= '0' && c->s[c->at] <= '9'; c->at++)
-        if (__builtin_mul_overflow(*out, 10, out) || __builtin_add_overflow(*out, (size_t)(c->s[c->at] - '0'), out))
+        if (__builtin_mul_overflow(*out, 10, out) ||
+            __builtin_add_overflow(*out, (size_t)(c->s[c->at] - '0'), out))
             return false;
     return c->at > start;
 }
@@ -153,15 +156,18 @@ static bqb_status check_header(bqb_npy *a, const header *h, size_t data_bytes, b
     if (!strcmp(h->descr, "<f4")) a->x.dtype = BQB_F32;
     else if (!strcmp(h->descr, "<f2")) a->x.dtype = BQB_F16;
     else return bqb_fail(err, BQB_EUNSUPPORTED, "numbers are '%s', '<f4' or '<f2' is needed", h->descr);
-    if (h->fortran) return bqb_fail(err, BQB_EUNSUPPORTED, "the matrix is in Fortran order, C order is needed");
-    if (h->n_dims != 2) return bqb_fail(err, BQB_EUNSUPPORTED, "the array is no matrix: two dimensions are needed");
+    if (h->fortran)
+        return bqb_fail(err, BQB_EUNSUPPORTED, "the matrix is in Fortran order, C order is needed");
+    if (h->n_dims != 2)
+        return bqb_fail(err, BQB_EUNSUPPORTED, "the array is no matrix: two dimensions are needed");
     a->N = h->dim[0];
     a->D = h->dim[1];
     size_t bytes;
     if (__builtin_mul_overflow(a->N, a->D, &a->x.n) ||
         __builtin_mul_overflow(a->x.n, bqb_dtype_size_bytes(a->x.dtype), &bytes) || bytes != data_bytes)
-        return bqb_fail(err, BQB_EFORMAT, "%zu bytes of data do not hold the [%zu,%zu] %s that the header names",
-                        data_bytes, a->N, a->D, bqb_dtype_name(a->x.dtype));
+        return bqb_fail(err, BQB_EFORMAT,
+                        "%zu bytes of data do not hold the [%zu,%zu] %s that the header names", data_bytes,
+                        a->N, a->D, bqb_dtype_name(a->x.dtype));
     return BQB_OK;
 }
 
@@ -169,18 +175,22 @@ static bqb_status read_header(bqb_npy *a, bqb_err *err) {
     const uint8_t *p = a->map.data;
     size_t n = a->map.size;
     if (n < 10 || memcmp(p, magic, 6)) return bqb_fail_at(err, BQB_EFORMAT, 0, "not a .npy file");
-    if (p[6] < 1 || p[6] > 3) return bqb_fail_at(err, BQB_EFORMAT, 6, "version %d.%d of .npy is not known", p[6], p[7]);
+    if (p[6] < 1 || p[6] > 3)
+        return bqb_fail_at(err, BQB_EFORMAT, 6, "version %d.%d of .npy is not known", p[6], p[7]);
     size_t start = p[6] == 1 ? 10 : 12;
     if (n < start) return bqb_fail_at(err, BQB_EFORMAT, 8, "the file ends in its header");
     size_t length = (size_t)p[8] | (size_t)p[9] << 8;
     if (p[6] > 1) length |= (size_t)p[10] << 16 | (size_t)p[11] << 24;
     if (length > MAX_HEADER_BYTES)
-        return bqb_fail_at(err, BQB_ELIMIT, 8, "header of %zu bytes, at most %d are allowed", length, MAX_HEADER_BYTES);
+        return bqb_fail_at(err, BQB_ELIMIT, 8, "header of %zu bytes, at most %d are allowed", length,
+                           MAX_HEADER_BYTES);
     if (length > n - start)
-        return bqb_fail_at(err, BQB_EFORMAT, 8, "header of %zu bytes, the file has only %zu more", length, n - start);
+        return bqb_fail_at(err, BQB_EFORMAT, 8, "header of %zu bytes, the file has only %zu more", length,
+                           n - start);
     header h = {0};
     if (!read_dict(&h, (cursor){.s = (const char *)p + start, .n = length}))
-        return bqb_fail_at(err, BQB_EFORMAT, (int64_t)start, "the header is not a dict of descr, fortran_order and shape");
+        return bqb_fail_at(err, BQB_EFORMAT, (int64_t)start,
+                           "the header is not a dict of descr, fortran_order and shape");
     bqb_status s = check_header(a, &h, n - start - length, err);
     if (s) return s;
     a->x.name = "npy";

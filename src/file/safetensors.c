@@ -22,9 +22,9 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[BQB_DTYPES] = {
-    [BQB_F32] = {"F32", 4}, [BQB_F16] = {"F16", 2}, [BQB_BF16] = {"BF16", 2}, [BQB_F64] = {"F64", 8},
-    [BQB_I8] = {"I8", 1},   [BQB_U8] = {"U8", 1},   [BQB_I16] = {"I16", 2},   [BQB_U16] = {"U16", 2},
-    [BQB_I32] = {"I32", 4}, [BQB_U32] = {"U32", 4}, [BQB_I64] = {"I64", 8},   [BQB_U64] = {"U64", 8},
+    [BQB_F32] = {"F32", 4},   [BQB_F16] = {"F16", 2}, [BQB_BF16] = {"BF16", 2}, [BQB_F64] = {"F64", 8},
+    [BQB_I8] = {"I8", 1},     [BQB_U8] = {"U8", 1},   [BQB_I16] = {"I16", 2},   [BQB_U16] = {"U16", 2},
+    [BQB_I32] = {"I32", 4},   [BQB_U32] = {"U32", 4}, [BQB_I64] = {"I64", 8},   [BQB_U64] = {"U64", 8},
     [BQB_BOOL] = {"BOOL", 1},
 };
 
@@ -64,7 +64,8 @@ static bqb_status parse_dtype(bqb_dtype *out, const char *name, const json_t *in
         *out = (bqb_dtype)i;
         return BQB_OK;
     }
-    return bqb_fail(err, BQB_EFORMAT, "tensor \"%.100s\" has dtype \"%.20s\", which is not known", name, text);
+    return bqb_fail(err, BQB_EFORMAT, "tensor \"%.100s\" has dtype \"%.20s\", which is not known", name,
+                    text);
 }
 
 static bool json_to_size(size_t *out, const json_t *j) {
@@ -75,8 +76,7 @@ static bool json_to_size(size_t *out, const json_t *j) {
 
 static bqb_status parse_shape(bqb_tensor *t, const json_t *info, bqb_err *err) {
     const json_t *shape = json_object_get(info, "shape");
-    if (!json_is_array(shape))
-        return bqb_fail(err, BQB_EFORMAT, "tensor \"%.100s\" has no shape", t->name);
+    if (!json_is_array(shape)) return bqb_fail(err, BQB_EFORMAT, "tensor \"%.100s\" has no shape", t->name);
     t->n_dims = json_array_size(shape);
     if (t->n_dims > BQB_TENSOR_DIMS)
         return bqb_fail(err, BQB_ELIMIT, "tensor \"%.100s\" has %zu dimensions, at most %d are allowed",
@@ -86,7 +86,8 @@ static bqb_status parse_shape(bqb_tensor *t, const json_t *info, bqb_err *err) {
         if (!json_to_size(&t->dim[d], json_array_get(shape, d)))
             return bqb_fail(err, BQB_EFORMAT, "tensor \"%.100s\": dimension %zu is not a count", t->name, d);
         if (__builtin_mul_overflow(t->n, t->dim[d], &t->n))
-            return bqb_fail(err, BQB_EFORMAT, "tensor \"%.100s\": the product of its shape overflows", t->name);
+            return bqb_fail(err, BQB_EFORMAT, "tensor \"%.100s\": the product of its shape overflows",
+                            t->name);
     }
     return BQB_OK;
 }
@@ -107,11 +108,13 @@ static bqb_status parse_tensor(bqb_tensor *t, const char *name, const json_t *in
         !json_to_size(&end, json_array_get(offsets, 1)))
         return bqb_fail(err, BQB_EFORMAT, "tensor \"%.100s\": data_offsets are not two byte positions", name);
     if (begin > end || end > size)
-        return bqb_fail(err, BQB_EFORMAT, "tensor \"%.100s\": data_offsets [%zu,%zu] are outside the %zu bytes of data",
-                        name, begin, end, size);
+        return bqb_fail(err, BQB_EFORMAT,
+                        "tensor \"%.100s\": data_offsets [%zu,%zu] are outside the %zu bytes of data", name,
+                        begin, end, size);
     if (__builtin_mul_overflow(t->n, dtypes[t->dtype].size, &need) || need != end - begin)
-        return bqb_fail(err, BQB_EFORMAT, "tensor \"%.100s\": %zu elements of %s do not fill data_offsets [%zu,%zu]",
-                        name, t->n, dtypes[t->dtype].name, begin, end);
+        return bqb_fail(err, BQB_EFORMAT,
+                        "tensor \"%.100s\": %zu elements of %s do not fill data_offsets [%zu,%zu]", name,
+                        t->n, dtypes[t->dtype].name, begin, end);
     t->data = data + begin;
     return BQB_OK;
 }
@@ -138,12 +141,14 @@ static bqb_status check_coverage(bqb_tensor *t, size_t n, const uint8_t *data, s
     for (size_t i = 0; i < n; at = tensor_end(&t[i++])) {
         if (t[i].data == at) continue;
         if ((const uint8_t *)t[i].data < at)
-            return bqb_fail(err, BQB_EFORMAT, "tensors \"%.100s\" and \"%.100s\" overlap", t[i - 1].name, t[i].name);
+            return bqb_fail(err, BQB_EFORMAT, "tensors \"%.100s\" and \"%.100s\" overlap", t[i - 1].name,
+                            t[i].name);
         return bqb_fail(err, BQB_EFORMAT, "%zu bytes before tensor \"%.100s\" belong to no tensor",
                         (size_t)((const uint8_t *)t[i].data - at), t[i].name);
     }
     if (at != data + size)
-        return bqb_fail(err, BQB_EFORMAT, "%zu bytes at the end belong to no tensor", (size_t)(data + size - at));
+        return bqb_fail(err, BQB_EFORMAT, "%zu bytes at the end belong to no tensor",
+                        (size_t)(data + size - at));
     return BQB_OK;
 }
 
@@ -169,8 +174,9 @@ static bqb_status read_header(shard *sh, const uint8_t **data, size_t *size, bqb
         return bqb_fail_at(err, BQB_ELIMIT, 0, "header of %" PRIu64 " bytes, at most %zu are allowed", n,
                            MAX_HEADER_BYTES);
     if (n > m->size - 8)
-        return bqb_fail_at(err, BQB_EFORMAT, 0, "header of %" PRIu64 " bytes, the file has only %zu after its length",
-                           n, m->size - 8);
+        return bqb_fail_at(err, BQB_EFORMAT, 0,
+                           "header of %" PRIu64 " bytes, the file has only %zu after its length", n,
+                           m->size - 8);
     const char *text = (const char *)m->data + 8;
     if (!n || *text != '{') return bqb_fail_at(err, BQB_EFORMAT, 8, "the header is not a JSON object");
     bqb_status s = bqb_json_parse(&sh->info, text, (size_t)n, MAX_DEPTH, MAX_TENSORS * ITEMS_PER_TENSOR, err);
@@ -239,7 +245,8 @@ static bqb_status finish(bqb_safetensors *st, const char *path, bqb_err *err) {
     if (st->n) qsort(st->tensor, st->n, sizeof *st->tensor, by_name);
     for (size_t i = 1; i < st->n; i++) {
         if (strcmp(st->tensor[i - 1].name, st->tensor[i].name) == 0)
-            return bqb_fail(err, BQB_EFORMAT, "%s: tensor \"%.100s\" is there twice", path, st->tensor[i].name);
+            return bqb_fail(err, BQB_EFORMAT, "%s: tensor \"%.100s\" is there twice", path,
+                            st->tensor[i].name);
     }
     return BQB_OK;
 }
@@ -278,8 +285,10 @@ static bqb_status collect_shards(json_t **shards, const json_t *weights, bqb_err
         if (!text)
             return bqb_fail(err, BQB_EFORMAT, "weight_map: the shard of \"%.100s\" is not a string", name);
         if (!is_plain_file_name(text))
-            return bqb_fail(err, BQB_EFORMAT, "weight_map: \"%.100s\" is in \"%.200s\", which is not a file name in this folder",
-                            name, text);
+            return bqb_fail(
+                err, BQB_EFORMAT,
+                "weight_map: \"%.100s\" is in \"%.200s\", which is not a file name in this folder", name,
+                text);
         if (json_object_set_new(*shards, text, json_true())) return bqb_fail_nomem(err, "weight_map", 0);
     }
     size_t n = json_object_size(*shards);
@@ -338,7 +347,8 @@ bqb_status bqb_safetensors_open_folder(bqb_safetensors **out, const char *dir, b
     if (!single || !index_path) s = bqb_fail_nomem(err, dir, strlen(dir));
     else if (bqb_is_file(single)) s = bqb_safetensors_open(out, single, err);
     else if (!bqb_is_file(index_path))
-        s = bqb_fail(err, BQB_ENOTFOUND, "%s: neither model.safetensors nor model.safetensors.index.json is there", dir);
+        s = bqb_fail(err, BQB_ENOTFOUND,
+                     "%s: neither model.safetensors nor model.safetensors.index.json is there", dir);
     else {
         s = bqb_json_read(&index, index_path, MAX_HEADER_BYTES, MAX_DEPTH, MAX_TENSORS * 3, err);
         if (!s) {
@@ -384,14 +394,15 @@ static float bits_float(uint32_t u) {
     return x;
 }
 
-/* No branches, so that loops over it become vector code. */
+/* Masks in place of branches, so that loops over it become vector code. */
 static inline float half_to_float(uint16_t h) {
     uint32_t magnitude = h & 0x7fffu, sign = (uint32_t)(h & 0x8000u) << 16;
-    uint32_t normal = (magnitude << 13) + (112u << 23); /* exponent bias 15 -> 127 */
-    normal += magnitude >= 0x7c00u ? 112u << 23 : 0;    /* infinity and NaN: 31 -> 255 */
-    /* A subnormal half is 2^-14 * 0.m: give it the implicit one, then take that away. */
-    uint32_t small = float_bits(bits_float((113u << 23) + (magnitude << 13)) - bits_float(113u << 23));
-    return bits_float((magnitude < 0x400u ? small : normal) | sign);
+    uint32_t special = 0u - (magnitude >= 0x7c00u), subnormal = 0u - (magnitude < 0x400u);
+    /* Exponent bias 15 -> 127; that of infinity and NaN 31 -> 255. */
+    uint32_t normal = (magnitude << 13) + (112u << 23) + (special & 112u << 23);
+    /* A subnormal half is 2^-14 * 0.m: give it an implicit one, then take that away. */
+    uint32_t small = float_bits(bits_float((magnitude << 13 | 113u << 23)) - bits_float(113u << 23));
+    return bits_float((small & subnormal) | (normal & ~subnormal) | sign);
 }
 
 float bqb_f16_to_f32(uint16_t h) { return half_to_float(h); }
@@ -419,8 +430,8 @@ uint16_t bqb_f32_to_bf16(float x) {
 
 bqb_status bqb_tensor_to_f32(float *out, const bqb_tensor *t, size_t first, size_t n, bqb_err *err) {
     if (first > t->n || n > t->n - first)
-        return bqb_fail(err, BQB_EINVAL, "tensor \"%.100s\" has %zu elements, %zu from %zu were asked for", t->name,
-                        t->n, n, first);
+        return bqb_fail(err, BQB_EINVAL, "tensor \"%.100s\" has %zu elements, %zu from %zu were asked for",
+                        t->name, t->n, n, first);
     const uint8_t *p = (const uint8_t *)t->data + first * bqb_dtype_size_bytes(t->dtype);
     switch (t->dtype) {
     case BQB_F32:
@@ -450,8 +461,8 @@ bqb_status bqb_tensor_to_f32(float *out, const bqb_tensor *t, size_t first, size
         }
         return BQB_OK;
     default:
-        return bqb_fail(err, BQB_EUNSUPPORTED, "tensor \"%.100s\" is %s, floating-point numbers are needed", t->name,
-                        bqb_dtype_name(t->dtype));
+        return bqb_fail(err, BQB_EUNSUPPORTED, "tensor \"%.100s\" is %s, floating-point numbers are needed",
+                        t->name, bqb_dtype_name(t->dtype));
     }
 }
 
@@ -462,7 +473,8 @@ static bqb_status check_writable(const bqb_tensor *t, bqb_err *err) {
     bool good = (unsigned)t->dtype < BQB_DTYPES && t->n_dims <= BQB_TENSOR_DIMS;
     for (size_t d = 0; good && d < t->n_dims; d++) good = !__builtin_mul_overflow(n, t->dim[d], &n);
     if (!good || n != t->n || __builtin_mul_overflow(n, dtypes[t->dtype].size, &bytes) || (bytes && !t->data))
-        return bqb_fail(err, BQB_EINVAL, "tensor \"%.100s\": its type, shape, count and data do not agree", t->name);
+        return bqb_fail(err, BQB_EINVAL, "tensor \"%.100s\": its type, shape, count and data do not agree",
+                        t->name);
     return BQB_OK;
 }
 
@@ -498,7 +510,8 @@ static json_t *make_header(const bqb_tensor **order, size_t n, const char *const
     int bad = !root || !infos;
     if (metadata) {
         json_t *m = json_object();
-        for (const char *const *p = metadata; !bad && *p; p += 2) bad = json_object_set_new(m, p[0], json_string(p[1]));
+        for (const char *const *p = metadata; !bad && *p; p += 2)
+            bad = json_object_set_new(m, p[0], json_string(p[1]));
         if (bad) json_decref(m);
         else bad = json_object_set_new(root, "__metadata__", m);
     }
@@ -516,7 +529,8 @@ static json_t *make_header(const bqb_tensor **order, size_t n, const char *const
     return NULL;
 }
 
-static bqb_status write_all(bqb_outfile *o, const char *header, const bqb_tensor **order, size_t n, bqb_err *err) {
+static bqb_status write_all(bqb_outfile *o, const char *header, const bqb_tensor **order, size_t n,
+                            bqb_err *err) {
     static const char pad[8] = "        ";
     size_t len = strlen(header), n_pad = (8 - len % 8) % 8;
     uint64_t total = len + n_pad;

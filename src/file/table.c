@@ -64,9 +64,12 @@ static size_t split_line(char *s, size_t n, size_t max) {
 static bqb_status read_header(bqb_table *t, char *s, size_t n, const char *path, bqb_err *err) {
     size_t cells = split_line(s, n, n + 1);
     if (!cells) return bqb_fail_at(err, BQB_EFORMAT, 1, "%s: line 1 is not UTF-8 text", path);
-    if (!n) return bqb_fail_at(err, BQB_EFORMAT, 1, "%s: line 1 is empty, the names of the columns are needed", path);
+    if (!n)
+        return bqb_fail_at(err, BQB_EFORMAT, 1, "%s: line 1 is empty, the names of the columns are needed",
+                           path);
     if (cells > MAX_COLUMNS)
-        return bqb_fail_at(err, BQB_ELIMIT, 1, "%s: %zu columns, at most %d are allowed", path, cells, MAX_COLUMNS);
+        return bqb_fail_at(err, BQB_ELIMIT, 1, "%s: %zu columns, at most %d are allowed", path, cells,
+                           MAX_COLUMNS);
     for (; t->n_columns < cells; t->n_columns++, s += strlen(s) + 1) {
         if (*s && bqb_table_find(t, s) != SIZE_MAX)
             return bqb_fail_at(err, BQB_EFORMAT, 1, "%s: column \"%.100s\" is there twice", path, s);
@@ -82,7 +85,8 @@ static void read_row(bqb_table *t, char *s, size_t n, size_t line) {
         if (!t->broken++) t->broken_line = line;
         return;
     }
-    t->row[t->n_rows++] = (row){.start = (uint32_t)(s - t->text), .line = (uint32_t)line, .cells = (uint16_t)cells};
+    t->row[t->n_rows++] =
+        (row){.start = (uint32_t)(s - t->text), .line = (uint32_t)line, .cells = (uint16_t)cells};
 }
 
 static bqb_status read_lines(bqb_table *t, size_t size, const char *path, bqb_err *err) {

@@ -22,9 +22,9 @@ struct bqb_wordpiece {
     char *text;
     uint32_t *offset, *length; /* [n], bytes */
     size_t n;
-    int32_t *slot;             /* open addressing: a token id or NO_TOKEN */
+    int32_t *slot; /* open addressing: a token id or NO_TOKEN */
     uint32_t mask;
-    size_t longest;            /* code points of the longest piece, "##" not counted */
+    size_t longest; /* code points of the longest piece, "##" not counted */
     int32_t unk, cls, sep, pad;
 };
 
@@ -45,7 +45,8 @@ static int32_t find(const bqb_wordpiece *wp, uint32_t hash, size_t prefix, const
         int32_t id = wp->slot[i];
         if (id == NO_TOKEN) return NO_TOKEN;
         const char *token = wp->text + wp->offset[id];
-        if (wp->length[id] == prefix + n && !memcmp(token, "##", prefix) && !memcmp(token + prefix, s, n)) return id;
+        if (wp->length[id] == prefix + n && !memcmp(token, "##", prefix) && !memcmp(token + prefix, s, n))
+            return id;
     }
 }
 
@@ -67,7 +68,8 @@ static bqb_status split_lines(bqb_wordpiece *wp, size_t size, const char *path, 
         size_t length = (size_t)(stop - s);
         int64_t line = (int64_t)wp->n + 1;
         if (memchr(s, 0, length) || bqb_utf8_check(s, length) != length)
-            return bqb_fail_at(err, BQB_EFORMAT, line, "%s: line %lld is not UTF-8 text", path, (long long)line);
+            return bqb_fail_at(err, BQB_EFORMAT, line, "%s: line %lld is not UTF-8 text", path,
+                               (long long)line);
         wp->offset[wp->n] = (uint32_t)(s - wp->text);
         wp->length[wp->n] = (uint32_t)length;
         wp->n++;
@@ -94,19 +96,24 @@ static bqb_status index_tokens(bqb_wordpiece *wp, const char *path, bqb_err *err
         uint32_t i = first_slot(wp, hash_bytes(HASH_START, s, wp->length[id]));
         for (unsigned probes = 0; wp->slot[i] != NO_TOKEN; i = (i + 1) & wp->mask) {
             int32_t other = wp->slot[i];
-            if (wp->length[other] == wp->length[id] && !memcmp(wp->text + wp->offset[other], s, wp->length[id])) break;
+            if (wp->length[other] == wp->length[id] &&
+                !memcmp(wp->text + wp->offset[other], s, wp->length[id]))
+                break;
             if (++probes == MAX_PROBES)
-                return bqb_fail_at(err, BQB_ELIMIT, (int64_t)id + 1, "%s: line %zu: more than %d tokens share a hash", path,
-                                   id + 1, MAX_PROBES);
+                return bqb_fail_at(err, BQB_ELIMIT, (int64_t)id + 1,
+                                   "%s: line %zu: more than %d tokens share a hash", path, id + 1,
+                                   MAX_PROBES);
         }
         wp->slot[i] = (int32_t)id;
     }
     return BQB_OK;
 }
 
-static bqb_status find_special(int32_t *out, const bqb_wordpiece *wp, const char *token, const char *path, bqb_err *err) {
+static bqb_status find_special(int32_t *out, const bqb_wordpiece *wp, const char *token, const char *path,
+                               bqb_err *err) {
     *out = find_token(wp, token);
-    return *out == NO_TOKEN ? bqb_fail(err, BQB_EFORMAT, "%s: the vocabulary has no %s", path, token) : BQB_OK;
+    return *out == NO_TOKEN ? bqb_fail(err, BQB_EFORMAT, "%s: the vocabulary has no %s", path, token)
+                            : BQB_OK;
 }
 
 bqb_status bqb_wordpiece_open(bqb_wordpiece **out, const char *path, bqb_err *err) {
@@ -118,7 +125,8 @@ bqb_status bqb_wordpiece_open(bqb_wordpiece **out, const char *path, bqb_err *er
     if (s) goto fail;
     for (size_t i = 0; i < size; i++) lines += wp->text[i] == '\n';
     if (lines > MAX_VOCAB_TOKENS) {
-        s = bqb_fail(err, BQB_ELIMIT, "%s: %zu lines, at most %zu are allowed", path, lines, MAX_VOCAB_TOKENS);
+        s = bqb_fail(err, BQB_ELIMIT, "%s: %zu lines, at most %zu are allowed", path, lines,
+                     MAX_VOCAB_TOKENS);
         goto fail;
     }
     wp->offset = bqb_calloc(lines, sizeof *wp->offset);
@@ -178,23 +186,43 @@ static bool is_punctuation(uint32_t c) {
 static bool is_cased(uint32_t c) {
     if (c < 0x80) return is_ascii_letter(c);
     utf8proc_category_t cat = utf8proc_category((utf8proc_int32_t)c);
-    return cat == UTF8PROC_CATEGORY_LU || cat == UTF8PROC_CATEGORY_LL || cat == UTF8PROC_CATEGORY_LT || c == 0xAA ||
-           c == 0xBA || (c >= 0x2160 && c <= 0x217F) || (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
-           (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+    return cat == UTF8PROC_CATEGORY_LU || cat == UTF8PROC_CATEGORY_LL || cat == UTF8PROC_CATEGORY_LT ||
+           c == 0xAA || c == 0xBA || (c >= 0x2160 && c <= 0x217F) || (c >= 0x24B6 && c <= 0x24E9) ||
+           (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
 }
 
 static bool is_case_ignorable(uint32_t c) {
     switch (c) {
-    case 0x27: case 0x2E: case 0x3A: case 0xB7: case 0x387: case 0x55F: case 0x5F4: case 0x2018: case 0x2019:
-    case 0x2024: case 0x2027: case 0xFE13: case 0xFE52: case 0xFE55: case 0xFF07: case 0xFF0E: case 0xFF1A:
+    case 0x27:
+    case 0x2E:
+    case 0x3A:
+    case 0xB7:
+    case 0x387:
+    case 0x55F:
+    case 0x5F4:
+    case 0x2018:
+    case 0x2019:
+    case 0x2024:
+    case 0x2027:
+    case 0xFE13:
+    case 0xFE52:
+    case 0xFE55:
+    case 0xFF07:
+    case 0xFF0E:
+    case 0xFF1A:
         return true;
-    default: break;
+    default:
+        break;
     }
     switch (utf8proc_category((utf8proc_int32_t)c)) {
-    case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_ME: case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_LM: case UTF8PROC_CATEGORY_SK:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK:
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -203,12 +231,12 @@ static bool is_case_ignorable(uint32_t c) {
 typedef struct {
     const bqb_wordpiece *wp;
     int32_t *ids;
-    size_t n_ids, limit;   /* room for [SEP] is kept outside of limit */
+    size_t n_ids, limit; /* room for [SEP] is kept outside of limit */
     uint32_t word[MAX_WORD];
-    size_t len, barrier;   /* combining marks are put in order only after barrier */
+    size_t len, barrier; /* combining marks are put in order only after barrier */
     bool too_long;
     const char *text;
-    size_t n_bytes, seen;  /* text[0 … seen-1] is accounted for in cased_before */
+    size_t n_bytes, seen; /* text[0 … seen-1] is accounted for in cased_before */
     bool cased_before;
 } encoder;
 
@@ -280,7 +308,8 @@ static void add_decomposed(encoder *e, uint32_t c) {
     } else if (!accent) {
         bool full = e->len == MAX_WORD;
         add_char(e, c);
-        for (size_t i = e->len; !full && ccc && i - 1 > e->barrier && combining_class(e->word[i - 2]) > ccc; i--) {
+        for (size_t i = e->len; !full && ccc && i - 1 > e->barrier && combining_class(e->word[i - 2]) > ccc;
+             i--) {
             e->word[i - 1] = e->word[i - 2];
             e->word[i - 2] = c;
         }
@@ -311,7 +340,8 @@ static void add_lower(encoder *e, uint32_t c) {
     if (space) return;
     utf8proc_int32_t parts[16];
     int boundary = 0;
-    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, parts, 16, UTF8PROC_DECOMPOSE, &boundary);
+    utf8proc_ssize_t n =
+        utf8proc_decompose_char((utf8proc_int32_t)c, parts, 16, UTF8PROC_DECOMPOSE, &boundary);
     for (utf8proc_ssize_t i = 0; i < n && i < 16; i++) add_decomposed(e, (uint32_t)parts[i]);
     if (cjk) end_word(e);
 }
@@ -342,7 +372,8 @@ static void add(encoder *e, uint32_t c, size_t at) {
     } else add_lower(e, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
 }
 
-size_t bqb_wordpiece_encode(const bqb_wordpiece *wp, int32_t *ids, size_t max_ids, const char *text, size_t n_bytes) {
+size_t bqb_wordpiece_encode(const bqb_wordpiece *wp, int32_t *ids, size_t max_ids, const char *text,
+                            size_t n_bytes) {
     assert(max_ids >= 2);
     encoder e = {.wp = wp, .ids = ids, .limit = max_ids - 1, .text = text, .n_bytes = n_bytes};
     emit(&e, wp->cls);

@@ -19,7 +19,8 @@ int32_t bqb_wordpiece_pad(const bqb_wordpiece *wp);
 /* Lower-case, turn “ ” into ", split, and write [CLS] … [SEP] to ids, cut so
  * that at most max_ids (≥ 2) are written, [SEP] kept; the rest of
  * ids[0 … max_ids-1] is filled with [PAD]. Returns how many precede the padding.
- * Invalid UTF-8 is read as U+FFFD. Cannot fail; any thread. */
+ * Invalid UTF-8 is read as U+FFFD. A word over 200 code points, or with a part
+ * that no token spells, is one [UNK]. Cannot fail; any thread. */
 size_t bqb_wordpiece_encode(const bqb_wordpiece *wp, int32_t *ids, size_t max_ids,
                             const char *text, size_t n_bytes);
 

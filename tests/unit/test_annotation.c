@@ -30,7 +30,8 @@ TEST(annotation_cuts_ocr) {
     CHECK_STR(text_of(&b, &a, NULL), "一二三四五六七八九十一二三四五六七八九十一二三四");
     a.field[BQB_OCR] = "ab一二三四五六七八九十一二三四五六七八九十一二";
     CHECK_STR(text_of(&b, &a, NULL), a.field[BQB_OCR]);
-    a.field[BQB_OCR] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+    a.field[BQB_OCR] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+                       "\xff\xff\xff\xff\xff";
     CHECK(strlen(text_of(&b, &a, NULL)) == 24);
     a = (bqb_annotation){.field = {[BQB_CAPTION] = "一二三四五六七八九十一二三四五六七八九十一二三四五六"}};
     CHECK_STR(text_of(&b, &a, NULL), a.field[BQB_CAPTION]);
@@ -54,7 +55,8 @@ TEST(annotation_shuffles) {
         const char *same = text_of(&first, &a, &again);
         CHECK_STR(same, s);
     }
-    for (int k = 0; k < 6; k++) CHECK_MSG(count[k] > 60 && count[k] < 140, "%s: %d of 600", orders[k], count[k]);
+    for (int k = 0; k < 6; k++)
+        CHECK_MSG(count[k] > 60 && count[k] < 140, "%s: %d of 600", orders[k], count[k]);
     bqb_buf_free(&b);
     bqb_buf_free(&first);
 }

@@ -28,7 +28,12 @@ TEST(lines_ends_and_limits) {
     bqb_lines *l;
     const char *s;
     size_t n;
-    if (!CHECK_OK(bqb_lines_open(&l, write_literal("\xef\xbb\xbf" "12345\r\n\n123456\n1234567\n\0x\r\r\nend"), 6, &err), err)) return;
+    if (!CHECK_OK(bqb_lines_open(&l,
+                                 write_literal("\xef\xbb\xbf"
+                                               "12345\r\n\n123456\n1234567\n\0x\r\r\nend"),
+                                 6, &err),
+                  err))
+        return;
     CHECK(bqb_lines_next(l, &s, &n, &err) == BQB_OK && n == 5 && !strcmp(s, "12345"));
     CHECK(bqb_lines_next(l, &s, &n, &err) == BQB_OK && n == 0 && s && !*s);
     CHECK(bqb_lines_next(l, &s, &n, &err) == BQB_OK && n == 6 && bqb_lines_number(l) == 3);
@@ -64,7 +69,13 @@ TEST(jsonl_goes_on_after_errors) {
     bqb_err err = {0};
     bqb_jsonl *j;
     const json_t *v;
-    if (!CHECK_OK(bqb_jsonl_open(&j, write_text("{\"a\":1}\n \t\n[1]\n{\"a\":\n{\"a\":2,\"a\":3}\n{\"a\":\"\xff\"}\n{\"a\":4}"), &err), err)) return;
+    if (!CHECK_OK(
+            bqb_jsonl_open(
+                &j,
+                write_text("{\"a\":1}\n \t\n[1]\n{\"a\":\n{\"a\":2,\"a\":3}\n{\"a\":\"\xff\"}\n{\"a\":4}"),
+                &err),
+            err))
+        return;
     CHECK(bqb_jsonl_next(j, &v, &err) == BQB_OK && json_integer_value(json_object_get(v, "a")) == 1);
     for (int64_t line = 3; line <= 6; line++) {
         char want[20];
@@ -84,10 +95,12 @@ TEST(json_limits) {
     CHECK(bqb_json_parse(&v, "{\"a\":[[\"]\"]]}", 13, 3, 100, &err) == BQB_OK);
     json_decref(v);
     CHECK(bqb_json_parse(&v, "{\"a\":[[[1]]]}", 13, 3, 100, &err) == BQB_ELIMIT && err.pos == 7 && v == NULL);
-    CHECK(bqb_json_parse(&v, "{\"[{\\\"[{\":1}", 12, 1, 100, &err) == BQB_OK); /* brackets in strings do not count */
+    CHECK(bqb_json_parse(&v, "{\"[{\\\"[{\":1}", 12, 1, 100, &err) ==
+          BQB_OK); /* brackets in strings do not count */
     json_decref(v);
     CHECK(bqb_json_parse(&v, "{\"a\":[1,2,3]}", 13, 3, 4, &err) == BQB_ELIMIT && strstr(err.msg, "items"));
-    CHECK(bqb_json_parse(&v, "7", 1, 3, 4, &err) == BQB_EFORMAT && bqb_json_parse(&v, "", 0, 3, 4, &err) == BQB_EFORMAT);
+    CHECK(bqb_json_parse(&v, "7", 1, 3, 4, &err) == BQB_EFORMAT &&
+          bqb_json_parse(&v, "", 0, 3, 4, &err) == BQB_EFORMAT);
     CHECK(bqb_json_parse(&v, "[]", 2, 3, 4, &err) == BQB_EFORMAT && strstr(err.msg, "array"));
     CHECK(bqb_json_read(&v, write_text("{\"a\":1}"), 7, 3, 4, &err) == BQB_OK);
     json_decref(v);
@@ -96,8 +109,14 @@ TEST(json_limits) {
 }
 
 TEST(base64_examples) {
-    static const char *const pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="},
-                                           {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}, {"\xfb\xef\xff", "++//"}};
+    static const char *const pairs[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
+                                           {"foobar", "Zm9vYmFy"},
+                                           {"\xfb\xef\xff", "++//"}};
     bqb_buf b = {.max = 100};
     bqb_err err = {0};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
@@ -114,7 +133,8 @@ TEST(base64_examples) {
     b.len = 0;
     CHECK_OK(bqb_base64_decode(&b, "-_-_", 4, &err), err);
     CHECK(b.len == 3 && !memcmp(b.data, "\xfb\xff\xbf", 3));
-    static const char *const bad[] = {"Z", "Zm9vY", "Zg=", "Zm9v=", "Zm9v====", "=", "====", "Zg==Zg==", "Z g=", "Zm9\n", "Zm9\xff", "Z\0g="};
+    static const char *const bad[] = {"Z",    "Zm9vY",    "Zg=",  "Zm9v=", "Zm9v====", "=",
+                                      "====", "Zg==Zg==", "Z g=", "Zm9\n", "Zm9\xff",  "Z\0g="};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         size_t n = i == 11 ? 4 : strlen(bad[i]);
         bqb_status s = bqb_base64_decode(&b, bad[i], n, &err);
@@ -144,13 +164,18 @@ TEST(muge_images) {
     bqb_err err = {0};
     bqb_muge_images *m;
     bqb_muge_image im;
-    const char *path = write_literal("12\tZm9v\r\n\ncat.gif\tYmFy\nno tab\n\tZm9v\n3\tZ!==\n\xff\tZm9v\n4\t\n5\tZm8");
+    const char *path =
+        write_literal("12\tZm9v\r\n\ncat.gif\tYmFy\nno tab\n\tZm9v\n3\tZ!==\n\xff\tZm9v\n4\t\n5\tZm8");
     if (!CHECK_OK(bqb_muge_images_open(&m, path, &err), err)) return;
-    CHECK(bqb_muge_images_next(m, &im, &err) == BQB_OK && !strcmp(im.id, "12") && im.size == 3 && !memcmp(im.bytes, "foo", 3));
-    CHECK(bqb_muge_images_next(m, &im, &err) == BQB_OK && !strcmp(im.id, "cat.gif") && im.line == 3 && !memcmp(im.bytes, "bar", 3));
-    CHECK(bqb_muge_images_next(m, &im, &err) == BQB_EFORMAT && err.pos == 4 && strstr(err.msg, "tab") && !im.id);
+    CHECK(bqb_muge_images_next(m, &im, &err) == BQB_OK && !strcmp(im.id, "12") && im.size == 3 &&
+          !memcmp(im.bytes, "foo", 3));
+    CHECK(bqb_muge_images_next(m, &im, &err) == BQB_OK && !strcmp(im.id, "cat.gif") && im.line == 3 &&
+          !memcmp(im.bytes, "bar", 3));
+    CHECK(bqb_muge_images_next(m, &im, &err) == BQB_EFORMAT && err.pos == 4 && strstr(err.msg, "tab") &&
+          !im.id);
     CHECK(bqb_muge_images_next(m, &im, &err) == BQB_EFORMAT && err.pos == 5 && strstr(err.msg, "empty"));
-    CHECK(bqb_muge_images_next(m, &im, &err) == BQB_EFORMAT && err.pos == 6 && strstr(err.msg, "byte 1 is not base64"));
+    CHECK(bqb_muge_images_next(m, &im, &err) == BQB_EFORMAT && err.pos == 6 &&
+          strstr(err.msg, "byte 1 is not base64"));
     CHECK(bqb_muge_images_next(m, &im, &err) == BQB_EFORMAT && err.pos == 7 && strstr(err.msg, "line 7"));
     CHECK(bqb_muge_images_next(m, &im, &err) == BQB_OK && !strcmp(im.id, "4") && im.size == 0);
     CHECK(bqb_muge_images_next(m, &im, &err) == BQB_OK && !strcmp(im.id, "5") && im.size == 2);
@@ -177,11 +202,15 @@ TEST(muge_texts) {
     bqb_muge_texts *m;
     bqb_muge_text t;
     if (CHECK_OK(bqb_muge_texts_open(&m, write_text(b.data), &err), err)) {
-        CHECK(bqb_muge_texts_next(m, &t, &err) == BQB_OK && !strcmp(t.id, "8242") && !strcmp(t.text, "狗") && t.n_image_ids == 3);
-        CHECK(!strcmp(t.image_ids[0], "1") && !strcmp(t.image_ids[1], "1006938") && !strcmp(t.image_ids[2], "a.gif"));
-        CHECK(bqb_muge_texts_next(m, &t, &err) == BQB_OK && !strcmp(t.id, "q7") && t.n_image_ids == 0 && t.line == 2);
+        CHECK(bqb_muge_texts_next(m, &t, &err) == BQB_OK && !strcmp(t.id, "8242") && !strcmp(t.text, "狗") &&
+              t.n_image_ids == 3);
+        CHECK(!strcmp(t.image_ids[0], "1") && !strcmp(t.image_ids[1], "1006938") &&
+              !strcmp(t.image_ids[2], "a.gif"));
+        CHECK(bqb_muge_texts_next(m, &t, &err) == BQB_OK && !strcmp(t.id, "q7") && t.n_image_ids == 0 &&
+              t.line == 2);
         for (int64_t line = 3; line <= 8; line++)
-            CHECK_MSG(bqb_muge_texts_next(m, &t, &err) == BQB_EFORMAT && err.pos == line && !t.id, "line %d: %s", (int)line, err.msg);
+            CHECK_MSG(bqb_muge_texts_next(m, &t, &err) == BQB_EFORMAT && err.pos == line && !t.id,
+                      "line %d: %s", (int)line, err.msg);
         CHECK(bqb_muge_texts_next(m, &t, &err) == BQB_OK && !strcmp(t.id, "-5"));
         CHECK(bqb_muge_texts_next(m, &t, &err) == BQB_OK && t.id == NULL);
         bqb_muge_texts_close(m);
@@ -201,13 +230,15 @@ TEST(muge_writes) {
     CHECK_OK(bqb_muge_write_prediction(&o, "q", NULL, 0, &err), err);
     CHECK_OK(bqb_muge_write_feature(&o, "image_id", "12", feature, 3, &err), err);
     const float bad[2] = {0, NAN};
-    CHECK(bqb_muge_write_feature(&o, "image_id", "12", bad, 2, &err) == BQB_EINVAL && strstr(err.msg, "number 1"));
+    CHECK(bqb_muge_write_feature(&o, "image_id", "12", bad, 2, &err) == BQB_EINVAL &&
+          strstr(err.msg, "number 1"));
     CHECK(bqb_muge_write_feature(&o, "image_id", "\xff", feature, 3, &err) == BQB_EINVAL);
     CHECK(bqb_muge_write_prediction(&o, "\xff", ids, 1, &err) == BQB_EINVAL);
     CHECK_OK(bqb_outfile_commit(&o, &err), err);
     if (!CHECK_OK(bqb_file_read(&text, NULL, path, 10000, &err), err)) return;
-    static const char want[] = "{\"text_id\":8242,\"image_ids\":[1,\"007\",-3,\"a.gif\",\"99999999999999999999\"]}\n"
-                               "{\"text_id\":\"q\",\"image_ids\":[]}\n{\"image_id\":12,\"feature\":[";
+    static const char want[] =
+        "{\"text_id\":8242,\"image_ids\":[1,\"007\",-3,\"a.gif\",\"99999999999999999999\"]}\n"
+        "{\"text_id\":\"q\",\"image_ids\":[]}\n{\"image_id\":12,\"feature\":[";
     CHECK_MSG(!strncmp(text, want, sizeof want - 1), "%s", text);
     json_t *v = json_loads(strstr(text, "{\"image_id\""), 0, NULL);
     const json_t *f = json_object_get(v, "feature");
@@ -222,10 +253,14 @@ TEST(muge_score_shape) {
     CHECK_OK(bqb_muge_score(&b, 50, 75, 85, &err), err);
     json_t *v = json_loads(b.data ? b.data : "", 0, NULL);
     const json_t *inner = json_object_get(v, "scoreJson");
-    CHECK(json_is_true(json_object_get(v, "success")) && json_object_size(v) == 3 && json_object_size(inner) == 5);
-    CHECK(json_real_value(json_object_get(v, "score")) == 70 && json_real_value(json_object_get(inner, "score")) == 70);
-    CHECK(json_real_value(json_object_get(inner, "mean_recall")) == 70 && json_real_value(json_object_get(inner, "r1")) == 50);
-    CHECK(json_real_value(json_object_get(inner, "r5")) == 75 && json_real_value(json_object_get(inner, "r10")) == 85);
+    CHECK(json_is_true(json_object_get(v, "success")) && json_object_size(v) == 3 &&
+          json_object_size(inner) == 5);
+    CHECK(json_real_value(json_object_get(v, "score")) == 70 &&
+          json_real_value(json_object_get(inner, "score")) == 70);
+    CHECK(json_real_value(json_object_get(inner, "mean_recall")) == 70 &&
+          json_real_value(json_object_get(inner, "r1")) == 50);
+    CHECK(json_real_value(json_object_get(inner, "r5")) == 75 &&
+          json_real_value(json_object_get(inner, "r10")) == 85);
     json_decref(v);
     CHECK(bqb_muge_score(&b, NAN, 0, 0, &err) == BQB_EINVAL);
     bqb_buf_free(&b);

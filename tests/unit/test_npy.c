@@ -25,7 +25,8 @@ TEST(npy_round_trip) {
         for (int i = 0; i < 6; i++) CHECK(half ? fabsf(y[i] - x[i]) <= fabsf(x[i]) * 5e-4f : y[i] == x[i]);
         CHECK_OK(bqb_npy_rows(y, &a, 1, 1, &err), err);
         CHECK(fabsf(y[0] - 1e-3f) < 1e-6f);
-        CHECK(bqb_npy_rows(y, &a, 1, 2, &err) == BQB_EINVAL && bqb_npy_rows(y, &a, SIZE_MAX, 2, &err) == BQB_EINVAL);
+        CHECK(bqb_npy_rows(y, &a, 1, 2, &err) == BQB_EINVAL &&
+              bqb_npy_rows(y, &a, SIZE_MAX, 2, &err) == BQB_EINVAL);
         CHECK((uintptr_t)a.x.data % 64 == 0);
         bqb_npy_close(&a);
     }
@@ -93,7 +94,9 @@ static bqb_status open_made(int version, const char *dict, size_t n_data, bqb_np
 
 TEST(npy_reads_what_others_write) {
     static const char *const dicts[] = {
-        GOOD "\n", GOOD, "{\"shape\":(2,3),\"fortran_order\":False,\"descr\":\"<f4\"}   \n",
+        GOOD "\n",
+        GOOD,
+        "{\"shape\":(2,3),\"fortran_order\":False,\"descr\":\"<f4\"}   \n",
         "{'fortran_order': False, 'shape': (2, 3,), 'descr': '<f4'}",
     };
     bqb_err err = {0};
@@ -126,13 +129,18 @@ TEST(npy_refuses) {
         {"{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }", 24, BQB_EUNSUPPORTED, "Fortran"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }", 24, BQB_EUNSUPPORTED, "two dimensions"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (), }", 4, BQB_EUNSUPPORTED, "two dimensions"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 1, 1), }", 24, BQB_EUNSUPPORTED, "two dimensions"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }", 0, BQB_EFORMAT, "0 bytes"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 1), }", 0, BQB_EFORMAT, "0 bytes"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 1), }", 0, BQB_EFORMAT, "dict"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 1, 1), }", 24, BQB_EUNSUPPORTED,
+         "two dimensions"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }", 0, BQB_EFORMAT,
+         "0 bytes"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 1), }", 0, BQB_EFORMAT,
+         "0 bytes"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 1), }", 0, BQB_EFORMAT,
+         "dict"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (-2, 3), }", 24, BQB_EFORMAT, "dict"},
         {"{'descr': '<f4', 'fortran_order': False, }", 24, BQB_EFORMAT, "dict"},
-        {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", 24, BQB_EFORMAT, "dict"},
+        {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", 24, BQB_EFORMAT,
+         "dict"},
         {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2, 3), }", 24, BQB_EFORMAT, "dict"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } x", 24, BQB_EFORMAT, "dict"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2 3), }", 24, BQB_EFORMAT, "dict"},
@@ -144,15 +152,22 @@ TEST(npy_refuses) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         bqb_err err = {0};
         bqb_npy a;
-        CHECK_MSG(open_made(1, bad[i].dict, bad[i].n_data, &a, &err) == bad[i].code, "%s: %s", bad[i].dict, err.msg);
-        CHECK_MSG(strstr(err.msg, bad[i].words) && strstr(err.msg, "a.npy"), "\"%s\" for %s", err.msg, bad[i].dict);
+        CHECK_MSG(open_made(1, bad[i].dict, bad[i].n_data, &a, &err) == bad[i].code, "%s: %s", bad[i].dict,
+                  err.msg);
+        CHECK_MSG(strstr(err.msg, bad[i].words) && strstr(err.msg, "a.npy"), "\"%s\" for %s", err.msg,
+                  bad[i].dict);
         CHECK(a.map.data == NULL && a.N == 0);
     }
     bqb_err err = {0};
     bqb_npy a;
     CHECK(open_made(4, GOOD, 24, &a, &err) == BQB_EFORMAT && strstr(err.msg, "version 4"));
     CHECK(open_made(0, GOOD, 24, &a, &err) == BQB_EFORMAT);
-    static const char *const cut[] = {"", "\x93NUM", "\x93NUMPY\x01", "\x93NUMPY\x01\x01\x76\x01", "\x93NUMPY\x02\x01\x76\x01", "PK\3\4aaaaaaaaa"};
+    static const char *const cut[] = {"",
+                                      "\x93NUM",
+                                      "\x93NUMPY\x01",
+                                      "\x93NUMPY\x01\x01\x76\x01",
+                                      "\x93NUMPY\x02\x01\x76\x01",
+                                      "PK\3\4aaaaaaaaa"};
     for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
         CHECK(bqb_file_write(tmp_file(), cut[i], strlen(cut[i]), NULL) == BQB_OK);
         CHECK_MSG(bqb_npy_open(&a, tmp_file(), &err) == BQB_EFORMAT, "%zu", i);

@@ -101,12 +101,16 @@ TEST(safetensors_lying_headers) {
     refuse("{\"a\":3}", 0, BQB_EFORMAT, "not described");
     refuse("{\"\":" T("F32", "[1]", "[0,4]") "}", 4, BQB_EFORMAT, "empty name");
     /* every byte belongs to one tensor */
-    refuse("{\"a\":" T("F32", "[2]", "[0,8]") ",\"b\":" T("F32", "[2]", "[4,12]") "}", 12, BQB_EFORMAT, "overlap");
-    refuse("{\"a\":" T("F32", "[2]", "[0,8]") ",\"b\":" T("F32", "[2]", "[0,8]") "}", 8, BQB_EFORMAT, "overlap");
-    refuse("{\"a\":" T("F32", "[1]", "[0,4]") ",\"b\":" T("F32", "[1]", "[8,12]") "}", 12, BQB_EFORMAT, "4 bytes before");
+    refuse("{\"a\":" T("F32", "[2]", "[0,8]") ",\"b\":" T("F32", "[2]", "[4,12]") "}", 12, BQB_EFORMAT,
+           "overlap");
+    refuse("{\"a\":" T("F32", "[2]", "[0,8]") ",\"b\":" T("F32", "[2]", "[0,8]") "}", 8, BQB_EFORMAT,
+           "overlap");
+    refuse("{\"a\":" T("F32", "[1]", "[0,4]") ",\"b\":" T("F32", "[1]", "[8,12]") "}", 12, BQB_EFORMAT,
+           "4 bytes before");
     refuse("{\"a\":" T("F32", "[1]", "[0,4]") "}", 5, BQB_EFORMAT, "1 bytes at the end");
     /* JSON */
-    refuse("{\"a\":" T("F32", "[1]", "[0,4]") ",\"a\":" T("F32", "[1]", "[4,8]") "}", 8, BQB_EFORMAT, "duplicate");
+    refuse("{\"a\":" T("F32", "[1]", "[0,4]") ",\"a\":" T("F32", "[1]", "[4,8]") "}", 8, BQB_EFORMAT,
+           "duplicate");
     refuse("{\"a\":" T("F32", "[1]", "[0,4]"), 4, BQB_EFORMAT, "invalid JSON");
     refuse("{} {}", 0, BQB_EFORMAT, "invalid JSON");
     refuse("[]", 0, BQB_EFORMAT, "not a JSON object");
@@ -161,14 +165,15 @@ TEST(safetensors_unaligned) {
     const char *path = tmp_file("odd");
     FILE *f = fopen(path, "wb");
     if (!CHECK(f != NULL)) return;
-    const char *header = "{\"b\":" T("U8", "[1]", "[0,1]") ",\"f\":" T("F32", "[3]", "[1,13]") ",\"h\":"
-                         T("F16", "[3]", "[13,19]") ",\"g\":" T("BF16", "[3]", "[19,25]") ",\"d\":"
-                         T("F64", "[3]", "[25,49]") "}";
+    const char *header = "{\"b\":" T("U8", "[1]", "[0,1]") ",\"f\":" T("F32", "[3]", "[1,13]") ",\"h\":" T(
+        "F16", "[3]", "[13,19]") ",\"g\":" T("BF16", "[3]", "[19,25]") ",\"d\":" T("F64", "[3]",
+                                                                                   "[25,49]") "}";
     uint64_t n = strlen(header);
     float v[3] = {1, -0.5f, 1024};
     uint16_t h[3], g[3];
     double d[3];
-    for (int i = 0; i < 3; i++) h[i] = bqb_f32_to_f16(v[i]), g[i] = bqb_f32_to_bf16(v[i]), d[i] = (double)v[i];
+    for (int i = 0; i < 3; i++)
+        h[i] = bqb_f32_to_f16(v[i]), g[i] = bqb_f32_to_bf16(v[i]), d[i] = (double)v[i];
     fwrite(&n, 8, 1, f);
     fputs(header, f);
     fputc(7, f);
@@ -184,7 +189,8 @@ TEST(safetensors_unaligned) {
         const char key[2] = {*name, 0};
         float out[3] = {0};
         CHECK_OK(bqb_tensor_to_f32(out, bqb_safetensors_find(st, key), 0, 3, &err), err);
-        CHECK_MSG(!memcmp(out, v, sizeof v), "%s: %g %g %g", key, (double)out[0], (double)out[1], (double)out[2]);
+        CHECK_MSG(!memcmp(out, v, sizeof v), "%s: %g %g %g", key, (double)out[0], (double)out[1],
+                  (double)out[2]);
         CHECK_OK(bqb_tensor_to_f32(out, bqb_safetensors_find(st, key), 2, 1, &err), err);
         CHECK(out[0] == 1024);
         CHECK(bqb_tensor_to_f32(out, bqb_safetensors_find(st, key), 2, 2, &err) == BQB_EINVAL);
@@ -244,7 +250,10 @@ TEST(safetensors_shards) {
     CHECK(bqb_safetensors_open_folder(&st, test_tmp_dir(), &err) == BQB_ENOTFOUND);
     write_shard("1.safetensors", "a", 1);
     write_shard("2.safetensors", "b", 2);
-    CHECK_OK(open_index("{\"metadata\":{\"total_size\":8},\"weight_map\":{\"a\":\"1.safetensors\",\"b\":\"2.safetensors\"}}", &err), err);
+    CHECK_OK(open_index("{\"metadata\":{\"total_size\":8},\"weight_map\":{\"a\":\"1.safetensors\",\"b\":\"2."
+                        "safetensors\"}}",
+                        &err),
+             err);
     CHECK(bqb_safetensors_open_folder(&st, test_tmp_dir(), &err) == BQB_OK);
     CHECK(bqb_safetensors_count(st) == 2);
     float x = 0;
@@ -272,7 +281,8 @@ TEST(safetensors_shards) {
         CHECK_MSG(strstr(err.msg, "index.json") != NULL, "\"%s\" does not name the index", err.msg);
     }
     write_shard("2.safetensors", "a", 2);
-    CHECK(open_index("{\"weight_map\":{\"a\":\"1.safetensors\",\"b\":\"2.safetensors\"}}", &err) == BQB_EFORMAT);
+    CHECK(open_index("{\"weight_map\":{\"a\":\"1.safetensors\",\"b\":\"2.safetensors\"}}", &err) ==
+          BQB_EFORMAT);
     write_shard("model.safetensors", "whole", 3);
     CHECK_OK(bqb_safetensors_open_folder(&st, test_tmp_dir(), &err), err);
     CHECK(st && bqb_safetensors_find(st, "whole") != NULL);
@@ -295,7 +305,8 @@ TEST(f16_conversion_is_exact) {
             if (!CHECK_MSG(isnan(got) && bqb_f32_to_f16(got) >> 10 == (h | 0x200) >> 10, "%04x", h)) return;
             continue;
         }
-        if (!CHECK_MSG((double)got == want && !signbit(got) == !signbit(want), "%04x -> %g", h, (double)got)) return;
+        if (!CHECK_MSG((double)got == want && !signbit(got) == !signbit(want), "%04x -> %g", h, (double)got))
+            return;
         if (!CHECK_MSG(bqb_f32_to_f16(got) == h, "%04x comes back as %04x", h, bqb_f32_to_f16(got))) return;
     }
     for (uint32_t h = 0; h < 0x7c00; h++) {
@@ -323,7 +334,8 @@ TEST(bf16_conversion_is_exact) {
         memcpy(&mid, &u, 4);
         if (!CHECK_MSG(bqb_f32_to_bf16(mid) == (h & 1 ? h + 1 : h), "the tie above %04x", h)) return;
         if (!CHECK_MSG(bqb_f32_to_bf16(nextafterf(mid, 0)) == h, "below the tie above %04x", h)) return;
-        if (!CHECK_MSG(bqb_f32_to_bf16(nextafterf(mid, INFINITY)) == h + 1, "above the tie above %04x", h)) return;
+        if (!CHECK_MSG(bqb_f32_to_bf16(nextafterf(mid, INFINITY)) == h + 1, "above the tie above %04x", h))
+            return;
     }
     CHECK(bqb_f32_to_bf16(3.4e38f) == 0x7f80 && isnan(bqb_bf16_to_f32(bqb_f32_to_bf16(NAN))));
 }
@@ -334,11 +346,13 @@ TEST(f16_tensor_matches_scalar) {
     float out[67];
     for (size_t n = 0; n <= 67; n++) {
         for (size_t i = 0; i < n; i++) h[i] = (uint16_t)(i * 977 + n * 40503u);
-        bqb_tensor t = {.name = "t", .dtype = n & 1 ? BQB_F16 : BQB_BF16, .n_dims = 1, .dim = {n}, .n = n, .data = h};
+        bqb_tensor t = {
+            .name = "t", .dtype = n & 1 ? BQB_F16 : BQB_BF16, .n_dims = 1, .dim = {n}, .n = n, .data = h};
         CHECK(bqb_tensor_to_f32(out, &t, 0, n, NULL) == BQB_OK);
         for (size_t i = 0; i < n; i++) {
             float want = n & 1 ? bqb_f16_to_f32(h[i]) : bqb_bf16_to_f32(h[i]);
-            CHECK_MSG(!memcmp(&want, &out[i], 4), "%04x: %g, one by one %g", h[i], (double)out[i], (double)want);
+            CHECK_MSG(!memcmp(&want, &out[i], 4), "%04x: %g, one by one %g", h[i], (double)out[i],
+                      (double)want);
         }
     }
 }

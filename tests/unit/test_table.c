@@ -44,7 +44,8 @@ TEST(table_reads_cells) {
 }
 
 TEST(table_undoes_windows_and_escapes) {
-    bqb_table *t = open_text("\xef\xbb\xbf" "file\tcaption\r\n\r\na\\tb\tx\\ny\\\\n\\q\\\r\n\n\\\\\\t\t\\\n");
+    bqb_table *t = open_text("\xef\xbb\xbf"
+                             "file\tcaption\r\n\r\na\\tb\tx\\ny\\\\n\\q\\\r\n\n\\\\\\t\t\\\n");
     if (!t) return;
     CHECK(bqb_table_rows(t) == 2 && bqb_table_broken(t) == 0);
     CHECK_STR(bqb_table_column(t, 0), "file");
@@ -73,7 +74,8 @@ static void refuse(const char *text, size_t n, bqb_status code, const char *word
     bqb_err err = {0};
     bqb_table *t = (bqb_table *)&err;
     CHECK_MSG(open_bytes(&t, text, n, &err) == code, "%.40s: %s", text, err.msg);
-    CHECK_MSG(strstr(err.msg, words) && strstr(err.msg, "t.tsv"), "\"%s\" does not say \"%s\"", err.msg, words);
+    CHECK_MSG(strstr(err.msg, words) && strstr(err.msg, "t.tsv"), "\"%s\" does not say \"%s\"", err.msg,
+              words);
     CHECK(t == NULL);
 }
 

@@ -37,12 +37,15 @@ static const char *tokens_n(const bqb_wordpiece *wp, const char *text, size_t n_
     return out;
 }
 
-static const char *tokens(const bqb_wordpiece *wp, const char *text) { return tokens_n(wp, text, strlen(text)); }
+static const char *tokens(const bqb_wordpiece *wp, const char *text) {
+    return tokens_n(wp, text, strlen(text));
+}
 
 #define SPECIAL "[PAD]\n[UNK]\n[CLS]\n[SEP]\n"
 
 TEST(wordpiece_greedy_longest_match) {
-    bqb_wordpiece *wp = open_text(SPECIAL "un\nunwant\n##want\n##wanted\n##ed\n##aff\n##able\na\n##b\n##ba\n表\n情\n");
+    bqb_wordpiece *wp =
+        open_text(SPECIAL "un\nunwant\n##want\n##wanted\n##ed\n##aff\n##able\na\n##b\n##ba\n表\n情\n");
     if (!wp) return;
     CHECK_STR(tokens(wp, "unwanted"), "unwant ##ed");
     CHECK_STR(tokens(wp, "unaffable"), "un ##aff ##able");
@@ -61,10 +64,12 @@ TEST(wordpiece_greedy_longest_match) {
 /* Every letter and mark is a token here, so that the splitting can be seen. */
 static bqb_wordpiece *open_letters(void) {
     bqb_buf b = {.max = 1 << 20};
-    static const char *const more[] = {"é", "i", "σ", "ς", "ω", "ß", "ꭰ", "中", "豈", "𠀀", "，", "。", "“", "ᄒ", "ᅡ", "ᆫ", "€", "①", "😀", "µ"};
+    static const char *const more[] = {"é",  "i",  "σ", "ς",  "ω",  "ß",  "ꭰ", "中", "豈", "𠀀",
+                                       "，", "。", "“", "ᄒ", "ᅡ", "ᆫ", "€",   "①",  "😀",  "µ"};
     bqb_buf_puts(&b, SPECIAL, NULL);
     for (int c = 33; c < 127; c++) bqb_buf_printf(&b, NULL, "%c\n##%c\n", c, c);
-    for (size_t i = 0; i < sizeof more / sizeof *more; i++) bqb_buf_printf(&b, NULL, "%s\n##%s\n", more[i], more[i]);
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        bqb_buf_printf(&b, NULL, "%s\n##%s\n", more[i], more[i]);
     bqb_wordpiece *wp = open_text(b.data);
     bqb_buf_free(&b);
     return wp;
@@ -75,23 +80,35 @@ TEST(wordpiece_basic_splitting) {
     if (!wp) return;
     CHECK_STR(tokens(wp, "A-b_c"), "a - b _ c");
     CHECK_STR(tokens(wp, "$^`|~+<="), "$ ^ ` | ~ + < =");
-    CHECK_STR(tokens(wp, "é e\xcc\x81 É"), "e e e");                 /* accents go, composed or not */
+    CHECK_STR(tokens(wp, "é e\xcc\x81 É"), "e e e"); /* accents go, composed or not */
     CHECK_STR(tokens(wp, "\xcc\x81"), "");
     CHECK_STR(tokens(wp, "中\xcc\x81"), "中");
     CHECK_STR(tokens(wp, "“x”"), "\" x \"");
     CHECK_STR(tokens(wp, "x，。"), "x ， 。");
-    CHECK_STR(tokens(wp, "a\xe2\x80\x8b""b\x01""c\x7f""d\xef\xbf\xbd""e"), "a ##b ##c ##d ##e"); /* Cf, Cc, U+FFFD */
+    CHECK_STR(tokens(wp, "a\xe2\x80\x8b"
+                         "b\x01"
+                         "c\x7f"
+                         "d\xef\xbf\xbd"
+                         "e"),
+              "a ##b ##c ##d ##e"); /* Cf, Cc, U+FFFD */
     CHECK_STR(tokens_n(wp, "a\0b", 3), "a ##b");
-    CHECK_STR(tokens(wp, "a\xff\xfe""b\xe4\xb8"), "a ##b");          /* invalid UTF-8 counts as U+FFFD */
-    CHECK_STR(tokens(wp, "a\xe2\x80\xa8""b\xe2\x80\xa9""c"), "a b c"); /* line and paragraph separator */
-    CHECK_STR(tokens(wp, "a\xc2\xa0""b"), "a b");
-    CHECK_STR(tokens(wp, "\xef\xa4\x80"), "豈");                     /* U+F900 is decomposed */
+    CHECK_STR(tokens(wp, "a\xff\xfe"
+                         "b\xe4\xb8"),
+              "a ##b"); /* invalid UTF-8 counts as U+FFFD */
+    CHECK_STR(tokens(wp, "a\xe2\x80\xa8"
+                         "b\xe2\x80\xa9"
+                         "c"),
+              "a b c"); /* line and paragraph separator */
+    CHECK_STR(tokens(wp, "a\xc2\xa0"
+                         "b"),
+              "a b");
+    CHECK_STR(tokens(wp, "\xef\xa4\x80"), "豈"); /* U+F900 is decomposed */
     CHECK_STR(tokens(wp, "a𠀀b"), "a 𠀀 b");
-    CHECK_STR(tokens(wp, "한"), "ᄒ ##ᅡ ##ᆫ");                       /* Hangul falls apart into jamo */
-    CHECK_STR(tokens(wp, "€x①"), "€ ##x ##①");                      /* symbols outside ASCII do not split */
+    CHECK_STR(tokens(wp, "한"), "ᄒ ##ᅡ ##ᆫ"); /* Hangul falls apart into jamo */
+    CHECK_STR(tokens(wp, "€x①"), "€ ##x ##①");   /* symbols outside ASCII do not split */
     CHECK_STR(tokens(wp, "😀a"), "😀 ##a");
-    CHECK_STR(tokens(wp, "\xe2\x84\xa6"), "ω");                      /* Ohm sign */
-    CHECK_STR(tokens(wp, "\xcd\xbe"), ";");                          /* Greek question mark becomes punctuation */
+    CHECK_STR(tokens(wp, "\xe2\x84\xa6"), "ω"); /* Ohm sign */
+    CHECK_STR(tokens(wp, "\xcd\xbe"), ";");     /* Greek question mark becomes punctuation */
     bqb_wordpiece_close(wp);
 }
 
@@ -108,7 +125,7 @@ TEST(wordpiece_lower_case) {
     CHECK_STR(tokens(wp, "aΣ b"), "a ##ς b");
     CHECK_STR(tokens(wp, "aΣb"), "a ##σ ##b");
     CHECK_STR(tokens(wp, "ΣΣ ΣΣΣ"), "σ ##ς σ ##σ ##ς");
-    CHECK_STR(tokens(wp, "a.Σ"), "a . ς");      /* full stops and accents are looked through */
+    CHECK_STR(tokens(wp, "a.Σ"), "a . ς"); /* full stops and accents are looked through */
     CHECK_STR(tokens(wp, "a\xcc\x81Σ"), "a ##ς");
     CHECK_STR(tokens(wp, "aΣ'b"), "a ##σ ' b");
     CHECK_STR(tokens(wp, "aΣ'"), "a ##ς '");
@@ -150,7 +167,8 @@ TEST(wordpiece_cut_and_padded) {
 }
 
 TEST(wordpiece_vocabulary_file) {
-    /* A byte order mark, CRLF, blanks, no last newline; an empty line is a token with no text; the later of two counts. */
+    /* A byte order mark, CRLF, blanks, no last newline; an empty line is a token with no text; the later of
+     * two counts. */
     bqb_wordpiece *wp = open_text("\xef\xbb\xbf[PAD]\r\n[UNK]\r\n\r\n[CLS]\n [SEP]\t\nx\ny\nx");
     if (!wp) return;
     CHECK(bqb_wordpiece_size(wp) == 8);
@@ -166,7 +184,8 @@ static void refuse(const char *text, size_t n, bqb_status code, const char *word
     bqb_err err = {0};
     bqb_wordpiece *wp = (bqb_wordpiece *)&err;
     CHECK_MSG(bqb_wordpiece_open(&wp, vocab_file(text, n), &err) == code, "%.40s: %s", text, err.msg);
-    CHECK_MSG(strstr(err.msg, words) && strstr(err.msg, "vocab.txt") && err.pos == pos, "%s (%lld)", err.msg, (long long)err.pos);
+    CHECK_MSG(strstr(err.msg, words) && strstr(err.msg, "vocab.txt") && err.pos == pos, "%s (%lld)", err.msg,
+              (long long)err.pos);
     CHECK(wp == NULL);
 }
 
@@ -210,7 +229,8 @@ TEST(wordpiece_mini_vocabulary) {
         size_t n = bqb_wordpiece_encode(wp, ids, 64, token, strlen(token));
         CHECK_MSG(n == 3 && (size_t)ids[1] == i, "token %zu, %s, cannot be reached", i, token);
     }
-    static const char text[] = "笑死我了家人们😂😂……熊猫头；无奈；嘲讽；真人；“OK”～謝謝 hello yyds 2333 がんばって！";
+    static const char text[] =
+        "笑死我了家人们😂😂……熊猫头；无奈；嘲讽；真人；“OK”～謝謝 hello yyds 2333 がんばって！";
     CHECK_MSG(!strstr(tokens(wp, text), "[UNK]"), "%s", tokens(wp, text));
     CHECK(strstr(tokens(wp, "ก"), "[UNK]") != NULL);
     bqb_wordpiece_close(wp);
