@@ -36,7 +36,7 @@ static inline uint16_t store_bf16(float x) {
     return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
 }
 
-/* e^x within 2 units in the last place for x in [-87, 88]; clamped outside, so
+/* e^x, relative error below 2.5e-7, for x in [-87, 88]; clamped outside, so
  * that it never gives infinity or a denormal. 2^n * p(r): r = x - n ln 2 in two parts. */
 static inline float exp_approx(float x) {
     x = x < -87.0f ? -87.0f : x;
