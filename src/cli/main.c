@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,7 @@ static const char *global_value(char **argv, int argc, int *i, const char *lette
 
 int main(int argc, char **argv) {
     setlocale(LC_CTYPE, "");
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), not the end */
     const char *library = NULL;
     int i = 1;
     for (; i < argc && argv[i][0] == '-'; i++) {

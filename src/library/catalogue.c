@@ -164,7 +164,8 @@ static bqb_status fail_sqlite(const bqb_catalogue *c, int rc, bqb_err *err) {
     case SQLITE_IOERR: {
         int e = c->db ? sqlite3_system_errno(c->db) : 0;
         if (e == ENOSPC || e == EDQUOT) return bqb_fail(err, BQB_EIO, "%s: the disk is full", c->path);
-        if (e == EFBIG) return bqb_fail(err, BQB_EIO, "%s: the file may not grow any more: %s", c->path, strerror(e));
+        if (rc == SQLITE_IOERR_WRITE || rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_SHMSIZE)
+            return bqb_fail(err, BQB_EIO, "%s: cannot be written (is the disk full?): %s", c->path, e ? strerror(e) : why);
         return bqb_fail(err, BQB_EIO, "%s: %s%s%s", c->path, why, e ? ": " : "", e ? strerror(e) : "");
     }
     case SQLITE_BUSY:

@@ -1,0 +1,72 @@
+#!/bin/bash
+# kill -9 in the middle of an import, twenty times at random moments: nothing
+# committed is lost, and the next import completes. And two imports at once.
+cd "$(dirname "$0")/../.." || exit 2
+. tests/library_help.sh
+
+"$bqb" synth --out "$tmp/set" --count 160 --seed 11 >/dev/null 2>&1
+stickers() { "$bqb" stats --json 2>/dev/null | jq .stickers; }
+RANDOM=17 # the moments are random, but the same in every run
+
+last=0 cut=0
+for i in $(seq 20); do
+    # The set grows, so that each round has something left to do.
+    mkdir -p "$tmp/in"
+    find "$tmp/set/images" -type f | sort | head -n $((i * 8)) | while read -r f; do ln -f "$f" "$tmp/in/"; done
+    "$bqb" import "$tmp/in" >/dev/null 2>&1 &
+    pid=$!
+    sleep "0.$(printf %03d $((RANDOM % 400)))"
+    kill -9 $pid 2>/dev/null && cut=$((cut + 1))
+    wait $pid 2>/dev/null
+    now=$(stickers)
+    now=${now:-0}
+    [ "$now" -ge "$last" ] && ok || fail "round $i: $last stickers before, $now after"
+    last=$now
+done
+[ $cut -ge 5 ] && ok || fail "only $cut imports were killed in time"
+run "$bqb" import "$tmp/in"
+is "the next import completes: status" $status 0
+run "$bqb" stats --json
+json "every sticker is there, once, with its vector" '[.stickers,.files,.with_embedding]' '[160,160,160]'
+run sqlite3 "$tmp/lib/library.db" 'PRAGMA integrity_check; PRAGMA foreign_key_check'
+is "the database is sound" "$(cat "$tmp/out")" ok
+run "$bqb" search --json -n 3 开心
+json "it can be searched" '.results|length' 3
+[ -z "$(find "$tmp/lib" -name '*.tmp.*' -newer "$tmp/out")" ] && ok || fail "half-written files"
+
+# The vectors of a library that was killed are those of one that was not.
+BQB_LIBRARY=$tmp/calm run "$bqb" import "$tmp/in"
+run "$bqb" search --json -n 160 猫
+jq -c '[.results[]|[.id,.score]]' "$tmp/out" >"$tmp/a"
+BQB_LIBRARY=$tmp/calm run "$bqb" search --json -n 160 猫
+is "and the same" "$(jq -c '[.results[]|[.id,.score]]|sort' "$tmp/out" | md5sum)" "$(jq -c sort "$tmp/a" | md5sum)"
+
+# Ctrl-C: what is done is kept, and the status tells.
+BQB_LIBRARY=$tmp/stopped "$bqb" import "$tmp/set" >"$tmp/out" 2>"$tmp/err" &
+pid=$!
+sleep 0.5
+kill -INT $pid 2>/dev/null
+wait $pid
+status=$?
+if [ $status = 0 ]; then skip "the import was over before it could be stopped"
+else
+    is "stopped: status" $status 1
+    has "stopped" "$tmp/err" 'stopped; what was imported is kept'
+fi
+BQB_LIBRARY=$tmp/stopped run "$bqb" import "$tmp/set" --json
+json "stopped: it goes on" '.added + .already' 160
+
+# Two at once, of the same folder.
+export BQB_LIBRARY=$tmp/two
+"$bqb" import "$tmp/in" >"$tmp/one.out" 2>&1 &
+pid=$!
+run "$bqb" import "$tmp/in"
+is "two at once: the second's status" $status 0
+wait $pid
+is "two at once: the first's status" $? 0
+run "$bqb" stats --json
+json "two at once: every sticker, once" '[.stickers,.files,.with_embedding]' '[160,160,160]'
+run sqlite3 "$tmp/two/library.db" 'PRAGMA integrity_check'
+is "two at once: the database is sound" "$(cat "$tmp/out")" ok
+
+summary killed
