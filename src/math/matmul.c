@@ -79,14 +79,17 @@ void bqb_gemm_enter(const bqb_gemm *g) {
 
 static dnnl_data_type_t type_of(bqb_num t) { return t == BQB_NUM_F32 ? dnnl_f32 : dnnl_bf16; }
 
-/* Two dimensions where there is one matrix, four where there are many: the
- * two-dimensional kernels are faster. */
+/* Two dimensions where there is one matrix, three or four where there are many:
+ * the two-dimensional kernels are faster, and oneDNN 3.7 gets transposed products
+ * wrong whose outermost dimension is a needless 1. */
 static int shape(dnnl_dims_t dims, dnnl_dims_t strides, const bqb_product *p, const bqb_layout *l, int64_t rows,
                  int64_t cols) {
     int n = 0;
-    if (p->outer * p->inner > 1) {
+    if (p->outer > 1) {
         dims[n] = p->outer;
-        strides[n++] = p->outer > 1 ? l->outer : l->inner * p->inner;
+        strides[n++] = l->outer;
+    }
+    if (p->inner > 1) {
         dims[n] = p->inner;
         strides[n++] = l->inner;
     }
