@@ -7,11 +7,17 @@ cd "$(dirname "$0")/.."
 
 bqb=${BQB:-build/bqb}
 dir=${1:?usage: demo.sh FOLDER}
-count=300
-model=models/mini
+count=${COUNT:-300}
+model=${MODEL:-models/mini}
 unset BQB_LIBRARY BQB_MODEL
 
 say() { printf '\n%s\n' "$*"; }
+
+if [ ! -e "$model/model.safetensors" ]; then
+    echo "The demo needs the bundled model, and $model/model.safetensors is not there." >&2
+    echo "It is part of the repository: look whether your copy is complete (git status), or train one as docs/mini.md says." >&2
+    exit 1
+fi
 
 if [ ! -e "$dir/stickers/captions.tsv" ]; then
     say "Drawing $count stickers into $dir/stickers"
@@ -19,12 +25,6 @@ if [ ! -e "$dir/stickers/captions.tsv" ]; then
     mkdir -p "$dir"
     "$bqb" synth --out "$dir/stickers.new" --count "$count" --seed 820
     mv "$dir/stickers.new" "$dir/stickers"
-fi
-
-if [ ! -e "$model/model.safetensors" ]; then
-    echo "The demo needs the bundled model, and $model/model.safetensors is not there." >&2
-    echo "It is part of the repository: look whether your copy is complete (git status), or train one as docs/mini.md says." >&2
-    exit 1
 fi
 
 if [ ! -e "$dir/imported" ]; then

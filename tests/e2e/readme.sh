@@ -10,6 +10,26 @@ tmp=$(mktemp -d) || exit 2
 trap 'rm -rf "$tmp"' EXIT
 passed=0 failed=0
 
+# Links to files of this repository lead somewhere.
+broken=
+for doc in *.md docs/*.md; do
+    for link in $(grep -oE '\]\([^):#]+\)' "$doc" | tr -d ']()'); do
+        [ -e "$(dirname "$doc")/$link" ] || broken="$broken $doc:$link"
+    done
+done
+if [ -z "$broken" ]; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    echo "FAIL links that lead nowhere:$broken"
+fi
+
+if [ ! -e models/mini/model.safetensors ]; then
+    echo "  skipped: models/mini/model.safetensors is missing"
+    echo "readme: $passed passed, $failed failed, 1 skipped"
+    exit $((failed > 0))
+fi
+
 mkdir "$tmp/bin" "$tmp/home" "$tmp/blocks"
 ln -s "$bqb" "$tmp/bin/bqb"
 awk -v dir="$tmp/blocks" '
