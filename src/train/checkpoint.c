@@ -32,11 +32,12 @@ static bqb_status open_checked(bqb_safetensors **st, const char *path, bqb_err *
     if (s) return s;
     const char *k = bqb_safetensors_metadata(*st, "kind");
     if (k && !strcmp(k, kind)) return BQB_OK;
-    bool newer = k && !strncmp(k, kind, sizeof kind - 2);
-    bqb_safetensors_close(*st);
+    if (k && !strncmp(k, kind, sizeof kind - 2)) /* all but its number */
+        s = bqb_fail(err, BQB_EVERSION, "%s: written by a newer bqb (\"%s\", this one reads \"%s\")", path, k, kind);
+    else s = bqb_fail(err, BQB_EFORMAT, "%s: not a training checkpoint of bqb", path);
+    bqb_safetensors_close(*st); /* only now: k is the file's */
     *st = NULL;
-    if (newer) return bqb_fail(err, BQB_EVERSION, "%s: written by a newer bqb (\"%s\", this one reads \"%s\")", path, k, kind);
-    return bqb_fail(err, BQB_EFORMAT, "%s: not a training checkpoint of bqb", path);
+    return s;
 }
 
 static bool read_count(uint64_t *out, const bqb_safetensors *st, const char *key) {

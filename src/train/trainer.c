@@ -212,7 +212,8 @@ static bqb_status open_out(run *t, bqb_checkpoint *from, bqb_err *err) {
     }
     if (!there) return bqb_fail(err, BQB_ENOTFOUND, "%s: no checkpoint to resume from", t->checkpoint_path);
     s = bqb_checkpoint_peek(from, t->checkpoint_path, err);
-    if (!s) s = bqb_json_parse(&t->old, from->settings, strlen(from->settings), 8, 100000, err);
+    if (s) return s;
+    s = bqb_json_parse(&t->old, from->settings, strlen(from->settings), 8, 100000, err);
     if (s) bqb_err_prefix(err, t->checkpoint_path);
     if (!s) s = resume_settings(&t->o, t->old, err);
     if (s) return s;
@@ -305,7 +306,10 @@ static bqb_status open_model(run *t, bqb_err *err) {
 /* Decoded pictures of a data set, in its cache file. */
 static bqb_status open_pixels(run *t, bqb_pixels **px, const bqb_dataset *ds, const char *name, bqb_err *err) {
     size_t R = bqb_clip_get_config(t->model)->resolution;
-    char *file = bqb_asprintf("%s-%zu.cache", name, R), *path = file ? bqb_path_join(t->cache_dir, file) : NULL;
+    /* A folder of its own may serve several runs on several data sets. */
+    char *file = t->o.cache ? bqb_asprintf("pixels-%zu-%016" PRIx64 ".cache", R, bqb_dataset_hash(ds))
+                            : bqb_asprintf("%s-%zu.cache", name, R);
+    char *path = file ? bqb_path_join(t->cache_dir, file) : NULL;
     bqb_pixels_options o = {.R = R,
                             .drop_alpha = t->o.drop_alpha,
                             .threads = t->o.threads,
