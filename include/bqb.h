@@ -43,6 +43,78 @@ typedef struct {
  * unknown. Called from the thread that started the work. */
 typedef int (*bqb_progress_fn)(void *ctx, const char *what, uint64_t done, uint64_t total);
 
+/* ---- a library of stickers, and a model to look into it ---- */
+
+/* One thread at a time per object; several objects, processes and the `bqb`
+ * program may use one library at once. */
+typedef struct bqb bqb;
+
+/* library_dir: the folder; bqb_import makes it when it is not there.
+ * model_dir: a Hugging Face style folder (config.json, model.safetensors,
+ * vocab.txt), read when it is first needed; NULL: no model, words only. */
+bqb_status bqb_open(bqb **out, const char *library_dir, const char *model_dir, bqb_err *err);
+void bqb_close(bqb *b);
+
+typedef struct {
+    size_t added;    /* new stickers */
+    size_t already;  /* files that were there, or whose content was */
+    size_t gone;     /* files that are there no more; their stickers are not shown */
+    size_t embedded; /* stickers that got a vector */
+    size_t skipped;  /* bad files, folders and table lines */
+} bqb_imported;
+
+/* Told of everything that is left out, and why. */
+typedef void (*bqb_skipped_fn)(void *ctx, const char *path, const char *reason);
+
+/* Add stickers: folders, captions.tsv files, pictures. What was committed stays,
+ * whatever happens; the same call again goes on. out is filled on failure, too.
+ * progress and skipped may be NULL; ctx is handed to both. */
+bqb_status bqb_import(bqb *b, const char *const *paths, size_t n, bqb_imported *out, bqb_progress_fn progress,
+                      bqb_skipped_fn skipped, void *ctx, bqb_err *err);
+
+/* A zeroed query with text or picture set is complete. Strings are borrowed. */
+typedef struct {
+    const char *text;    /* words, NULL for none */
+    const char *picture; /* path of a picture that the results should look like, NULL for none */
+    const char *emotion; /* only stickers with this one; NULL: any */
+    const char *style;
+    int animated;        /* not 0: only animated ones */
+    size_t n;            /* results wanted; 0: 10 */
+    double fold;         /* leave out what resembles a better result by this cosine or more; 0: nothing */
+} bqb_query;
+
+typedef struct bqb_results bqb_results;
+
+/* Best first. Errors: BQB_EINVAL (nothing asked), BQB_ENOTFOUND (no library, no
+ * such emotion or style; the message lists those there are), BQB_EUNSUPPORTED
+ * (a picture without a model), of the model's and picture's files. */
+bqb_status bqb_search(bqb *b, const bqb_query *q, bqb_results **out, bqb_err *err);
+void bqb_results_free(bqb_results *r);
+size_t bqb_results_count(const bqb_results *r);
+
+/* Strings are borrowed from the results and never NULL. path is bytes, as the
+ * file system has it; everything else is UTF-8. */
+typedef struct {
+    const char *id;   /* the first digits of the file's SHA-256, as many as tell it from the others */
+    const char *path;
+    double score;     /* 0 … 1, 0.5 standing four deviations out of the library; a picture alone: the cosine */
+    const char *caption, *ocr, *emotion, *emotion_label, *style;
+    size_t width, height, frames;
+} bqb_result;
+
+/* i < bqb_results_count(r), else all is zero and "". */
+bqb_result bqb_results_get(const bqb_results *r, size_t i);
+
+/* ---- vectors ---- */
+
+/* Numbers in a vector of the model. */
+bqb_status bqb_dimension(bqb *b, size_t *dim, bqb_err *err);
+
+/* The unit vector of a text or of a picture's file, out [dim]. Text and picture
+ * live in one space: their dot product says how well they fit. */
+bqb_status bqb_embed_text(bqb *b, const char *text, float *out, bqb_err *err);
+bqb_status bqb_embed_picture(bqb *b, const char *path, float *out, bqb_err *err);
+
 #ifdef __cplusplus
 }
 #endif

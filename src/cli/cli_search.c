@@ -4,8 +4,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "cli/output.h"
-#include "image/decode.h"
 #include "model/clip.h"
+#include "search/encode.h"
 #include "search/search.h"
 
 #include <stdio.h>
@@ -61,16 +61,8 @@ static bqb_status join_words(session *s, char **argv, int n, bqb_err *err) {
 static bool only_space(const char *text) { return !text[strspn(text, " \t\r\n")]; }
 
 static bqb_status encode_picture(session *s, const char *path, bqb_err *err) {
-    const bqb_clip_config *config = bqb_clip_get_config(s->m);
-    size_t R = config->resolution;
-    bqb_status st = bqb_image_init(err);
-    uint8_t *rgb = bqb_calloc(3 * R * R, 3);
-    s->image_vec = bqb_calloc(config->embed, sizeof(float));
-    if (!st && (!rgb || !s->image_vec)) st = bqb_fail_nomem(err, path, 9 * R * R);
-    if (!st) st = bqb_image_frames_file(rgb, NULL, path, R, NULL, err);
-    if (!st) st = bqb_clip_encode_images(s->m, s->image_vec, rgb, 1, err);
-    free(rgb);
-    return st;
+    s->image_vec = bqb_calloc(bqb_clip_get_config(s->m)->embed, sizeof(float));
+    return s->image_vec ? bqb_encode_picture(s->m, s->image_vec, path, err) : bqb_fail_nomem(err, "query", 1);
 }
 
 static bqb_status encode_words(session *s, bqb_err *err) {

@@ -39,7 +39,7 @@ typedef struct {
 typedef struct {
     const bqb_embedder *embedder;  /* NULL: stickers get no vectors now */
     int threads;                   /* for reading and decoding; 0 = all processors */
-    bqb_skip_fn skip;              /* may be NULL */
+    bqb_skipped_fn skip;              /* may be NULL */
     bqb_progress_fn progress;      /* may be NULL */
     void *ctx;                     /* for both */
 } bqb_import_options;

@@ -33,7 +33,7 @@ struct bqb_walk {
     size_t n_seen, cap_seen;
     place avoid;
     size_t skipped, others;
-    bqb_skip_fn skip;
+    bqb_skipped_fn skip;
     bqb_progress_fn progress;
     void *ctx;
 };
@@ -280,7 +280,7 @@ static void sort(bqb_walk *w) {
     w->n = m;
 }
 
-bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, const char *skip_dir, bqb_skip_fn skip_fn,
+bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, const char *skip_dir, bqb_skipped_fn skip_fn,
                         bqb_progress_fn progress, void *ctx, bqb_err *err) {
     *out = NULL;
     bqb_walk *w = bqb_calloc(1, sizeof *w);

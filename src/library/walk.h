@@ -7,9 +7,6 @@
 
 #include <stdbool.h>
 
-/* Told of everything that is left out and why. */
-typedef void (*bqb_skip_fn)(void *ctx, const char *path, const char *reason);
-
 typedef struct {
     char *path;           /* absolute */
     bqb_annotation given; /* from a captions.tsv; borrowed from the list */
@@ -28,7 +25,7 @@ typedef struct bqb_walk bqb_walk;
  * Broken things are told to skip and counted. skip_dir: a folder to stay out of
  * (the library's own), or NULL. In byte order of path, each once, a table's line before a bare find.
  * Errors: BQB_ECANCEL, BQB_ENOMEM, BQB_ELIMIT (over 16 Mi candidates). */
-bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, const char *skip_dir, bqb_skip_fn skip,
+bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, const char *skip_dir, bqb_skipped_fn skip,
                         bqb_progress_fn progress, void *ctx, bqb_err *err);
 void bqb_walk_free(bqb_walk *w);
 
