@@ -129,7 +129,7 @@ static void choose_how(synth_plan *p, const plan_source *src) {
         p->frames = 4 + (int)bqb_rand_below(r, 5) + (chance(r, 0.1) ? (int)bqb_rand_below(r, 8) : 0);
         p->delay_ms = 50 + 10 * (int)bqb_rand_below(r, 12);
         bool noisy = p->kind == STYLE_GLITCH || p->kind == STYLE_PHOTO || p->kind == STYLE_RETRO || p->kind == STYLE_NEON || p->kind == STYLE_CHALK;
-        p->ext = f < (noisy ? 20u : 60u) ? "gif" : "webp";
+        p->ext = f < (noisy ? 15u : 48u) ? "gif" : "webp";
     } else if (p->ground == GROUND_CLEAR) p->ext = f < 60 ? "png" : "webp";
     else if (p->kind == STYLE_MEME) {
         p->ext = f < 85 ? "jpg" : "png";
