@@ -349,7 +349,12 @@ static bqb_status link_up(synth_data *d, bqb_err *err) {
     for (size_t i = 0; i < d->n_subjects; i++)
         if (d->subject[i].name && *d->subject[i].name) d->subject[n++] = d->subject[i];
     d->n_subjects = n;
-    for (size_t i = 0; i < n; i++) drop_word(&d->subject[i].keywords, d->subject[i].name);
+    for (size_t i = 0; i < n; i++) {
+        drop_word(&d->subject[i].keywords, d->subject[i].name);
+        /* words of hundreds of subjects find none of them */
+        static const char *const vague[] = {"脸", "表情", "动物", "人", "手"};
+        for (size_t k = 0; k < sizeof vague / sizeof *vague; k++) drop_word(&d->subject[i].keywords, vague[k]);
+    }
     for (size_t g = 0; g < GROUPS; g++) {
         d->in_group[g] = bqb_arena_take(d->arena, n, sizeof(uint32_t));
         if (!d->in_group[g]) return nomem(err);

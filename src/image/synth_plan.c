@@ -298,7 +298,7 @@ static void query(pen *p, const synth_plan *pl, const synth_data *d, size_t whic
     const synth_subject *s = &d->subject[pl->subject];
     const char *name = name_of(r, s);
     if (pl->bare && which < 2) { /* looked for by name */
-        say(p, which ? (s->keywords.n && chance(r, 0.4) ? any(r, &s->keywords) : s->name) : s->aliases.n ? any(r, &s->aliases) : s->name);
+        say(p, which ? (s->keywords.n && chance(r, 0.15) ? any(r, &s->keywords) : s->name) : s->aliases.n ? any(r, &s->aliases) : s->name);
         if (chance(r, 0.3)) say(p, chance(r, 0.5) ? " 表情" : "表情");
         return;
     }
@@ -321,7 +321,7 @@ static void query(pen *p, const synth_plan *pl, const synth_data *d, size_t whic
         break;
     default: /* in other words */
         if (*words_there && chance(r, 0.5)) say(p, name), say(p, " "), say(p, meant);
-        else if (s->keywords.n && chance(r, 0.4)) say(p, any(r, &s->keywords)), say(p, " "), say(p, any(r, &e->asks));
+        else if (s->keywords.n && chance(r, 0.3)) say(p, any(r, &s->keywords)), say(p, " "), say(p, any(r, &e->asks));
         else say(p, any(r, &d->style[pl->style].asks)), say(p, " "), say(p, name), say(p, pl->emotion == d->neutral ? "" : " "), say(p, pl->emotion == d->neutral ? "" : e->name);
         break;
     }
