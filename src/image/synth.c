@@ -271,7 +271,7 @@ static placing about(const canvas *c, float px, float py, float sx, float sy, fl
 
 /* A layer that does not move is copied as it is. */
 static void put_layer(canvas *to, const canvas *from, placing at) {
-    bool still = at.turn == 0 && at.sx == 1 && at.sy == 1 && at.cx == (float)from->w / 2 && at.cy == (float)from->h / 2;
+    bool still = at.alpha >= 1 && at.turn == 0 && at.sx == 1 && at.sy == 1 && at.cx == (float)from->w / 2 && at.cy == (float)from->h / 2;
     if (still) paint_over(to, from);
     else paint_copy(to, from, at);
 }
@@ -291,10 +291,15 @@ static void draw_frame(job *j, int f) {
         break;
     }
     case MOTION_ZOOM: at = about(&j->figure, j->cx, j->cy, 1 + 0.15F * wave, 1 + 0.15F * wave, 0, 0, 0); break;
-    case MOTION_BLINK: glow = f % 4 < 2; break;
+    case MOTION_BLINK:
+        glow = f % 4 < 2;
+        if (!glow && p->subject != SIZE_MAX) at.alpha = 0.45F;
+        if (!glow && p->subject == SIZE_MAX) text.alpha = 0.45F;
+        break;
     case MOTION_SLIDE: {
         float in = t < 0.55F ? 1 - t / 0.55F : 0;
         at = about(&j->figure, j->cx, j->cy, 1, 1, 0, (p->seed & 1 ? -1 : 1) * w * 0.9F * in * in, 0);
+        if (p->subject == SIZE_MAX) text = about(&j->words, w / 2, h / 2, 1, 1, 0, at.cx - w / 2, 0);
         break;
     }
     case MOTION_SPIN: at = about(&j->figure, j->cx, j->cy, 1, 1, t * 6.2831853F, 0, 0); break;
