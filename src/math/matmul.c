@@ -16,10 +16,12 @@ extern void omp_set_num_threads(int n) __attribute__((weak));
 typedef struct {
     bqb_product key;
     dnnl_primitive_t run;
-    dnnl_memory_t a, b, c, bias;
+    dnnl_memory_t a, b, c, bias, scratch;
+    size_t scratch_bytes;
 } prepared;
 
-enum { TABLE_START = 256, TABLE_MAX = 1 << 16 };
+/* A kind of product costs 60 to 110 KB, most of it code that oneDNN writes for it. */
+enum { TABLE_START = 256, TABLE_MAX = 1 << 13 };
 
 struct bqb_gemm {
     dnnl_engine_t engine;
@@ -27,6 +29,8 @@ struct bqb_gemm {
     int threads;
     prepared **table; /* open addressing by the hash of the key */
     size_t cap, used;
+    char *scratch; /* shared by all products; each would keep its own otherwise, up to megabytes a kind */
+    size_t scratch_bytes;
     bqb_err failure;
 };
 
@@ -61,6 +65,7 @@ static void prepared_free(prepared *p) {
     if (p->b) dnnl_memory_destroy(p->b);
     if (p->c) dnnl_memory_destroy(p->c);
     if (p->bias) dnnl_memory_destroy(p->bias);
+    if (p->scratch) dnnl_memory_destroy(p->scratch);
     free(p);
 }
 
@@ -68,6 +73,7 @@ void bqb_gemm_free(bqb_gemm *g) {
     if (!g) return;
     for (size_t i = 0; g->table && i < g->cap; i++) prepared_free(g->table[i]);
     free(g->table);
+    free(g->scratch);
     if (g->stream) dnnl_stream_destroy(g->stream);
     if (g->engine) dnnl_engine_destroy(g->engine);
     free(g);
@@ -103,6 +109,7 @@ static int shape(dnnl_dims_t dims, dnnl_dims_t strides, const bqb_product *p, co
 static dnnl_status_t post_ops(dnnl_primitive_attr_t *attr, const bqb_product *p) {
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t s = dnnl_primitive_attr_create(attr);
+    if (!s) s = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
     if (!s) s = dnnl_post_ops_create(&ops);
 #if DNNL_VERSION_MAJOR >= 3
     if (!s && p->accumulate) s = dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef);
@@ -203,7 +210,7 @@ static dnnl_status_t desc_make(memory_desc *md, const described *d) {
 }
 
 static dnnl_status_t prepare(prepared *q, const bqb_gemm *g, const described d[4], dnnl_primitive_attr_t attr) {
-    memory_desc md[4];
+    memory_desc md[5];
     memset(md, 0, sizeof md);
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t s = dnnl_success;
@@ -215,8 +222,11 @@ static dnnl_status_t prepare(prepared *q, const bqb_gemm *g, const described d[4
     if (!s) s = memory_make(&q->b, &md[1], g->engine, DNNL_MEMORY_NONE);
     if (!s) s = memory_make(&q->c, &md[2], g->engine, DNNL_MEMORY_NONE);
     if (!s && d[3].n) s = memory_make(&q->bias, &md[3], g->engine, DNNL_MEMORY_NONE);
+    if (!s) s = desc_copy(&md[4], dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0));
+    if (!s && (q->scratch_bytes = desc_size(&md[4])) > 0)
+        s = memory_make(&q->scratch, &md[4], g->engine, DNNL_MEMORY_NONE);
     if (pd) dnnl_primitive_desc_destroy(pd);
-    for (int i = 0; i < 4; i++) desc_free(&md[i]);
+    for (int i = 0; i < 5; i++) desc_free(&md[i]);
     return s;
 }
 
@@ -316,6 +326,17 @@ static prepared *find(bqb_gemm *g, const bqb_product *p, const bqb_packed *w, dn
     return *slot(g->table, g->cap, p) = q;
 }
 
+static dnnl_status_t lend_scratch(bqb_gemm *g, const prepared *q) {
+    if (q->scratch_bytes > g->scratch_bytes) {
+        free(g->scratch);
+        g->scratch_bytes = 0;
+        g->scratch = bqb_alloc_aligned(q->scratch_bytes, 1);
+        if (!g->scratch) return dnnl_out_of_memory;
+        g->scratch_bytes = q->scratch_bytes;
+    }
+    return dnnl_memory_set_data_handle(q->scratch, g->scratch);
+}
+
 static void run(bqb_gemm *g, const bqb_product *p, void *c, const void *a, const void *b, const bqb_packed *w,
                 const float *bias) {
     if (g->failure.code || !p->M || !p->N || !p->K || !p->outer || !p->inner) return;
@@ -326,9 +347,12 @@ static void run(bqb_gemm *g, const bqb_product *p, void *c, const void *a, const
         if (!s) s = dnnl_memory_set_data_handle(q->b, (void *)(uintptr_t)b);
         if (!s) s = dnnl_memory_set_data_handle(q->c, c);
         if (!s && p->bias) s = dnnl_memory_set_data_handle(q->bias, (void *)(uintptr_t)bias);
-        dnnl_exec_arg_t args[4] = {
-            {DNNL_ARG_SRC, q->a}, {DNNL_ARG_WEIGHTS, q->b}, {DNNL_ARG_DST, q->c}, {DNNL_ARG_BIAS, q->bias}};
-        if (!s) s = dnnl_primitive_execute(q->run, g->stream, p->bias ? 4 : 3, args);
+        if (!s && q->scratch) s = lend_scratch(g, q);
+        dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, q->a}, {DNNL_ARG_WEIGHTS, q->b}, {DNNL_ARG_DST, q->c}};
+        int n = 3;
+        if (p->bias) args[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, q->bias};
+        if (q->scratch) args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, q->scratch};
+        if (!s) s = dnnl_primitive_execute(q->run, g->stream, n, args);
         if (!s) s = dnnl_stream_wait(g->stream);
     }
     if (s) {

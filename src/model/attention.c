@@ -52,6 +52,8 @@ static bool next_slice(walk *w) {
     while (a->heads == w->heads && (a->n + 1) * w->heads <= most && a->first + a->n < s->n &&
            length(s, a->first + a->n) == a->len && keys_of(s, a->first + a->n) == a->keys)
         a->n++;
+    /* A power of two, so that few kinds of product serve any number of sequences. */
+    while (a->n & (a->n - 1)) a->n &= a->n - 1;
     return true;
 }
 

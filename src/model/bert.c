@@ -136,6 +136,7 @@ void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config 
     bqb_bert_saved *v = bqb_pass_take(p, 1, sizeof *v);
     if (!v) return;
     memset(v, 0, sizeof *v);
+    p->ragged = true;
     v->seq = *s;
     v->ids = ids;
     v->block = bqb_pass_take(p, c->t_layers, sizeof *v->block);
@@ -171,8 +172,10 @@ void bqb_bert_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config 
     float *dx = BQB_TAKE(p, S * C);
     if (p->no_memory) return;
     bqb_project_bwd(p, dx, dfeature, v->cls, map->t_proj, S, C, c->embed);
+    p->ragged = true;
     for (size_t i = c->t_layers; i-- > 0 && !p->no_memory;)
         dx = block_bwd(p, &map->t_block[i], c, &v->block[i], dx, &v->seq);
+    p->ragged = false;
     if (p->no_memory) return;
     bqb_norm_bwd(p, dx, true, dx, v->embedded, v->mean, v->rstd, &map->t_ln, R, C);
     embed_bwd(p->grad + map->word, p->grad + map->t_pos, p->grad + map->t_type, dx, v->ids, &v->seq, C);

@@ -12,19 +12,46 @@ static const void *weight(const bqb_pass *p, size_t offset) {
     return p->num == BQB_NUM_F32 ? (const void *)(p->weights + offset) : (const void *)(p->half + offset);
 }
 
-void bqb_linear_fwd(bqb_pass *p, void *y, bqb_num y_num, const void *x, const bqb_linear *l, bqb_act act,
-                    bool accumulate, size_t R) {
+/* Products are prepared for their number of rows, a millisecond and 100 KB each.
+ * Texts of random lengths would ask for a new number nearly every time, so their
+ * rows go in two parts: a multiple of ROW_STEP, and the rest. */
+enum { ROW_STEP = 64 };
+
+static size_t first_part(const bqb_pass *p, size_t R) { return p->ragged && R > ROW_STEP ? R / ROW_STEP * ROW_STEP : R; }
+
+static const void *row(const void *x, size_t r, size_t cols, bqb_num num) {
+    return (const char *)x + r * cols * bqb_num_size_bytes(num);
+}
+
+static void linear_part(bqb_pass *p, void *y, bqb_num y_num, const void *x, const bqb_linear *l, bqb_act act,
+                        bool accumulate, size_t R) {
     if (p->packed && p->packed[l->number])
         bqb_gemm_linear_packed(p->gemm, y, y_num, x, p->packed[l->number], p->weights + l->b, act, accumulate, R);
     else bqb_gemm_linear(p->gemm, y, y_num, x, weight(p, l->w), p->num, p->weights + l->b, act, accumulate, R,
                          l->out, l->in);
 }
 
+void bqb_linear_fwd(bqb_pass *p, void *y, bqb_num y_num, const void *x, const bqb_linear *l, bqb_act act,
+                    bool accumulate, size_t R) {
+    size_t n = first_part(p, R);
+    linear_part(p, y, y_num, x, l, act, accumulate, n);
+    linear_part(p, (char *)y + n * l->out * bqb_num_size_bytes(y_num), y_num, row(x, n, l->in, p->num), l, act,
+                accumulate, R - n);
+}
+
+static void linear_part_bwd(bqb_pass *p, void *dx, bqb_num dx_num, const void *dy, const void *x, const bqb_linear *l,
+                            size_t R) {
+    bqb_gemm_outer(p->gemm, p->grad + l->w, dy, x, p->num, R, l->out, l->in);
+    if (dx) bqb_gemm_back(p->gemm, dx, dx_num, dy, weight(p, l->w), p->num, false, R, l->out, l->in);
+}
+
 void bqb_linear_bwd(bqb_pass *p, void *dx, bqb_num dx_num, const void *dy, const void *x, const bqb_linear *l,
                     size_t R) {
-    bqb_gemm_outer(p->gemm, p->grad + l->w, dy, x, p->num, R, l->out, l->in);
+    size_t n = first_part(p, R);
     p->ops->bias_bwd[p->num](p->grad + l->b, dy, R, l->out);
-    if (dx) bqb_gemm_back(p->gemm, dx, dx_num, dy, weight(p, l->w), p->num, false, R, l->out, l->in);
+    linear_part_bwd(p, dx, dx_num, dy, x, l, n);
+    void *rest = dx ? (char *)dx + n * l->in * bqb_num_size_bytes(dx_num) : NULL;
+    linear_part_bwd(p, rest, dx_num, row(dy, n, l->out, p->num), row(x, n, l->in, p->num), l, R - n);
 }
 
 void bqb_norm_fwd(bqb_pass *p, void *y, bqb_num y_num, float *mean, float *rstd, const float *x, const bqb_norm *n,

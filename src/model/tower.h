@@ -20,6 +20,7 @@ typedef struct {
     const uint16_t *half;  /* the block in bf16, when num is bf16 */
     bqb_packed *const *packed; /* layers' weights re-ordered, by number; NULL: as they lie in the block */
     float *grad;           /* this worker's gradient block, NULL outside training */
+    bool ragged;           /* hardly two passes have as many rows: texts; see bqb_linear_fwd */
     bool no_memory;        /* an allocation failed: results are worthless */
 } bqb_pass;
 
