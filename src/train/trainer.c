@@ -181,12 +181,16 @@ static bqb_status lock_out(run *t, bqb_err *err) {
 
 /* What a run that was killed left half written; safe under the lock. */
 static void remove_leftovers(const char *dir) {
+    static const char *const names[] = {"checkpoint.safetensors.", "model.safetensors.", "config.json.", "vocab.txt.",
+                                        "train.json.", "log.csv.", "valid.csv.", "curve.svg.", "pixels-", "valid-"};
     DIR *d = opendir(dir);
     if (!d) return;
     for (struct dirent *e; (e = readdir(d));) {
-        bool ours = !strncmp(e->d_name, "checkpoint.safetensors.tmp.", 27) || !strncmp(e->d_name, "pixels-", 7) ||
-                    !strncmp(e->d_name, "valid-", 6) || !strncmp(e->d_name, "model.safetensors.tmp.", 22);
-        if (ours && strstr(e->d_name, ".tmp.")) unlinkat(dirfd(d), e->d_name, 0);
+        const char *tmp = strstr(e->d_name, ".tmp.");
+        bool ours = false;
+        for (size_t i = 0; tmp && i < sizeof names / sizeof *names; i++)
+            ours |= !strncmp(e->d_name, names[i], strlen(names[i]));
+        if (ours) unlinkat(dirfd(d), e->d_name, 0);
     }
     closedir(d);
 }
