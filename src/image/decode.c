@@ -36,7 +36,7 @@ struct bqb_image_reader {
     uint8_t *pixels;
     size_t frame; /* which one pixels holds; SIZE_MAX at first, for the next is SIZE_MAX + 1 = 0 */
     int timeout_ms;
-    int64_t deadline_ms;
+    int64_t used_ms, since_ms; /* processor time of earlier calls; of the thread when this call began */
 };
 
 /* ---- libvips, started once ---- */
@@ -68,10 +68,15 @@ bqb_status bqb_image_init(bqb_err *err) {
 
 /* ---- opening ---- */
 
+/* This thread's processor time, which a busy machine does not stretch. */
 static int64_t now_ms(void) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t left_ms(const bqb_image_reader *r) {
+    return r->timeout_ms - r->used_ms - (now_ms() - r->since_ms);
 }
 
 /* libvips keeps one error text for all threads, so what it holds may be about
@@ -177,7 +182,7 @@ static bqb_status open_reader(bqb_image_reader *r, const void *data, size_t size
     size_t max_frames = lim && lim->max_frames ? lim->max_frames : MAX_FRAMES;
     if (max_pixels > SIZE_MAX / TOTAL_FACTOR) max_pixels = SIZE_MAX / TOTAL_FACTOR;
     r->timeout_ms = lim && lim->timeout_ms > 0 ? lim->timeout_ms : TIMEOUT_MS;
-    r->deadline_ms = now_ms() + r->timeout_ms;
+    r->since_ms = now_ms();
     r->frame = SIZE_MAX;
     r->name = bqb_strdup(name);
     if (!r->name) return bqb_fail_nomem(err, name, strlen(name));
@@ -213,6 +218,7 @@ bqb_status bqb_image_open(bqb_image_reader **out, const void *data, size_t size,
     bqb_image_reader *r = bqb_calloc(1, sizeof *r);
     if (!r) return bqb_fail_nomem(err, name, sizeof *r);
     s = open_reader(r, data, size, name, lim, err);
+    r->used_ms = now_ms() - r->since_ms;
     if (s) bqb_image_close(r);
     else *out = r;
     return s;
@@ -291,7 +297,7 @@ static bqb_status take_rows(bqb_image_reader *r, uint8_t *out, size_t row, size_
     const uint8_t *in = r->region->data + (rect.top - r->region->valid.top) * r->region->bpl;
     for (size_t y = 0; out && y < n; y++, in += r->region->bpl)
         convert_row(out + y * r->info.width * r->C, in, r->info.width, bands, wide, cmyk);
-    return now_ms() > r->deadline_ms ? late(r, err) : BQB_OK;
+    return left_ms(r) < 0 ? late(r, err) : BQB_OK;
 }
 
 static bqb_status read_vips(bqb_image_reader *r, size_t frame, bqb_err *err) {
@@ -310,9 +316,9 @@ static bqb_status read_vips(bqb_image_reader *r, size_t frame, bqb_err *err) {
 
 /* Draw one frame of an APNG, which is a PNG of its own, on the canvas. */
 static bqb_status draw_apng(bqb_image_reader *r, size_t frame, bqb_err *err) {
-    int64_t left_ms = r->deadline_ms - now_ms();
-    if (left_ms <= 0) return late(r, err);
-    bqb_image_limits lim = {.max_pixels = SIZE_MAX, .timeout_ms = (int)left_ms};
+    int64_t left = left_ms(r);
+    if (left <= 0) return late(r, err);
+    bqb_image_limits lim = {.max_pixels = SIZE_MAX, .timeout_ms = (int)left};
     bqb_buf png = {.max = MAX_FILE};
     bqb_image_reader *one = NULL;
     const uint8_t *px;
@@ -353,7 +359,9 @@ bqb_status bqb_image_read(bqb_image_reader *r, const uint8_t **pixels, size_t fr
     if (frame != r->frame) {
         if (!r->pixels) r->pixels = bqb_alloc_aligned(i->height, i->width * r->C);
         if (!r->pixels) return bqb_fail_nomem(err, r->name, i->height * i->width * r->C);
+        r->since_ms = now_ms();
         bqb_status s = r->apng.frame ? read_apng(r, frame, err) : read_vips(r, frame, err);
+        r->used_ms += now_ms() - r->since_ms;
         if (s) return s;
         r->frame = frame;
     }

@@ -28,7 +28,7 @@ bqb_status bqb_image_init(bqb_err *err);
 typedef struct {
     size_t max_pixels; /* width * height of one frame; 0 = 100 million */
     size_t max_frames; /* 0 = 2000; libvips itself reads 4,096 of a GIF */
-    int timeout_ms;    /* of one decode; 0 = 10,000 */
+    int timeout_ms;    /* of processor time for one decode; 0 = 10,000 */
     bool drop_alpha;   /* ignore transparency, as the reference does; else composite on white */
 } bqb_image_limits;
 
