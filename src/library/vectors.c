@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "file/safetensors.h"
 
 #include <math.h>
@@ -85,10 +86,23 @@ static bqb_status block_new(holder *h, layout *l, size_t n, size_t dim, bqb_err 
     return BQB_OK;
 }
 
+typedef struct {
+    holder *h;
+    const layout *l;
+} quantising;
+
+static void quantise_row(void *ctx, size_t i, int worker) {
+    (void)worker;
+    const quantising *w = ctx;
+    const bqb_vectors *v = &w->h->v;
+    char *block = w->h->block;
+    quantise((int8_t *)block + w->l->i8 + i * w->l->stride, (float *)(void *)(block + w->l->scale) + i,
+             (float *)(void *)(block + w->l->err) + i, v->f16 + i * v->dim, v->dim);
+}
+
 static void quantise_all(holder *h, const layout *l) {
-    float *scale = (float *)(void *)(h->block + l->scale), *lost = (float *)(void *)(h->block + l->err);
-    for (size_t i = 0; i < h->v.n; i++)
-        quantise((int8_t *)h->block + l->i8 + i * l->stride, &scale[i], &lost[i], h->v.f16 + i * h->v.dim, h->v.dim);
+    quantising w = {h, l};
+    bqb_parallel_for(h->v.n, h->v.n < 1000 ? 1 : bqb_cpu_count(), quantise_row, &w);
 }
 
 bqb_status bqb_vectors_new(bqb_vectors **out, const int64_t *id, const uint16_t *f16, size_t n, size_t dim,

@@ -3,6 +3,7 @@
 #include "base/rand.h"
 #include "file/safetensors.h"
 #include "search/scan.h"
+#include "search/scan_bench.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -152,4 +153,11 @@ TEST(scan_bound_holds_for_spiky_rows) {
     drop(&w);
     free(f16);
     free(id);
+}
+
+TEST(scan_bench_measures_what_it_says) {
+    bqb_scan_figures f;
+    bqb_err err = {0};
+    CHECK_OK(bqb_scan_bench(&f, 3000, 40, 3, 2, &err), err);
+    CHECK(f.same && f.plain_s > 0 && f.plain_s < 10 && f.fast_s > 0 && f.fast_s < 10 && f.bytes == 120000);
 }
