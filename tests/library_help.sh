@@ -45,4 +45,4 @@ mkdir "$model"
 cp tests/golden/vocab.txt "$model/"
 cp tests/golden/clip_hf_config.json "$model/config.json"
 cp tests/golden/clip_hf.safetensors "$model/model.safetensors"
-export BQB_LIBRARY=$tmp/lib BQB_MODEL=$model
+export BQB_LIBRARY=$tmp/lib BQB_MODEL=$model BQB_DATA=$PWD/data

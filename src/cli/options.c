@@ -51,7 +51,7 @@ static void print_help(const cli_option *o, const char *usage) {
                  o->kind == CLI_FLAG ? "" : o->metavar ? o->metavar : "X");
         printf("%-30s %s%s\n", left, strlen(left) >= 30 ? "\n                               " : "", o->help);
     }
-    printf("  -h, --help%20s this text\n", "");
+    printf("%-30s this text\n", "  -h, --help");
 }
 
 /* Decimal digits only: strtoull alone would take "-1" and " 7". */

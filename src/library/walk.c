@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "file/table.h"
 #include "image/sniff.h"
+#include "library/muge_files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,6 +29,9 @@ struct bqb_walk {
     char **root;
     size_t n_roots;
     bqb_table **table; /* stay open: candidates borrow their cells */
+    char **caption;    /* of MUGE pictures; candidates borrow them */
+    size_t n_captions, cap_captions;
+    const char *library;
     size_t n_tables;
     place *seen;       /* open addressing; ino 0 is free */
     size_t n_seen, cap_seen;
@@ -169,6 +173,34 @@ static bqb_status read_table(bqb_walk *w, const char *path, const char *dir, bqb
     return s;
 }
 
+/* A MUGE picture that now has a file. */
+static bqb_status add_muge(void *ctx, const char *path, const char *caption, bqb_err *err) {
+    bqb_walk *w = ctx;
+    char **captions = room(w->caption, w->n_captions, &w->cap_captions, sizeof *captions, err);
+    if (!captions) return BQB_ENOMEM;
+    w->caption = captions;
+    bqb_annotation given = {{0}};
+    char *copy = bqb_strdup(caption);
+    if (!copy) return bqb_fail_nomem(err, "caption", strlen(caption));
+    w->caption[w->n_captions++] = copy;
+    given.field[BQB_CAPTION] = copy;
+    return add(w, bqb_strdup(path), &given, true, err);
+}
+
+static void skip_muge(void *ctx, const char *path, const char *reason) { skip(ctx, path, reason); }
+
+static bqb_status read_muge(bqb_walk *w, const char *path, bqb_err *err) {
+    if (!w->library) {
+        skip(w, path, "there is no library to put its pictures into");
+        return BQB_OK;
+    }
+    char *library = realpath(w->library, NULL);
+    if (!library) return bqb_fail_errno(err, "%s", w->library);
+    bqb_status s = bqb_muge_files(path, library, add_muge, skip_muge, w, err);
+    free(library);
+    return s;
+}
+
 /* By extension, or by content where that says nothing. */
 static bool looks_like_picture(int dir_fd, const char *name) {
     static const char *const extensions[] = {"png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "avif", "apng"};
@@ -248,6 +280,8 @@ static bqb_status walk_root(bqb_walk *w, const char *path, bqb_err *err) {
         if (roots && root) w->root[w->n_roots++] = root;
         else free(root);
         s = roots && root ? walk_folder(w, real, 0, err) : bqb_fail_nomem(err, path, 1);
+    } else if (ends_with(path, "_imgs.tsv")) {
+        s = read_muge(w, real, err);
     } else if (ends_with(path, ".tsv")) {
         char *slash = strrchr(real, '/');
         char *dir = bqb_strndup(real, (size_t)(slash - real));
@@ -289,6 +323,7 @@ bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, cons
     w->progress = progress;
     w->ctx = ctx;
     struct stat st;
+    w->library = skip_dir;
     if (skip_dir && !stat(skip_dir, &st)) w->avoid = (place){st.st_dev, st.st_ino};
     bqb_status s = BQB_OK;
     for (size_t i = 0; i < n && !s; i++) s = walk_root(w, paths[i], err);
@@ -306,6 +341,8 @@ void bqb_walk_free(bqb_walk *w) {
     for (size_t i = 0; i < w->n; i++) free(w->item[i].path);
     for (size_t i = 0; i < w->n_roots; i++) free(w->root[i]);
     for (size_t i = 0; i < w->n_tables; i++) bqb_table_close(w->table[i]);
+    for (size_t i = 0; i < w->n_captions; i++) free(w->caption[i]);
+    free(w->caption);
     free(w->item);
     free(w->root);
     free(w->table);

@@ -21,9 +21,9 @@ typedef struct bqb_walk bqb_walk;
  *                tell; hidden files are left out, links followed, each folder
  *                visited once; a captions.tsv in a folder annotates its pictures
  *   X.tsv        what its column `file` lists, relative to its folder
+ *   X_imgs.tsv   MUGE: its pictures are written below skip_dir first, X_texts.jsonl annotates them
  *   a file       itself
- * Broken things are told to skip and counted. skip_dir: a folder to stay out of
- * (the library's own), or NULL. In byte order of path, each once, a table's line before a bare find.
+ * Broken things are told to skip and counted. skip_dir: the library's own folder, to stay out of, or NULL. In byte order of path, each once, a table's line before a bare find.
  * Errors: BQB_ECANCEL, BQB_ENOMEM, BQB_ELIMIT (over 16 Mi candidates). */
 bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, const char *skip_dir, bqb_skipped_fn skip,
                         bqb_progress_fn progress, void *ctx, bqb_err *err);

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "base/fs.h"
+#include "file/base64.h"
 #include "library/vectors.h"
 #include "library/walk.h"
 
@@ -271,4 +272,33 @@ TEST(import_refuses_vectors_that_are_none) {
     CHECK(r.added == 0);
     bqb_catalogue_close(c);
     CHECK(stats(dir).stickers == 0);
+}
+
+/* SPLIT_imgs.tsv and SPLIT_texts.jsonl: the pictures get files inside the library. */
+TEST(import_muge) {
+    const char *dir = test_tmp_dir();
+    bqb_import_report r;
+    char *png = NULL;
+    size_t size;
+    bqb_buf tsv = {.max = 1 << 16};
+    help_png(dir, "a.png", 255, 0, 0);
+    CHECK_OK(bqb_file_read(&png, &size, help_path(dir, "a.png"), 1 << 16, &err), err);
+    CHECK_OK(bqb_buf_puts(&tsv, "../../x\t", &err), err); /* an id is no path */
+    CHECK_OK(bqb_base64_encode(&tsv, png, size, &err), err);
+    CHECK_OK(bqb_buf_puts(&tsv, "\nno tab here\n8\t!!!\n9\tbm8gcGljdHVyZQ==\n", &err), err);
+    help_text(dir, "valid_imgs.tsv", tsv.data);
+    help_text(dir, "valid_texts.jsonl", "{\"text_id\":1,\"text\":\"一只猫\",\"image_ids\":[\"../../x\",9]}\n{broken\n"
+                                        "{\"text_id\":2,\"text\":\"睡觉\",\"image_ids\":[\"../../x\"]}\n");
+    for (int round = 0; round < 2; round++) {
+        help_import(dir, help_path(dir, "valid_imgs.tsv"), NULL, &r);
+        REPORT(r, round == 0, round == 1, 4); /* two bad lines, a broken text, and a picture that is none */
+    }
+    bqb_catalogue *c = help_open(dir);
+    bqb_annotated a = {0};
+    CHECK_OK(bqb_catalogue_get_annotation(c, 1, &a, &err), err);
+    CHECK(a.field[BQB_CAPTION] && !strcmp(a.field[BQB_CAPTION], "一只猫；睡觉"));
+    bqb_annotated_free(&a);
+    bqb_catalogue_close(c);
+    free(png);
+    bqb_buf_free(&tsv);
 }
