@@ -17,6 +17,7 @@ order=(base math file text image model library search train chat serve cli)
 untested_headers=(
     "image/apng.h decode.h's tests play animated PNG through it"
     "model/layout.h clip.h's tests go through every parameter"
+    "search/encode.h bqb.h's tests search by pictures through it"
     "search/filter.h search.h's tests filter"
 )
 

@@ -38,23 +38,26 @@ files() { (cd "$1" && find models data -type f 2>/dev/null | sort); }
 check models_and_data diff <(files .) <(files "$at/share/bqb")
 check readable test -z "$(find "$root" ! -type l ! -perm -444)"
 
-# A program of somebody else's, built with what pkg-config says.
-cat >"$tmp/user.c" <<'C'
-#include <bqb.h>
-#include <stdio.h>
-int main(void) {
-    bqb_err err = {BQB_OK, -1, ""};
-    printf("%s %d\n", BQB_VERSION, (int)err.code);
-    return 0;
-}
-C
+# A program of somebody else's, built with what pkg-config says: the README's.
+sed -n '/^```c$/,/^```$/p' README.md | grep -v '^```' >"$tmp/user.c"
+check example_in_readme grep -q bqb_search "$tmp/user.c"
 export PKG_CONFIG_PATH=$at/lib/pkgconfig
 pc() { pkg-config --define-variable=prefix="$at" "$@" bqb; }
 check pkg_config_version test "$(pc --modversion)" = "$version"
+mkdir "$tmp/stickers"
+cp tests/golden/images/small.png "$tmp/stickers/猫在睡觉.png"
+check import "$at/bin/bqb" -L "$tmp/library" --model "$at/none" import "$tmp/stickers"
 # shellcheck disable=SC2046
-check user_shared ${CC:-gcc} -std=c11 -Wall -Werror $(pc --cflags) -o "$tmp/user" "$tmp/user.c" $(pc --libs)
-check user_shared_runs env LD_LIBRARY_PATH="$at/lib" "$tmp/user"
-check header_in_cxx sh -c "echo '#include <bqb.h>' | ${CC:-gcc} -fsyntax-only -Wall -Wextra -Werror -I'$at/include' -xc -std=c99 -"
+check user_shared ${CC:-gcc} -std=c11 -Wall -Werror -o "$tmp/user" "$tmp/user.c" $(pc --cflags --libs)
+check user_shared_finds test "$(LD_LIBRARY_PATH=$at/lib "$tmp/user" "$tmp/library" 猫)" = "$tmp/stickers/猫在睡觉.png"
+# shellcheck disable=SC2046
+check user_static ${CC:-gcc} -std=c11 -Wall -Werror -o "$tmp/user2" "$tmp/user.c" $(pc --cflags) "$at/lib/libbqb.a" \
+    $(pkg-config --libs vips sqlite3 jansson libutf8proc) -ldnnl -lpthread -lm
+check user_static_finds test "$("$tmp/user2" "$tmp/library" 猫)" = "$tmp/stickers/猫在睡觉.png"
+LD_LIBRARY_PATH=$at/lib "$tmp/user" "$tmp/nowhere" 猫 2>"$tmp/said"
+check no_library_fails test $? = 1
+check no_library_is_told grep -q nowhere "$tmp/said"
+check header_alone sh -c "echo '#include <bqb.h>' | ${CC:-gcc} -fsyntax-only -Wall -Wextra -Werror -I'$at/include' -xc -std=c99 -"
 
 check uninstall mk uninstall
 check nothing_left test -z "$(find "$root" ! -type d)"
