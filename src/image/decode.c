@@ -34,7 +34,7 @@ struct bqb_image_reader {
     uint8_t *canvas, *under; /* of the APNG */
     size_t C;
     uint8_t *pixels;
-    size_t frame; /* which one pixels holds; SIZE_MAX at first, for the next is SIZE_MAX + 1 = 0 */
+    size_t frame; /* which one pixels holds; SIZE_MAX at first, and SIZE_MAX + 1 is frame 0 */
     int timeout_ms;
     int64_t used_ms, since_ms; /* processor time of earlier calls; of the thread when this call began */
 };
@@ -135,6 +135,9 @@ static bool choose_channels(bqb_image_reader *r) {
 
 static bqb_status check_limits(const bqb_image_reader *r, size_t max_pixels, bqb_err *err) {
     const bqb_image_info *i = &r->info;
+    if (i->width > BQB_RESAMPLE_SIDE || i->height > BQB_RESAMPLE_SIDE)
+        return bqb_fail(err, BQB_ELIMIT, "%s: %s picture of %zu x %zu pixels, a side may have at most %d",
+                        r->name, i->format, i->width, i->height, BQB_RESAMPLE_SIDE);
     if (i->width > max_pixels / i->height)
         return bqb_fail(err, BQB_ELIMIT, "%s: %s picture of %zu x %zu pixels, at most %zu pixels are decoded",
                         r->name, i->format, i->width, i->height, max_pixels);
@@ -252,11 +255,6 @@ int bqb_image_delay_ms(const bqb_image_reader *r, size_t frame) {
 
 /* ---- pixels ---- */
 
-static inline uint8_t mul255(unsigned a, unsigned b) {
-    unsigned p = a * b + 128;
-    return (uint8_t)((p + (p >> 8)) >> 8);
-}
-
 /* One row of what the loader gives to 8-bit C channels. 16-bit samples keep
  * their high byte. CMYK is the plain product, no colour profile, as the
  * reference does. */
@@ -275,7 +273,7 @@ static void convert_row(uint8_t *out, const uint8_t *in, size_t width, size_t ba
                 px[b] = (uint8_t)(v >> 8);
             } else px[b] = in[x * bands + b];
         if (cmyk)
-            for (size_t c = 0; c < 3; c++) out[c] = (uint8_t)(255 - px[3] - mul255(px[c], 255u - px[3]));
+            for (size_t c = 0; c < 3; c++) out[c] = (uint8_t)(255 - px[3] - bqb_mul255(px[c], 255u - px[3]));
         else if (bands == 2) out[0] = out[1] = out[2] = px[0], out[3] = px[1];
         else memcpy(out, px, C);
     }

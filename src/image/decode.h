@@ -12,7 +12,8 @@
  * together may have 10 * max_pixels pixels, as may all scans of a JPEG, of which
  * there may be 100. The clock is looked at between frames and strips of rows, so
  * one call into a decoder (an AVIF, a frame of WebP) may overrun it.
- * Functions may be called from any number of threads at once. */
+ * Functions may be called from any number of threads at once. Nothing is written
+ * to stderr, but by the AV1 decoder about a damaged AVIF. */
 #ifndef BQB_IMAGE_DECODE_H
 #define BQB_IMAGE_DECODE_H
 

@@ -11,8 +11,7 @@
 #endif
 
 enum {
-    FRACTION_BITS = 22, /* 8 bits of sample, 2 of headroom for the negative lobes, 22 of weight */
-    MAX_SIDE = 1 << 20
+    FRACTION_BITS = 22 /* 8 bits of sample, 2 of headroom for the negative lobes, 22 of weight */
 };
 
 /* Weights of one axis: output i reads count[i] samples from first[i] on. */
@@ -89,10 +88,10 @@ static void plain_pass(uint8_t *out, const uint8_t *in, const axis *x, size_t n_
 }
 
 static bqb_status check_sides(size_t out_w, size_t out_h, size_t in_w, size_t in_h, bqb_err *err) {
-    if (!out_w || !out_h || !in_w || !in_h || out_w > MAX_SIDE || out_h > MAX_SIDE || in_w > MAX_SIDE ||
-        in_h > MAX_SIDE)
+    if (!out_w || !out_h || !in_w || !in_h || out_w > BQB_RESAMPLE_SIDE || out_h > BQB_RESAMPLE_SIDE ||
+        in_w > BQB_RESAMPLE_SIDE || in_h > BQB_RESAMPLE_SIDE)
         return bqb_fail(err, BQB_EINVAL, "resample: %zu x %zu to %zu x %zu, sides must be 1 to %d", in_w,
-                        in_h, out_w, out_h, MAX_SIDE);
+                        in_h, out_w, out_h, BQB_RESAMPLE_SIDE);
     return BQB_OK;
 }
 
@@ -309,16 +308,10 @@ bqb_status bqb_resample_portable(uint8_t *out, size_t out_w, size_t out_h, const
     return resample(out, out_w, out_h, in, in_w, in_h, C, true, err);
 }
 
-/* a * b / 255, rounded, for a and b in 0 … 255. */
-static inline uint8_t mul255(unsigned a, unsigned b) {
-    unsigned p = a * b + 128;
-    return (uint8_t)((p + (p >> 8)) >> 8);
-}
-
 void bqb_alpha_premultiply(uint8_t *out, const uint8_t *rgba, size_t n) {
     for (size_t i = 0; i < n; i++, out += 4, rgba += 4) {
         uint8_t a = rgba[3];
-        for (size_t c = 0; c < 3; c++) out[c] = mul255(rgba[c], a);
+        for (size_t c = 0; c < 3; c++) out[c] = bqb_mul255(rgba[c], a);
         out[3] = a;
     }
 }

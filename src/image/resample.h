@@ -18,8 +18,16 @@
 
 #define BQB_CUBIC_A (-0.5)
 
-/* Resize in [in_h,in_w,C] to out [out_h,out_w,C], C = 1, 3 or 4, every side at
- * least 1 and at most 2^20. Channels are independent: premultiply alpha first.
+enum { BQB_RESAMPLE_SIDE = 1 << 20 }; /* the longest side taken */
+
+/* a * b / 255, rounded, for a and b in 0 … 255. */
+static inline uint8_t bqb_mul255(unsigned a, unsigned b) {
+    unsigned p = a * b + 128;
+    return (uint8_t)((p + (p >> 8)) >> 8);
+}
+
+/* Resize in [in_h,in_w,C] to out [out_h,out_w,C], C = 1, 3 or 4, every side from
+ * 1 to BQB_RESAMPLE_SIDE. Channels are independent: premultiply alpha first.
  * BQB_EINVAL outside these, BQB_ENOMEM. Any thread. */
 bqb_status bqb_resample(uint8_t *out, size_t out_w, size_t out_h, const uint8_t *in, size_t in_w, size_t in_h,
                         size_t C, bqb_err *err);

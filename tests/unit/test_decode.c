@@ -94,6 +94,12 @@ TEST(decode_refuses_a_png_bomb) {
     CHECK(decode(NULL, &b, "bomb.png", NULL, &err) == BQB_ELIMIT);
     CHECK(strstr(err.msg, "bomb.png: png picture of 20000 x 20000") != NULL && strstr(err.msg, "100000000"));
     bqb_buf_free(&b);
+    b = (bqb_buf){.max = MAX_MADE};
+    make_png_head(&b, 2000000, 1, 1, 0);
+    make_png_data(&b, "", 0);
+    CHECK(decode(NULL, &b, "line.png", NULL, &err) == BQB_ELIMIT);
+    CHECK_MSG(strstr(err.msg, "line.png: png picture of 2000000 x 1 ") != NULL, "%s", err.msg);
+    bqb_buf_free(&b);
 }
 
 /* A progressive JPEG repeats its last scan: few bytes, a lot of work. */
