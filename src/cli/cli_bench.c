@@ -4,8 +4,10 @@
 #include "base/rand.h"
 #include "base/thread.h"
 #include "cli/cli.h"
+#include "file/safetensors.h"
 #include "math/matmul.h"
 #include "model/clip.h"
+#include "search/scan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,14 +227,57 @@ static bqb_status bench_train(bench *b, bqb_clip *m, size_t pairs, bqb_err *err)
     return s;
 }
 
+enum { SCAN_DIM = 512, SCAN_BEST = 24 };
+
+/* Random unit rows: every row is as far from the query as any, which is the worst case for pruning. */
+static bqb_status bench_scan(bench *b, size_t rows, bqb_err *err) {
+    int64_t *id = bqb_calloc(rows, sizeof *id);
+    uint16_t *f16 = bqb_calloc(rows * SCAN_DIM, sizeof *f16);
+    float query[SCAN_DIM];
+    bqb_vectors *v = NULL;
+    bqb_status s = id && f16 ? BQB_OK : bqb_fail_nomem(err, "bench", rows * SCAN_DIM * 2);
+    bqb_rand r = bqb_rand_seed(3, 0);
+    const float small = 1.7320508f / 22.627417f; /* uniform in ±sqrt(3/512): length 1 on average */
+    for (size_t i = 0; !s && i < rows * SCAN_DIM; i++)
+        f16[i] = bqb_f32_to_f16(small * (float)(int32_t)bqb_rand_u64(&r) * 0x1p-31f);
+    for (size_t i = 0; !s && i < rows; i++) id[i] = (int64_t)i + 1;
+    for (size_t i = 0; i < SCAN_DIM; i++) query[i] = small * (float)bqb_rand_between(&r, -1, 1);
+    if (!s) s = bqb_vectors_new(&v, id, f16, rows, SCAN_DIM, err);
+    free(id);
+    free(f16);
+    bqb_hit hit[SCAN_BEST];
+    size_t n;
+    timing plain = {0}, fast = {0};
+    while (!s && more(&plain, b->seconds / 4)) {
+        double t0 = now_s();
+        bqb_scan_plain(hit, SCAN_BEST, NULL, v, query, NULL);
+        took(&plain, now_s() - t0);
+    }
+    while (!s && more(&fast, b->seconds)) {
+        double t0 = now_s();
+        s = bqb_scan(hit, SCAN_BEST, &n, NULL, v, query, NULL, b->threads, err);
+        took(&fast, now_s() - t0);
+    }
+    if (!s) {
+        char what[64];
+        snprintf(what, sizeof what, "exact scan of %zu x %d plain", rows, SCAN_DIM);
+        row(b, what, "f16", 1e3 * plain.best_s, "ms", 0, 0);
+        snprintf(what, sizeof what, "exact scan of %zu x %d", rows, SCAN_DIM);
+        row(b, what, "int8+f16", 1e3 * fast.best_s, "ms", 0, 0);
+    }
+    bqb_vectors_close(v);
+    return s;
+}
+
 int cli_bench(const cli_env *env, int argc, char **argv) {
     (void)env;
     const char *config = NULL;
-    size_t threads = 0, pairs = PAIRS;
+    size_t threads = 0, pairs = PAIRS, scan = 820000;
     double seconds = 2;
     const cli_option options[] = {
         {"config", 0, CLI_STRING, &config, "FILE", "config.json of the shapes to run (default: ViT-B/16 + BERT-base)"},
         {"batch", 0, CLI_SIZE, &pairs, "N", "pairs in a training step (default 16)"},
+        {"scan", 0, CLI_SIZE, &scan, "N", "stickers to scan; 0: none (default 820000)"},
         {"threads", 0, CLI_SIZE, &threads, "N", "processors to use (default: all)"},
         {"seconds", 0, CLI_FLOAT, &seconds, "S", "how long each figure may take (default 2)"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
@@ -242,6 +287,7 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
     if (status >= 0) return status;
     if (n_words) return cli_usage_error("bench", "unexpected argument \"%s\"", argv[1]);
     if (threads > 256) return cli_usage_error("bench", "--threads is at most 256");
+    if (scan > 100000000) return cli_usage_error("bench", "--scan is at most 100000000");
     if (!pairs || pairs > 4096) return cli_usage_error("bench", "--batch is 1 … 4096");
     bench b = {.threads = threads ? (int)threads : bqb_cpu_count(), .seconds = seconds};
     machine_name(b.machine, sizeof b.machine);
@@ -259,5 +305,6 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
         bqb_clip_free(m);
         if (s) return cli_fail(&err);
     }
-    return 0;
+    if (scan && !cli_interrupted() && bench_scan(&b, scan, &err)) return cli_fail(&err);
+    return cli_interrupted() ? 1 : 0;
 }
