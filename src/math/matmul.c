@@ -511,7 +511,7 @@ bool bqb_gemm_has_bf16(void) {
 }
 
 const char *bqb_gemm_library_version(void) {
-    static char text[32];
+    static _Thread_local char text[32]; /* workers report failures at the same time */
     if (!text[0]) {
         const dnnl_version_t *v = dnnl_version();
         snprintf(text, sizeof text, "%d.%d.%d", v->major, v->minor, v->patch);

@@ -13,6 +13,8 @@ bqb_precision bqb_precision_best(void) { return bqb_gemm_has_bf16() ? BQB_PREC_B
 
 const char *bqb_precision_name(bqb_precision p) { return p == BQB_PREC_F32 ? "f32" : "bf16"; }
 
+enum { MAX_THREADS = 256 };
+
 static bqb_status alloc_model(bqb_clip **out, const bqb_clip_config *c, int towers, bqb_precision precision,
                               int threads, bqb_err *err) {
     *out = NULL;
@@ -21,7 +23,7 @@ static bqb_status alloc_model(bqb_clip **out, const bqb_clip_config *c, int towe
     m->config = *c;
     m->towers = towers;
     m->precision = precision;
-    m->threads = threads > 0 ? threads : bqb_cpu_count();
+    m->threads = threads <= 0 ? bqb_cpu_count() : threads < MAX_THREADS ? threads : MAX_THREADS;
     m->ops = bqb_ops_best();
     bqb_status s = bqb_layout_new(&m->map, c, err);
     if (!s) {
@@ -356,8 +358,8 @@ bqb_status bqb_check_tower(const bqb_clip *m, int tower, bqb_err *err) {
 
 bqb_status bqb_check_tokens(const bqb_clip *m, uint32_t *len, const int32_t *ids, size_t N, size_t L, bqb_err *err) {
     int32_t pad = m->tokenizer ? bqb_wordpiece_pad(m->tokenizer) : 0;
-    if (L > m->config.t_positions)
-        return bqb_fail(err, BQB_EINVAL, "%zu tokens are more than the model's %zu positions", L,
+    if (!L || L > m->config.t_positions)
+        return bqb_fail(err, BQB_EINVAL, "%zu tokens a text, the model has room for 1 … %zu", L,
                         m->config.t_positions);
     for (size_t n = 0; n < N; n++, ids += L) {
         size_t k = L;

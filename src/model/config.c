@@ -1,9 +1,7 @@
 /* config.json in its two forms: Hugging Face's ChineseCLIPConfig and the OFA one. */
-#include "base/fs.h"
+#include "file/json.h"
 #include "model/clip.h"
 
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A reader that remembers its first complaint. */
@@ -13,13 +11,19 @@ typedef struct {
     bqb_status status;
 } reader;
 
+/* What no network comes near; bqb_layout_new draws the line for each size. */
+enum { SIZE_MOST = 1 << 28 };
+
 static size_t size_at(reader *r, const json_t *o, const char *key, size_t fallback) {
     const json_t *v = json_object_get(o, key);
     if (!v && fallback) return fallback;
     if (r->status) return 0;
-    if (!json_is_integer(v) || json_integer_value(v) <= 0 || json_integer_value(v) > 1 << 28)
-        r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" must be a whole number above 0%s", r->path, key,
-                             v ? "" : ", and it is missing");
+    if (!v) r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" is missing", r->path, key);
+    else if (!json_is_integer(v))
+        r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" must be a whole number", r->path, key);
+    else if (json_integer_value(v) <= 0 || json_integer_value(v) > SIZE_MOST)
+        r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" is %lld, must be 1 … %d", r->path, key,
+                             (long long)json_integer_value(v), SIZE_MOST);
     return (size_t)json_integer_value(v);
 }
 
@@ -98,21 +102,13 @@ static void read_ofa(reader *r, const json_t *o, bqb_clip_config *c) {
     c->embed = size_at(r, o, "embed_dim", 0);
 }
 
-enum { CONFIG_MAX_BYTES = 1 << 20, DEFAULT_CONTEXT = 64 };
+enum { CONFIG_MAX_BYTES = 1 << 20, CONFIG_MAX_DEPTH = 32, CONFIG_MAX_ITEMS = 1 << 16, DEFAULT_CONTEXT = 64 };
 
 bqb_status bqb_clip_config_read(bqb_clip_config *c, const char *path, bqb_err *err) {
     memset(c, 0, sizeof *c);
-    char *text;
-    size_t n;
-    bqb_status s = bqb_file_read(&text, &n, path, CONFIG_MAX_BYTES, err);
+    json_t *o;
+    bqb_status s = bqb_json_read(&o, path, CONFIG_MAX_BYTES, CONFIG_MAX_DEPTH, CONFIG_MAX_ITEMS, err);
     if (s) return s;
-    json_error_t je;
-    json_t *o = json_loadb(text, n, JSON_REJECT_DUPLICATES, &je);
-    free(text);
-    if (!json_is_object(o)) {
-        json_decref(o);
-        return bqb_fail_at(err, BQB_EFORMAT, o ? -1 : je.position, "%s: %s", path, o ? "not a JSON object" : je.text);
-    }
     reader r = {.path = path, .err = err};
     const char *type = json_string_value(json_object_get(o, "model_type"));
     if (json_object_get(o, "vision_width")) read_ofa(&r, o, c);

@@ -163,6 +163,11 @@ static bqb_status check_config(const bqb_clip_config *c, bqb_err *err) {
         if (!sizes[i].value || sizes[i].value > sizes[i].max)
             return bqb_fail(err, BQB_EINVAL, "config: %s is %zu, must be 1 … %zu", sizes[i].name, sizes[i].value,
                             sizes[i].max);
+    if (!(c->v_eps > 0 && c->v_eps < 1 && c->t_eps > 0 && c->t_eps < 1))
+        return bqb_fail(err, BQB_EINVAL, "config: a LayerNorm epsilon must lie between 0 and 1");
+    if ((c->v_act != BQB_ACT_GELU && c->v_act != BQB_ACT_QUICK_GELU) ||
+        (c->t_act != BQB_ACT_GELU && c->t_act != BQB_ACT_QUICK_GELU))
+        return bqb_fail(err, BQB_EINVAL, "config: an activation must be gelu or quick_gelu");
     if (c->v_width % c->v_heads || c->t_width % c->t_heads)
         return bqb_fail(err, BQB_EINVAL, "config: a width of %zu is not divisible by %zu heads",
                         c->v_width % c->v_heads ? c->v_width : c->t_width,
