@@ -76,7 +76,7 @@ static bqb_status encode_words(session *s, bqb_err *err) {
  * to be looked at; else the library may do with its words. */
 static bqb_status open_model(session *s, const search_options *o, int towers, bqb_err *err) {
     bqb_err why;
-    size_t dim, n;
+    bool has;
     bqb_status st = bqb_clip_open(&s->m, cli_model_dir(o->model), towers, bqb_precision_best(), 0, &why);
     if ((st == BQB_EIO || st == BQB_ENOTFOUND) && !o->model && !(towers & BQB_TOWER_IMAGE)) {
         fprintf(stderr, "bqb: no model (%s): searching the words only\n", why.msg);
@@ -87,7 +87,7 @@ static bqb_status open_model(session *s, const search_options *o, int towers, bq
         return st;
     }
     snprintf(s->model_id, sizeof s->model_id, "%s", bqb_clip_id(s->m));
-    if ((st = bqb_catalogue_count_embeddings(s->c, s->model_id, "image", &dim, &n, err)) || n) return st;
+    if ((st = bqb_catalogue_has_model(s->c, s->model_id, "image", &has, err)) || has) return st;
     char other[65];
     if ((st = bqb_catalogue_main_model(s->c, other, err))) return st;
     const char *fix = "`bqb import` with this --model makes them";
@@ -182,7 +182,7 @@ int cli_search(const cli_env *env, int argc, char **argv) {
     return status;
 }
 
-/* A sticker of the library by id; else a picture file. */
+/* A sticker of the library by its own vector, without looking at it again; else a picture file. */
 static bqb_status find_or_encode(session *s, const search_options *o, const char *name, bqb_sticker_id *id,
                                  bqb_err *err) {
     bqb_status st = bqb_find_named(id, s->c, name, err);
@@ -190,10 +190,15 @@ static bqb_status find_or_encode(session *s, const search_options *o, const char
         *id = 0;
         if (!bqb_is_file(name)) return st;
     } else if (st) return st;
-    if ((st = open_model(s, o, BQB_TOWER_IMAGE, err))) return st;
+    if (*id && !o->model) {
+        size_t dim;
+        st = bqb_catalogue_get_embedding(s->c, *id, "image", s->model_id, &s->image_vec, &dim, err);
+        if (st != BQB_ENOTFOUND) return st;
+    }
     char *path = NULL;
-    if (*id && (st = bqb_catalogue_path_of(s->c, *id, &path, NULL, err))) return st;
-    st = encode_picture(s, path ? path : name, err);
+    st = open_model(s, o, BQB_TOWER_IMAGE, err);
+    if (!st && *id) st = bqb_catalogue_path_of(s->c, *id, &path, NULL, err);
+    if (!st) st = encode_picture(s, path ? path : name, err);
     free(path);
     return st;
 }

@@ -55,7 +55,7 @@ void cli_json_path(json_t *object, const char *path) {
 }
 
 int cli_json_print(json_t *object) {
-    int failed = !object || json_dumpf(object, stdout, JSON_REAL_PRECISION(6));
+    int failed = !object || json_object_get(object, "error") || json_dumpf(object, stdout, JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(object);
     if (failed) fputs("bqb: the result could not be written\n", stderr);

@@ -48,9 +48,9 @@ static const char schema[] =
     "CREATE INDEX annotation_value ON annotation(field, value);"
     "CREATE TABLE model(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, dim INTEGER NOT NULL);"
     "CREATE TABLE embedding("
-    " model INTEGER NOT NULL REFERENCES model, kind TEXT NOT NULL,"
+    " id INTEGER PRIMARY KEY, model INTEGER NOT NULL REFERENCES model, kind TEXT NOT NULL,"
     " sticker INTEGER NOT NULL REFERENCES sticker ON DELETE CASCADE,"
-    " vector BLOB NOT NULL, PRIMARY KEY(model, kind, sticker)) WITHOUT ROWID;"
+    " vector BLOB NOT NULL, UNIQUE(model, kind, sticker));" /* by rowid: a kilobyte does not fit into an index page */
     "CREATE INDEX embedding_sticker ON embedding(sticker);"
     "CREATE VIRTUAL TABLE words USING fts5(grams, content='', detail=none, columnsize=0, tokenize='ascii');"
     "CREATE VIRTUAL TABLE words_count USING fts5vocab('words', 'row');";
@@ -65,7 +65,7 @@ typedef enum {
     STICKER_ORPHAN, FILE_GET, FILE_PUT, FILE_EACH, FILE_EACH_OF, FILE_OF,
     ANNOTATION_GET, ANNOTATION_PUT, ANNOTATION_ALL, ANNOTATION_VALUES, ANNOTATION_WITH, ANIMATED,
     WORDS_ADD, WORDS_DELETE, WORDS_LENGTH, WORDS_COUNT, WORDS_MATCH, WORDS_ROWS,
-    MODEL_ADD, EMBEDDING_PUT, EMBEDDING_HAS, EMBEDDING_COUNT, EMBEDDING_EACH, EMBEDDING_LACKING, MODEL_MAIN,
+    MODEL_ADD, EMBEDDING_PUT, EMBEDDING_HAS, EMBEDDING_ANY, EMBEDDING_GET, EMBEDDING_COUNT, EMBEDDING_EACH, EMBEDDING_LACKING, MODEL_MAIN,
     STATS, STATS_FIELD,
     N_STATEMENTS
 } statement;
@@ -120,10 +120,15 @@ static const char *const sql[N_STATEMENTS] = {
                     " WHERE w.words MATCH ? AND s.missing = 0 ORDER BY w.rowid",
     [WORDS_ROWS] = "SELECT coalesce(max(id), 0) FROM sticker",
     [MODEL_ADD] = "INSERT INTO model(name, dim) VALUES(?, ?) ON CONFLICT DO NOTHING",
-    [EMBEDDING_PUT] = "INSERT OR REPLACE INTO embedding(model, kind, sticker, vector)"
-                      " SELECT id, ?2, ?3, ?4 FROM model WHERE name = ?1 AND dim = ?5",
+    [EMBEDDING_PUT] = "INSERT INTO embedding(model, kind, sticker, vector)"
+                      " SELECT id, ?2, ?3, ?4 FROM model WHERE name = ?1 AND dim = ?5"
+                      " ON CONFLICT(model, kind, sticker) DO UPDATE SET vector = excluded.vector",
     [EMBEDDING_HAS] = "SELECT 1 FROM embedding e JOIN model m ON m.id = e.model"
                       " WHERE m.name = ? AND e.kind = ? AND e.sticker = ?",
+    [EMBEDDING_ANY] = "SELECT 1 FROM model m WHERE m.name = ?1 AND EXISTS(SELECT 1 FROM embedding e"
+                      " WHERE e.model = m.id AND e.kind = ?2)",
+    [EMBEDDING_GET] = "SELECT m.name, e.vector FROM embedding e JOIN model m ON m.id = e.model"
+                      " WHERE e.sticker = ?1 AND e.kind = ?2 AND (?3 IS NULL OR m.name = ?3) ORDER BY m.id DESC LIMIT 1",
     [EMBEDDING_COUNT] = "SELECT m.dim, count(*) FROM model m JOIN embedding e ON e.model = m.id"
                         " JOIN sticker s ON s.id = e.sticker WHERE m.name = ? AND e.kind = ? AND s.missing = 0",
     [EMBEDDING_EACH] = "SELECT e.sticker, e.vector, m.dim FROM model m JOIN embedding e ON e.model = m.id"
@@ -322,7 +327,8 @@ static bqb_status use_wal(bqb_catalogue *c, bqb_err *err) {
         int rc = sqlite3_exec(c->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
         if ((rc & 0xFF) != SQLITE_BUSY && (rc & 0xFF) != SQLITE_LOCKED) {
             s = rc ? fail_sqlite(c, rc, err) : BQB_OK;
-            return s ? s : exec(c, "PRAGMA synchronous = FULL", err);
+            /* A kill loses nothing; a power cut may undo the last commits, which the next import repeats. */
+            return s ? s : exec(c, "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000", err);
         }
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     }
@@ -966,6 +972,50 @@ bqb_status bqb_catalogue_has_embedding(bqb_catalogue *c, bqb_sticker_id id, cons
     bind_text(st, 2, kind);
     sqlite3_bind_int64(st, 3, id);
     if (!(s = step(c, st, has, err)) && *has) sqlite3_reset(st);
+    return s;
+}
+
+bqb_status bqb_catalogue_has_model(bqb_catalogue *c, const char *model, const char *kind, bool *has, bqb_err *err) {
+    sqlite3_stmt *st;
+    *has = false;
+    bqb_status s = prepare(c, EMBEDDING_ANY, &st, err);
+    if (s) return s;
+    bind_text(st, 1, model);
+    bind_text(st, 2, kind);
+    if (!(s = step(c, st, has, err)) && *has) sqlite3_reset(st);
+    return s;
+}
+
+bqb_status bqb_catalogue_get_embedding(bqb_catalogue *c, bqb_sticker_id id, const char *kind, char model[65],
+                                       float **vec, size_t *dim, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row;
+    *vec = NULL;
+    *dim = 0;
+    bqb_status s = prepare(c, EMBEDDING_GET, &st, err);
+    if (s) return s;
+    sqlite3_bind_int64(st, 1, id);
+    bind_text(st, 2, kind);
+    if (*model) bind_text(st, 3, model);
+    if ((s = step(c, st, &row, err))) return s;
+    if (!row) return bqb_fail(err, BQB_ENOTFOUND, "sticker number %lld has no vector", (long long)id);
+    const char *name = (const char *)sqlite3_column_text(st, 0);
+    const uint8_t *half = sqlite3_column_blob(st, 1);
+    size_t n = (size_t)sqlite3_column_bytes(st, 1) / 2;
+    if (!name || strlen(name) != 64 || !half)
+        s = bqb_fail(err, BQB_EFORMAT, "%s: damaged (the vector of sticker number %lld)", c->path, (long long)id);
+    else if (!(*vec = bqb_calloc(n, sizeof(float)))) s = bqb_fail_nomem(err, "vector", n * sizeof(float));
+    for (size_t i = 0; i < n && !s; i++) {
+        uint16_t h;
+        memcpy(&h, half + 2 * i, sizeof h);
+        (*vec)[i] = bqb_f16_to_f32(h);
+    }
+    if (!s) {
+        memcpy(model, name, 65);
+        *dim = n;
+    }
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
     return s;
 }
 

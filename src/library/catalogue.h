@@ -153,6 +153,15 @@ bqb_status bqb_catalogue_put_embedding(bqb_catalogue *c, bqb_sticker_id id, cons
 bqb_status bqb_catalogue_has_embedding(bqb_catalogue *c, bqb_sticker_id id, const char *model, const char *kind,
                                        bool *has, bqb_err *err);
 
+/* Is there any vector of this model? */
+bqb_status bqb_catalogue_has_model(bqb_catalogue *c, const char *model, const char *kind, bool *has, bqb_err *err);
+
+/* A sticker's own vector [dim], by `model` or, when that is "", by the newest
+ * model that it has one of, whose name is then put there. Free *vec with
+ * free(). BQB_ENOTFOUND when it has none. */
+bqb_status bqb_catalogue_get_embedding(bqb_catalogue *c, bqb_sticker_id id, const char *kind, char model[65],
+                                       float **vec, size_t *dim, bqb_err *err);
+
 /* Width of a model's vectors and how many shown stickers have one; 0, 0 when there are none. */
 bqb_status bqb_catalogue_count_embeddings(bqb_catalogue *c, const char *model, const char *kind, size_t *dim,
                                           size_t *n, bqb_err *err);
