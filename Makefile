@@ -155,7 +155,7 @@ ENV_ASAN = ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 LSAN_OPTIONS=
            UBSAN_OPTIONS=print_stacktrace=1
 
 bench: $(BUILD)/bqb ## measure; CSV with machine, threads and share of the ceiling
-	$(BUILD)/bqb bench
+	@BQB='$(BUILD)/bqb' tools/bench.sh '$(BUILD)/bench'
 
 format-check: ## files that clang-format would change (a report, not a rule)
 	@git ls-files '*.c' '*.h' | while read -r f; do clang-format "$$f" | cmp -s - "$$f" || echo "$$f"; done
