@@ -28,6 +28,7 @@ int cli_similar(const cli_env *env, int argc, char **argv);
 int cli_show(const cli_env *env, int argc, char **argv);
 int cli_stats(const cli_env *env, int argc, char **argv);
 int cli_remove(const cli_env *env, int argc, char **argv);
+int cli_export(const cli_env *env, int argc, char **argv);
 
 /* Options, declared as a table and parsed in one place; `--name value`,
  * `--name=value`, `-n value`, `--` ends them. --help prints `usage` and the

@@ -9,20 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Weak until every command has its file. */
-__attribute__((weak)) int cli_synth(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_train(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_eval(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_embed(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_model(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_bench(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_import(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_search(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_similar(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_show(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_stats(const cli_env *env, int argc, char **argv);
-__attribute__((weak)) int cli_remove(const cli_env *env, int argc, char **argv);
-
 typedef struct {
     const char *name;
     cli_main_fn main;
@@ -38,6 +24,7 @@ static const command commands[] = {
     {"show", cli_show, "everything known about one sticker"},
     {"stats", cli_stats, "what the library holds"},
     {"remove", cli_remove, "take stickers out of the library (files are never deleted)"},
+    {"export", cli_export, "the library as a folder of pictures with a captions.tsv"},
     {"embed", cli_embed, "unit vectors of texts or pictures"},
     {"train", cli_train, "train StickerCLIP on annotated stickers"},
     {"eval", cli_eval, "recall of a model on annotated stickers"},
@@ -58,7 +45,7 @@ static void print_help(FILE *out) {
     fputs("bqb (表情包) finds the right sticker: by what it shows, what it says, what it feels.\n\n"
           "usage: bqb [-L LIBRARY] [--model DIR] COMMAND …\n\n", out);
     for (size_t i = 0; i < N_COMMANDS; i++) {
-        if (commands[i].main) fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].summary);
     }
     fputs("\n"
           "  -L, --library DIR  the library's folder (default: $BQB_LIBRARY, else $XDG_DATA_HOME/bqb,\n"
@@ -81,7 +68,7 @@ static int help(const cli_env *env, int argc, char **argv) {
         return 0;
     }
     const command *c = find_command(name);
-    if (!c || !c->main) return unknown_command(name);
+    if (!c) return unknown_command(name);
     char flag[] = "--help";
     char *args[] = {argv[1], flag, NULL};
     return c->main(env, 2, args);
@@ -152,7 +139,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     const command *c = find_command(argv[i]);
-    if (!c || !c->main) return unknown_command(argv[i]);
+    if (!c) return unknown_command(argv[i]);
     if (library && !*library) {
         fputs("bqb: -L needs the name of a folder\n", stderr);
         return 2;

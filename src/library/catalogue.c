@@ -63,7 +63,7 @@ typedef enum {
     BEGIN, COMMIT, ROLLBACK, BUMP, GENERATION, UID,
     STICKER_ADD, STICKER_GET, STICKER_FIND, STICKER_PREFIX, STICKER_NEIGHBOURS, STICKER_DELETE, STICKER_REFRESH,
     STICKER_ORPHAN, FILE_GET, FILE_PUT, FILE_EACH, FILE_EACH_OF, FILE_OF,
-    ANNOTATION_GET, ANNOTATION_PUT, ANNOTATION_ALL, ANNOTATION_VALUES, ANNOTATION_WITH, ANIMATED,
+    ANNOTATION_GET, ANNOTATION_PUT, ANNOTATION_ALL, ANNOTATION_VALUES, ANNOTATION_WITH, ANIMATED, SHOWN,
     WORDS_ADD, WORDS_DELETE, WORDS_LENGTH, WORDS_COUNT, WORDS_MATCH, WORDS_ROWS,
     MODEL_ADD, EMBEDDING_PUT, EMBEDDING_HAS, EMBEDDING_ANY, EMBEDDING_GET, EMBEDDING_COUNT, EMBEDDING_EACH, EMBEDDING_LACKING, MODEL_MAIN,
     STATS, STATS_FIELD,
@@ -112,6 +112,7 @@ static const char *const sql[N_STATEMENTS] = {
     [ANNOTATION_WITH] = "SELECT a.sticker FROM annotation a WHERE a.field = ? AND a.value = ? AND" BELIEVED
                         " ORDER BY a.sticker",
     [ANIMATED] = "SELECT id FROM sticker WHERE frames > 1 ORDER BY id",
+    [SHOWN] = "SELECT id FROM sticker WHERE missing = 0 ORDER BY id",
     [WORDS_ADD] = "INSERT INTO words(rowid, grams) VALUES(?, ?)",
     [WORDS_DELETE] = "INSERT INTO words(words, rowid, grams) VALUES('delete', ?, ?)",
     [WORDS_LENGTH] = "UPDATE sticker SET grams = ?2 WHERE id = ?1",
@@ -875,6 +876,12 @@ bqb_status bqb_catalogue_each_with(bqb_catalogue *c, bqb_field f, const char *va
 bqb_status bqb_catalogue_each_animated(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err) {
     sqlite3_stmt *st;
     bqb_status s = prepare(c, ANIMATED, &st, err);
+    return s ? s : each_id(c, st, fn, ctx, err);
+}
+
+bqb_status bqb_catalogue_each_shown(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = prepare(c, SHOWN, &st, err);
     return s ? s : each_id(c, st, fn, ctx, err);
 }
 

@@ -132,6 +132,9 @@ bqb_status bqb_catalogue_each_with(bqb_catalogue *c, bqb_field f, const char *va
                                    bqb_err *err);
 bqb_status bqb_catalogue_each_animated(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err);
 
+/* Each sticker that is not missing, rising. */
+bqb_status bqb_catalogue_each_shown(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err);
+
 /* --- words: what the lexical match runs on --- */
 
 /* In how many stickers a gram stands (bqb_grams), and about how many stickers there are. */

@@ -158,7 +158,7 @@ static void score_chunk(void *ctx, size_t i, int worker) {
 
 /* How far the int8 score of a row may be from bqb_scan_row's:
  * |q·x - q̂·x̂| <= |q||x - x̂| + |q - q̂||x̂|, and the rounding of both sums. */
-static float doubt(const pass *p, size_t row) { return p->v->err[row] * 1.01f + p->q_err * 1.02f + 1e-5f; }
+static float doubt(const pass *p, size_t row) { return p->v->err[row] * 1.01f + p->q_err * 1.1f + 1e-5f; }
 
 static void quantise_query(pass *p, const float *query, size_t dim) {
     float most = 0;

@@ -127,7 +127,7 @@ is "stats with another model: status" $status 0
 
 # Wrong usage.
 for c in "search" "search -n 0 x" "search -n x y" "similar" "similar a b" "show" "stats x" "remove" "import" \
-    "search --fold 2 x" "search --frobnicate x"; do
+    "search --fold 2 x" "search --frobnicate x" export "export a b"; do
     run "$bqb" $c
     is "$c: status" $status 2
     is "$c: stdout" "$(cat "$tmp/out")" ""
@@ -153,5 +153,22 @@ run "$bqb" search -n 10 title
 is "no escape reaches stdout" "$(grep -c "$(printf '\033')" "$tmp/out")" 0
 run "$bqb" search --json title
 json "JSON keeps it, escaped" '.results[0].caption|length' 12
+
+
+# Export is what import and train read.
+run "$bqb" export "$tmp/out folder"
+is "export: status" $status 0
+has "export" "$tmp/out" '^[0-9]+ written, 0 skipped$'
+run "$bqb" stats --json
+jq -c '[.stickers,.animated,.with_caption,.with_ocr,.with_emotion,.with_emotion_label,.with_style,.bytes]' "$tmp/out" >"$tmp/before"
+BQB_LIBRARY=$tmp/lib2 run "$bqb" import "$tmp/out folder"
+is "import of the export: status" $status 0
+BQB_LIBRARY=$tmp/lib2 run "$bqb" stats --json
+is "nothing is lost on the way" \
+    "$(jq -c '[.stickers,.animated,.with_caption,.with_ocr,.with_emotion,.with_emotion_label,.with_style,.bytes]' "$tmp/out")" \
+    "$(cat "$tmp/before")"
+run "$bqb" export "$tmp/out folder"
+is "export does not overwrite: status" $status 1
+has "export does not overwrite" "$tmp/err" 'captions.tsv is there already'
 
 summary library
