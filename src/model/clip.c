@@ -133,8 +133,8 @@ bqb_status bqb_clip_new(bqb_clip **out, const bqb_clip_config *config, const cha
         s = bqb_safetensors_open(&st, weights, err);
         if (!s) s = load(m, st, weights, err);
     } else if (!s) {
-        bqb_layout_init(&m->map, config, m->weights, seed);
-        bqb_clip_weights_changed(m);
+        s = bqb_layout_init(&m->map, config, m->weights, seed, err);
+        if (!s) bqb_clip_weights_changed(m);
     }
     bqb_safetensors_close(st);
     if (s) bqb_clip_free(m);

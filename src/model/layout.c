@@ -1,10 +1,8 @@
 #include "model/layout.h"
 
 #include "base/mem.h"
-#include "base/rand.h"
 #include "file/safetensors.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -359,29 +357,4 @@ bqb_status bqb_layout_save(const bqb_layout_map *map, const float *block, const 
     free(o.bytes);
     free(turned);
     return s;
-}
-
-static void fill_normal(float *w, size_t n, double std, bqb_rand *r) {
-    for (size_t i = 0; i < n; i++) w[i] = (float)(std * bqb_rand_normal(r));
-}
-
-void bqb_layout_init(const bqb_layout_map *map, const bqb_clip_config *c, float *block, uint64_t seed) {
-    double width_std = 1.0 / sqrt((double)c->v_width), fc_std = 1.0 / sqrt(2.0 * (double)c->v_width);
-    double residual = 1.0 / sqrt(2.0 * (double)c->v_layers);
-    for (size_t i = 0; i < map->n_params; i++) {
-        const bqb_param *p = &map->param[i];
-        float *w = block + p->offset;
-        bqb_rand r = bqb_rand_seed(seed, i);
-        bool text = map->names[i].tower == BQB_TOWER_TEXT, bias = strstr(p->name, "bias") != NULL;
-        bool gain = p->n_dims == 1 && !bias && strstr(p->name, "weight");
-        double std = text ? 0.02 : width_std;
-        if (strstr(p->name, "mlp.c_fc.")) std = fc_std;
-        if (strstr(p->name, "attn.out_proj.") || strstr(p->name, "mlp.c_proj.")) std = width_std * residual;
-        if (p->offset == map->conv) std = 1.0 / sqrt(3.0 * (double)(c->patch * c->patch));
-        if (p->offset == map->t_proj) std = 1.0 / sqrt((double)c->t_width);
-        if (p->offset == map->logit_scale) *w = (float)log(1.0 / 0.07);
-        else if (bias || gain)
-            for (size_t k = 0; k < p->n; k++) w[k] = gain ? 1.0f : 0.0f;
-        else fill_normal(w, p->n, std, &r);
-    }
 }

@@ -63,9 +63,10 @@ bqb_status bqb_layout_load(const bqb_layout_map *map, float *block, int towers, 
 bqb_status bqb_layout_save(const bqb_layout_map *map, const float *block, const char *path, bool half, bool ofa,
                            bqb_err *err);
 
-/* Random start: normal weights scaled as CLIP's transformer init (std C^-0.5 for
- * attention, (2C)^-0.5 for the first MLP layer, both times (2·layers)^-0.5 on the
- * residual side), 0.02 for BERT, LayerNorm 1/0, biases 0, logit scale ln(1/0.07). */
-void bqb_layout_init(const bqb_layout_map *map, const bqb_clip_config *c, float *block, uint64_t seed);
+/* A start for training from nothing, random by seed but not shapeless (init.c): small
+ * transformers that start with the structure that others only learn from millions
+ * of pictures need far fewer of them. LayerNorm 1/0, biases 0, logit scale ln(1/0.07). */
+bqb_status bqb_layout_init(const bqb_layout_map *map, const bqb_clip_config *c, float *block, uint64_t seed,
+                           bqb_err *err);
 
 #endif
