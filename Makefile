@@ -128,7 +128,8 @@ asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer, run unit an
 
 tsan: ## build with ThreadSanitizer, run the unit tests
 	@$(MAKE) --no-print-directory BUILD=build-tsan OPT=-O1 SANITIZE=-fsanitize=thread build-tsan/test-unit
-	TSAN_OPTIONS=suppressions=tests/tsan.supp:halt_on_error=1 build-tsan/test-unit
+	TSAN_OPTIONS=suppressions=tests/tsan.supp:halt_on_error=1 build-tsan/test-unit \
+	    -decode_survives_damage -decode_from_many_threads # libvips' own threads: minutes, and nothing to learn
 
 fuzz-replay: ## run every fuzz target over its corpus, under the sanitizers
 	@$(MAKE) --no-print-directory $(SUB_ASAN) fuzz-programs

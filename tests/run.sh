@@ -9,13 +9,13 @@
 #   ---               wait for everything above
 # Empty lines and lines that start with # are left out.
 #
-# A check that prints no such line, is killed, takes longer than SECONDS (600)
+# A check that prints no such line, is killed, takes longer than SECONDS (1200)
 # or ends with another status than what it printed means counts as one failure
 # more. In CI ($CI set) skipped checks are failures. The last line sums it up;
 # the exit status is 0 only when nothing failed and something passed.
 set -u
 
-jobs=1 limit=600
+jobs=1 limit=1200
 while getopts j:t: o; do
     case $o in
     j) jobs=$OPTARG ;;

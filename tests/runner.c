@@ -68,12 +68,25 @@ const char *test_path(const char *name) {
     return path;
 }
 
-/* Usage: PROGRAM [SUBSTRING]: only tests whose name contains it. */
+/* Whether the arguments ask for this test: PART, those whose name contains one of
+ * the parts; -PART, not those. */
+static int is_wanted(const char *name, int argc, char **argv) {
+    int asked = 0, found = 0;
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] == '-' && strstr(name, argv[i] + 1)) return 0;
+        if (argv[i][0] == '-') continue;
+        asked = 1;
+        found |= strstr(name, argv[i]) != NULL;
+    }
+    return found || !asked;
+}
+
+/* Usage: PROGRAM [PART | -PART]… */
 int main(int argc, char **argv) {
     int passed = 0, failed = 0, skipped = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (size_t i = 0; i < n_tests; i++) {
-        if (argc > 1 && !strstr(tests[i].name, argv[1])) continue;
+        if (!is_wanted(tests[i].name, argc, argv)) continue;
         failures_here = skipped_here = 0;
         tests[i].fn();
         remove_tmp_dir();
