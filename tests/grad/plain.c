@@ -94,8 +94,13 @@ static const double *named(const plain_model *m, const char *fmt, ...) {
     va_start(args, fmt);
     vsnprintf(name, sizeof name, fmt, args);
     va_end(args);
-    for (size_t i = 0; i < m->n_params; i++)
-        if (!strcmp(m->param[i].name, name)) return m->weights + m->param[i].offset;
+    static size_t last; /* they are asked for nearly in order */
+    for (size_t i = 0; i < m->n_params; i++) {
+        size_t at = (last + i) % m->n_params;
+        if (strcmp(m->param[at].name, name)) continue;
+        last = at;
+        return m->weights + m->param[at].offset;
+    }
     printf("  no parameter %s\n", name);
     exit(2);
 }
