@@ -75,7 +75,14 @@ static void absorb(fingerprint *f, const void *bytes, size_t n) {
 }
 
 static void finish_id(bqb_clip *m, fingerprint *f) {
-    absorb(f, &m->config, sizeof m->config);
+    const bqb_clip_config *c = &m->config;
+    /* Value by value: the bytes between a struct's members are anybody's. */
+    uint64_t sizes[] = {c->resolution, c->patch,    c->v_width,     c->v_layers, c->v_heads, c->v_mlp,  (uint64_t)c->v_act,
+                        c->vocab,      c->t_width,  c->t_layers,    c->t_heads,  c->t_mlp,   (uint64_t)c->t_act,
+                        c->t_types,    c->context,  c->t_positions, c->embed};
+    float eps[] = {c->v_eps, c->t_eps};
+    absorb(f, sizes, sizeof sizes);
+    absorb(f, eps, sizeof eps);
     for (size_t k = 0; k < 4; k++)
         snprintf(m->id + 16 * k, 17, "%016llx", (unsigned long long)f->lane[k]);
 }
