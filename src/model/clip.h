@@ -53,7 +53,7 @@ bqb_status bqb_clip_open(bqb_clip **out, const char *dir, int towers, bqb_precis
                          int threads, bqb_err *err);
 
 /* The same from config and weights files with no tokenizer (golden fixtures,
- * benchmarks); weights NULL: initialised at random as the reference does, from seed. */
+ * benchmarks); weights NULL: a start from nothing by seed (docs/MODEL.md, 9). */
 bqb_status bqb_clip_new(bqb_clip **out, const bqb_clip_config *config, const char *weights, uint64_t seed,
                         bqb_precision precision, int threads, bqb_err *err);
 void bqb_clip_free(bqb_clip *m);
