@@ -254,7 +254,8 @@ TEST(clip_gradient_of_any_number_of_threads) {
         float *got = gradient(m, batch_of(&t, 0), &loss);
         if (!want) want = got, first = loss;
         double d = model_distance(got, want, n) / size_of(want, n);
-        CHECK_MSG(d <= 2e-6 && loss - first < 1e-6f && first - loss < 1e-6f, "%d threads: %.1e", threads, d);
+        /* The sums' order differs with the threads, their rounding with the compiler; the planted fault gives over 1e-3. */
+        CHECK_MSG(d <= 1e-5 && loss - first < 1e-5f && first - loss < 1e-5f, "%d threads: %.1e", threads, d);
         if (got != want) free(got);
         bqb_clip_free(m);
     }
