@@ -16,6 +16,7 @@ order=(base math file text image model library search train chat serve cli)
 # Headers that need no test of their own, each with its reason after the name.
 untested_headers=(
     "image/apng.h decode.h's tests play animated PNG through it"
+    "library/export.h tests/e2e/library.sh exports and imports again"
     "library/muge_files.h import.h's tests import MUGE sets"
     "model/layout.h clip.h's tests go through every parameter"
     "search/encode.h bqb.h's tests search by pictures through it"
