@@ -1,0 +1,58 @@
+/* The inside of a bqb_catalogue, for the files that make it up. */
+#ifndef BQB_LIBRARY_CATALOGUE_DB_H
+#define BQB_LIBRARY_CATALOGUE_DB_H
+
+#include "library/catalogue.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+/* Every statement that a running catalogue uses; their text stands in catalogue.c. */
+typedef enum {
+    BEGIN, COMMIT, ROLLBACK, BUMP, GENERATION, UID,
+    STICKER_ADD, STICKER_GET, STICKER_FIND, STICKER_PREFIX, STICKER_NEIGHBOURS, STICKER_DELETE, STICKER_REFRESH,
+    STICKER_ORPHAN, FILE_GET, FILE_PUT, FILE_EACH, FILE_EACH_OF, FILE_OF,
+    ANNOTATION_GET, ANNOTATION_PUT, ANNOTATION_ALL, ANNOTATION_VALUES, ANNOTATION_WITH, ANIMATED, SHOWN,
+    WORDS_ADD, WORDS_DELETE, WORDS_LENGTH, WORDS_COUNT, WORDS_MATCH, WORDS_ROWS,
+    MODEL_ADD, EMBEDDING_PUT, EMBEDDING_HAS, EMBEDDING_ANY, EMBEDDING_GET, EMBEDDING_COUNT, EMBEDDING_EACH, EMBEDDING_LACKING, MODEL_MAIN,
+    STATS, STATS_FIELD,
+    N_STATEMENTS
+} bqb_statement;
+
+struct bqb_catalogue {
+    sqlite3 *db;
+    char *dir, *path;
+    sqlite3_stmt *st[N_STATEMENTS];
+    bool changed; /* this transaction makes caches stale */
+};
+
+/* The error that SQLite has just given, in words for people. */
+bqb_status bqb_db_fail(const bqb_catalogue *c, int rc, bqb_err *err);
+
+/* A statement ready for its values. */
+bqb_status bqb_db_prepare(bqb_catalogue *c, bqb_statement which, sqlite3_stmt **out, bqb_err *err);
+
+/* One row, or none; the statement stays open on a row. */
+bqb_status bqb_db_step(bqb_catalogue *c, sqlite3_stmt *st, bool *row, bqb_err *err);
+
+/* To the end, with no rows wanted; the second prepares a statement without values itself. */
+bqb_status bqb_db_run(bqb_catalogue *c, sqlite3_stmt *st, bqb_err *err);
+bqb_status bqb_db_run_plain(bqb_catalogue *c, bqb_statement which, bqb_err *err);
+
+/* Put the sticker's words into the index (WORDS_ADD), or take them out again
+ * (WORDS_DELETE: its annotations must then be what they were). */
+bqb_status bqb_db_words_put(bqb_catalogue *c, bqb_sticker_id id, bqb_statement which, bqb_err *err);
+
+/* Give fn the paths that a statement finds. */
+bqb_status bqb_db_each_path(bqb_catalogue *c, sqlite3_stmt *st, bqb_path_fn fn, void *ctx, bqb_err *err);
+
+/* Binding fails only when memory is out, and then stepping sees NULL where the schema forbids it. */
+static inline void bind_text(sqlite3_stmt *st, int i, const char *s) {
+    sqlite3_bind_text(st, i, s, -1, SQLITE_STATIC);
+}
+static inline void bind_blob(sqlite3_stmt *st, int i, const void *p, size_t n) {
+    sqlite3_bind_blob64(st, i, p, n, SQLITE_STATIC);
+}
+static inline void bind_path(sqlite3_stmt *st, int i, const char *path) { bind_blob(st, i, path, strlen(path)); }
+
+#endif

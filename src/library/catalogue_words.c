@@ -1,0 +1,257 @@
+/* What is said of stickers: annotations, and the index of their words. */
+#include "library/catalogue_db.h"
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "text/grams.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    MAX_VALUE = 4096,    /* bytes of one annotation; longer ones are cut at a character */
+    MAX_WORDS = 1 << 20, /* bytes of a sticker's grams */
+    MAX_GRAM = 64,       /* longer runs of letters are no words */
+};
+
+const char *bqb_origin_name(bqb_origin o) {
+    static const char *const names[BQB_ORIGINS] = {"given", "ocr", "zero-shot", "filename"};
+    return o < BQB_ORIGINS ? names[o] : "";
+}
+
+bqb_status bqb_catalogue_get_annotation(bqb_catalogue *c, bqb_sticker_id id, bqb_annotated *a, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row;
+    *a = (bqb_annotated){0};
+    bqb_status s = bqb_db_prepare(c, ANNOTATION_ALL, &st, err);
+    if (s) return s;
+    sqlite3_bind_int64(st, 1, id);
+    while (!(s = bqb_db_step(c, st, &row, err)) && row) { /* the most believed comes last */
+        const char *name = (const char *)sqlite3_column_text(st, 0);
+        const char *value = (const char *)sqlite3_column_text(st, 2);
+        bqb_field f = name ? bqb_field_parse(name, strlen(name)) : BQB_FIELDS;
+        if (f == BQB_FIELDS || !value) continue;
+        free(a->field[f]);
+        a->field[f] = bqb_strdup(value);
+        if (!a->field[f]) {
+            s = bqb_fail_nomem(err, "annotation", 1);
+            break;
+        }
+        int origin = sqlite3_column_int(st, 1);
+        a->origin[f] = origin < 0 || origin >= BQB_ORIGINS ? BQB_GIVEN : (bqb_origin)origin;
+        a->score[f] = sqlite3_column_double(st, 3);
+    }
+    sqlite3_reset(st);
+    if (s) bqb_annotated_free(a);
+    return s;
+}
+
+void bqb_annotated_free(bqb_annotated *a) {
+    for (int f = 0; f < BQB_FIELDS; f++) free(a->field[f]);
+    *a = (bqb_annotated){0};
+}
+
+typedef struct {
+    bqb_buf hex;
+    int64_t n;
+} words;
+
+static int put_gram(void *ctx, const char *token, size_t n) {
+    words *w = ctx;
+    char hex[2 * MAX_GRAM + 2];
+    if (n > MAX_GRAM) return 0;
+    bqb_hex(hex, (const uint8_t *)token, n);
+    hex[2 * n] = ' ';
+    w->n++;
+    return bqb_buf_append(&w->hex, hex, 2 * n + 1, NULL) != BQB_OK;
+}
+
+/* Put the sticker's words into the index, or take them out again (the text must then be the same). */
+bqb_status bqb_db_words_put(bqb_catalogue *c, bqb_sticker_id id, bqb_statement which, bqb_err *err) {
+    bqb_annotated a;
+    words w = {.hex = {.max = MAX_WORDS}};
+    sqlite3_stmt *st;
+    bqb_status s = bqb_catalogue_get_annotation(c, id, &a, err);
+    if (s) return s;
+    for (int f = 0; f < BQB_FIELDS && !s; f++)
+        if (a.field[f]) s = bqb_grams(a.field[f], strlen(a.field[f]), put_gram, &w, err);
+    if (!s) s = bqb_db_prepare(c, which, &st, err);
+    if (!s) {
+        sqlite3_bind_int64(st, 1, id);
+        bind_text(st, 2, w.hex.data ? w.hex.data : "");
+        s = bqb_db_run(c, st, err);
+        sqlite3_clear_bindings(st);
+    }
+    if (!s && which == WORDS_ADD && !(s = bqb_db_prepare(c, WORDS_LENGTH, &st, err))) {
+        sqlite3_bind_int64(st, 1, id);
+        sqlite3_bind_int64(st, 2, w.n);
+        s = bqb_db_run(c, st, err);
+    }
+    bqb_buf_free(&w.hex);
+    bqb_annotated_free(&a);
+    return s;
+}
+
+/* Length of value, cut to MAX_VALUE at a character. */
+static size_t value_size(const char *value) {
+    size_t n = strlen(value);
+    if (n <= MAX_VALUE) return n;
+    n = MAX_VALUE;
+    while (n && ((unsigned char)value[n] & 0xC0) == 0x80) n--;
+    return n;
+}
+
+/* Would setting this value change anything, and may path say so? */
+static bqb_status is_news(bqb_catalogue *c, bqb_sticker_id id, bqb_field f, bqb_origin origin, const char *value,
+                          size_t n, double score, const char *path, bool *news, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row;
+    bqb_status s = bqb_db_prepare(c, ANNOTATION_GET, &st, err);
+    if (s) return s;
+    sqlite3_bind_int64(st, 1, id);
+    bind_text(st, 2, bqb_field_name(f));
+    sqlite3_bind_int(st, 3, (int)origin);
+    if (path) bind_path(st, 4, path);
+    if ((s = bqb_db_step(c, st, &row, err))) return s;
+    *news = true;
+    if (!row) return BQB_OK;
+    const char *old = (const char *)sqlite3_column_text(st, 0);
+    bool same = old && strlen(old) == n && !memcmp(old, value, n) && sqlite3_column_double(st, 1) == score &&
+                sqlite3_column_int(st, 3);
+    bool others = path && sqlite3_column_int(st, 2);
+    *news = !same && !others;
+    sqlite3_reset(st);
+    return BQB_OK;
+}
+
+bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_annotation *a, bqb_origin origin,
+                                  double score, const char *path, bool *changed, bqb_err *err) {
+    bool news[BQB_FIELDS] = {0}, any = false;
+    bqb_status s = BQB_OK;
+    for (int f = 0; f < BQB_FIELDS && !s; f++) {
+        const char *v = a->field[f];
+        if (!v || !*v) continue;
+        s = is_news(c, id, (bqb_field)f, origin, v, value_size(v), score, path, &news[f], err);
+        any = any || news[f];
+    }
+    if (changed) *changed = any;
+    if (s || !any) return s;
+    s = bqb_db_words_put(c, id, WORDS_DELETE, err);
+    for (int f = 0; f < BQB_FIELDS && !s; f++) {
+        sqlite3_stmt *st;
+        if (!news[f]) continue;
+        if ((s = bqb_db_prepare(c, ANNOTATION_PUT, &st, err))) break;
+        sqlite3_bind_int64(st, 1, id);
+        bind_text(st, 2, bqb_field_name((bqb_field)f));
+        sqlite3_bind_int(st, 3, (int)origin);
+        sqlite3_bind_text(st, 4, a->field[f], (int)value_size(a->field[f]), SQLITE_STATIC);
+        sqlite3_bind_double(st, 5, score);
+        if (path) bind_path(st, 6, path);
+        s = bqb_db_run(c, st, err);
+    }
+    return s ? s : bqb_db_words_put(c, id, WORDS_ADD, err);
+}
+
+bqb_status bqb_catalogue_each_value(bqb_catalogue *c, bqb_field f, bqb_value_fn fn, void *ctx, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row;
+    bqb_status s = bqb_db_prepare(c, ANNOTATION_VALUES, &st, err);
+    if (s) return s;
+    bind_text(st, 1, bqb_field_name(f));
+    while (!(s = bqb_db_step(c, st, &row, err)) && row) {
+        const char *value = (const char *)sqlite3_column_text(st, 0);
+        if (value && fn(ctx, value, (size_t)sqlite3_column_int64(st, 1))) {
+            s = bqb_fail(err, BQB_ECANCEL, "stopped");
+            break;
+        }
+    }
+    sqlite3_reset(st);
+    return s;
+}
+
+static bqb_status each_id(bqb_catalogue *c, sqlite3_stmt *st, bqb_id_fn fn, void *ctx, bqb_err *err) {
+    bool row;
+    bqb_status s;
+    while (!(s = bqb_db_step(c, st, &row, err)) && row) {
+        if (!fn(ctx, sqlite3_column_int64(st, 0))) continue;
+        s = bqb_fail(err, BQB_ECANCEL, "stopped");
+        break;
+    }
+    sqlite3_reset(st);
+    return s;
+}
+
+bqb_status bqb_catalogue_each_with(bqb_catalogue *c, bqb_field f, const char *value, bqb_id_fn fn, void *ctx,
+                                   bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = bqb_db_prepare(c, ANNOTATION_WITH, &st, err);
+    if (s) return s;
+    bind_text(st, 1, bqb_field_name(f));
+    bind_text(st, 2, value);
+    return each_id(c, st, fn, ctx, err);
+}
+
+bqb_status bqb_catalogue_each_animated(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = bqb_db_prepare(c, ANIMATED, &st, err);
+    return s ? s : each_id(c, st, fn, ctx, err);
+}
+
+bqb_status bqb_catalogue_each_shown(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = bqb_db_prepare(c, SHOWN, &st, err);
+    return s ? s : each_id(c, st, fn, ctx, err);
+}
+
+bqb_status bqb_catalogue_word_count(bqb_catalogue *c, const char *gram, size_t n_bytes, uint64_t *n_stickers,
+                                    bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row;
+    char hex[2 * MAX_GRAM + 1];
+    *n_stickers = 0;
+    if (!n_bytes || n_bytes > MAX_GRAM) return BQB_OK;
+    bqb_hex(hex, (const uint8_t *)gram, n_bytes);
+    bqb_status s = bqb_db_prepare(c, WORDS_COUNT, &st, err);
+    if (s) return s;
+    bind_text(st, 1, hex);
+    if ((s = bqb_db_step(c, st, &row, err))) return s;
+    if (row) *n_stickers = (uint64_t)sqlite3_column_int64(st, 0);
+    if (row) sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return BQB_OK;
+}
+
+bqb_status bqb_catalogue_match_word(bqb_catalogue *c, const char *gram, size_t n_bytes, bqb_word_fn fn, void *ctx,
+                                    bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row;
+    char quoted[2 * MAX_GRAM + 3];
+    if (!n_bytes || n_bytes > MAX_GRAM) return BQB_OK;
+    quoted[0] = '"';
+    bqb_hex(quoted + 1, (const uint8_t *)gram, n_bytes);
+    memcpy(quoted + 1 + 2 * n_bytes, "\"", 2);
+    bqb_status s = bqb_db_prepare(c, WORDS_MATCH, &st, err);
+    if (s) return s;
+    bind_text(st, 1, quoted);
+    while (!(s = bqb_db_step(c, st, &row, err)) && row) {
+        if (!fn(ctx, sqlite3_column_int64(st, 0), (size_t)sqlite3_column_int64(st, 1))) continue;
+        s = bqb_fail(err, BQB_ECANCEL, "stopped");
+        break;
+    }
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return s;
+}
+
+bqb_status bqb_catalogue_words_rows(bqb_catalogue *c, uint64_t *n, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row;
+    *n = 0;
+    bqb_status s = bqb_db_prepare(c, WORDS_ROWS, &st, err);
+    if (!s) s = bqb_db_step(c, st, &row, err);
+    if (s) return s;
+    if (row) *n = (uint64_t)sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    return BQB_OK;
+}
