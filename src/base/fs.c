@@ -37,8 +37,19 @@ void bqb_map_close(bqb_map *m) {
 bqb_status bqb_file_read(char **data, size_t *size, const char *path, size_t max, bqb_err *err) {
     *data = NULL;
     if (bqb_is_dir(path)) return bqb_fail(err, BQB_EFORMAT, "%s: is a folder", path);
-    FILE *f = fopen(path, "rbe");
-    if (!f) return bqb_fail_errno(err, "%s", path);
+    /* Not blocking: opening a pipe that nobody writes to would wait for ever. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    FILE *f = fd < 0 || fstat(fd, &st) ? NULL : fdopen(fd, "rb");
+    if (!f) {
+        bqb_status failed = bqb_fail_errno(err, "%s", path);
+        if (fd >= 0) close(fd);
+        return failed;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        fclose(f);
+        return bqb_fail(err, BQB_EFORMAT, "%s: not a regular file", path);
+    }
     bqb_buf b = {.max = max};
     char chunk[65536];
     size_t n;

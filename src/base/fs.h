@@ -17,7 +17,7 @@ bqb_status bqb_map_open(bqb_map *m, const char *path, bqb_err *err);
 void bqb_map_close(bqb_map *m); /* accepts a zeroed map; sets it to zero */
 
 /* The whole file, with a NUL after it; BQB_ELIMIT when it is larger than max.
- * Free *data with free(). Reads pipes too. size may be NULL. */
+ * Regular files only. Free *data with free(). size may be NULL. */
 bqb_status bqb_file_read(char **data, size_t *size, const char *path, size_t max, bqb_err *err);
 
 /* A file that appears only when it is complete: written to PATH.tmp.PID in the

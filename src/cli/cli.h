@@ -76,4 +76,7 @@ bool cli_interrupted(void);
  * beside the program, in its build tree or under its PREFIX/share/bqb. Static buffer. */
 const char *cli_model_dir(const char *given);
 
+/* Whether a model was asked for, by option or environment: then it must open. */
+bool cli_model_named(const char *given);
+
 #endif

@@ -70,7 +70,7 @@ static int open_model(bqb_clip **m, const char *given) {
     const char *dir = cli_model_dir(given);
     bqb_status s = bqb_clip_open(m, dir, BQB_TOWER_IMAGE, bqb_precision_best(), 0, &err);
     if (!s) return 0;
-    if (given || (s != BQB_EIO && s != BQB_ENOTFOUND)) return cli_fail(&err);
+    if (cli_model_named(given) || (s != BQB_EIO && s != BQB_ENOTFOUND)) return cli_fail(&err);
     fprintf(stderr, "bqb: no model (%s): the stickers can be found by their words only\n", err.msg);
     return 0;
 }

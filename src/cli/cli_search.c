@@ -78,7 +78,7 @@ static bqb_status open_model(session *s, const search_options *o, int towers, bq
     bqb_err why;
     bool has;
     bqb_status st = bqb_clip_open(&s->m, cli_model_dir(o->model), towers, bqb_precision_best(), 0, &why);
-    if ((st == BQB_EIO || st == BQB_ENOTFOUND) && !o->model && !(towers & BQB_TOWER_IMAGE)) {
+    if ((st == BQB_EIO || st == BQB_ENOTFOUND) && !cli_model_named(o->model) && !(towers & BQB_TOWER_IMAGE)) {
         fprintf(stderr, "bqb: no model (%s): searching the words only\n", why.msg);
         return BQB_OK;
     }

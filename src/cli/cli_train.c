@@ -97,7 +97,9 @@ int cli_train(const cli_env *env, int argc, char **argv) {
     bqb_status st = bqb_train(&o, &r, &err);
     cli_progress_end(&s.bar);
     if (st) return cli_fail(&err);
-    fprintf(stderr, "%s: %" PRIu64 " steps, loss %.3f, %.3g pairs/s", o.out, r.steps, (double)r.loss, r.pairs_per_s);
+    if (r.pairs_per_s > 0)
+        fprintf(stderr, "%s: %" PRIu64 " steps, loss %.3f, %.3g pairs/s", o.out, r.steps, (double)r.loss, r.pairs_per_s);
+    else fprintf(stderr, "%s: already at step %" PRIu64 ", nothing to do", o.out, r.steps);
     if (r.last >= 0) fprintf(stderr, ", held-out MR %.1f (best %.1f)", r.last, r.best);
     fputc('\n', stderr);
     return 0;

@@ -152,6 +152,11 @@ static void program_folder(char *out, size_t size) {
     else out[0] = 0;
 }
 
+bool cli_model_named(const char *given) {
+    const char *env = getenv("BQB_MODEL");
+    return given || (env && *env);
+}
+
 const char *cli_model_dir(const char *given) {
     static char path[PATH_MAX + 64];
     const char *env = getenv("BQB_MODEL");

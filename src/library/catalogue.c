@@ -81,7 +81,7 @@ static const char *const sql[N_STATEMENTS] = {
                   " WHERE path >= ?1 AND (?2 IS NULL OR path < ?2) ORDER BY path",
     [FILE_EACH_OF] = "SELECT path, sticker, size_bytes, mtime_ns, missing FROM file WHERE sticker = ?"
                      " ORDER BY missing, path",
-    [FILE_OF] = "SELECT path, missing FROM file WHERE sticker = ? ORDER BY missing, path LIMIT 1",
+    [FILE_OF] = "SELECT path, missing FROM file WHERE sticker = ? ORDER BY missing, path",
     [ANNOTATION_GET] = "SELECT a.value, a.score, a.path IS NOT NULL AND a.path <> ?4 AND EXISTS(SELECT 1 FROM file f"
                        " WHERE f.path = a.path AND f.sticker = a.sticker AND f.missing = 0), a.path IS ?4"
                        " FROM annotation a WHERE a.sticker = ?1 AND a.field = ?2 AND a.origin = ?3",

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 bqb_status bqb_catalogue_find_sha256(bqb_catalogue *c, const uint8_t sha256[BQB_SHA256_SIZE], bqb_sticker_id *id,
                                      bqb_err *err) {
@@ -246,18 +247,37 @@ bqb_status bqb_catalogue_each_file_of(bqb_catalogue *c, bqb_sticker_id id, bqb_p
     return bqb_db_each_path(c, st, fn, ctx, err);
 }
 
+/* A folder that was renamed and imported again leaves its old paths behind, so a
+ * path that is there now goes before one that only was there at the last import. */
 bqb_status bqb_catalogue_path_of(bqb_catalogue *c, bqb_sticker_id id, char **path, bool *missing, bqb_err *err) {
     sqlite3_stmt *st;
-    bool row;
+    bool row, found = false;
     *path = NULL;
     bqb_status s = bqb_db_prepare(c, FILE_OF, &st, err);
     if (s) return s;
     sqlite3_bind_int64(st, 1, id);
-    if ((s = bqb_db_step(c, st, &row, err))) return s;
-    if (!row) return bqb_fail(err, BQB_ENOTFOUND, "sticker number %lld has no file", (long long)id);
-    const char *bytes = sqlite3_column_blob(st, 0);
-    *path = bqb_strndup(bytes ? bytes : "", bytes ? (size_t)sqlite3_column_bytes(st, 0) : 0);
-    if (missing) *missing = sqlite3_column_int(st, 1) != 0;
-    sqlite3_reset(st);
-    return *path ? BQB_OK : bqb_fail_nomem(err, "path", 1);
+    while (!(s = bqb_db_step(c, st, &row, err)) && row && !found) {
+        const char *bytes = sqlite3_column_blob(st, 0);
+        char *next = bqb_strndup(bytes ? bytes : "", bytes ? (size_t)sqlite3_column_bytes(st, 0) : 0);
+        if (!next) {
+            s = bqb_fail_nomem(err, "path", 1);
+            break;
+        }
+        found = access(next, F_OK) == 0;
+        if (*path && !found) {
+            free(next);
+            continue;
+        }
+        free(*path);
+        *path = next;
+        if (missing) *missing = sqlite3_column_int(st, 1) != 0;
+    }
+    if (!s && row) sqlite3_reset(st);
+    if (!s && !*path) s = bqb_fail(err, BQB_ENOTFOUND, "sticker number %lld has no file", (long long)id);
+    if (s) {
+        sqlite3_reset(st);
+        free(*path);
+        *path = NULL;
+    }
+    return s;
 }

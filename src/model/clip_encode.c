@@ -6,6 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Damaged weights make features that are no numbers; nobody should rank by them. */
+static bqb_status unit_rows(bqb_clip *m, float *out, float *rnorm, size_t N, const char *what, bqb_err *err) {
+    m->ops->l2norm_fwd(out, rnorm, out, N, m->config.embed);
+    for (size_t i = 0; i < N; i++)
+        if (!(rnorm[i] > 0.0f && rnorm[i] < 1e12f))
+            return bqb_fail(err, BQB_EFORMAT, "%s: the model gives no unit vector for %s: its weights are damaged",
+                            m->dir ? m->dir : "model", what);
+    return BQB_OK;
+}
+
 /* Work cut into jobs; every job is one pass. */
 typedef struct {
     bqb_clip *m;
@@ -86,7 +96,7 @@ bqb_status bqb_clip_encode_images(bqb_clip *m, float *out, const uint8_t *rgb, s
         }
         f += distinct * D;
     }
-    m->ops->l2norm_fwd(out, rnorm, out, N, D);
+    s = unit_rows(m, out, rnorm, N, "a picture", err);
 done:
     free(frame);
     free(at);
@@ -145,7 +155,7 @@ bqb_status bqb_clip_encode_tokens(bqb_clip *m, float *out, const int32_t *ids, s
         bqb_parallel_for((N + j.per_job - 1) / j.per_job, j.wide ? 1 : m->threads, encode_token_rows, &j);
         s = bqb_workers_status(m, err);
     }
-    if (!s) m->ops->l2norm_fwd(out, rnorm, out, N, m->config.embed);
+    if (!s) s = unit_rows(m, out, rnorm, N, "a text", err);
     free(len);
     free(order);
     free(count);

@@ -140,9 +140,42 @@ has "an empty query" "$tmp/err" 'query is empty'
 run "$bqb" search --model "$tmp/nowhere" 加班
 is "a wrong --model: status" $status 1
 has "a wrong --model" "$tmp/err" 'nowhere'
-run env BQB_MODEL="$tmp/nowhere" "$bqb" search --json 加班好累
+run env BQB_MODEL="$tmp/nowhere" "$bqb" search 加班
+is "a wrong \$BQB_MODEL: status" $status 1
+run "$bqb" --model "$tmp/nowhere" import "$tmp/in"
+is "import with a wrong --model: status" $status 1
+mkdir "$tmp/alone"
+cp "$bqb" "$tmp/alone/bqb"
+run env -u BQB_MODEL "$tmp/alone/bqb" search --json 加班好累
 json "no model: words" '.results[0].caption' 加班好累
 has "no model: says so" "$tmp/err" 'words only'
+
+# A folder that was renamed is found at its new place.
+mkdir "$tmp/moved-from"
+cp tests/golden/images/square.jpg "$tmp/moved-from/搬家快乐.jpg"
+BQB_LIBRARY=$tmp/moved run "$bqb" import "$tmp/moved-from"
+mv "$tmp/moved-from" "$tmp/moved-to"
+BQB_LIBRARY=$tmp/moved run "$bqb" import "$tmp/moved-to"
+BQB_LIBRARY=$tmp/moved run "$bqb" search --json 搬家快乐
+json "renamed folder" '.results[0].file' "$tmp/moved-to/搬家快乐.jpg"
+
+# A pipe is no table and no model.
+mkfifo "$tmp/pipe.tsv"
+run timeout 10 "$bqb" import "$tmp/pipe.tsv"
+is "a pipe as a table: status" $status 1
+has "a pipe as a table" "$tmp/err" 'not a regular file'
+
+# Weights that are no numbers rank nothing.
+mkdir "$tmp/damaged"
+cp tests/golden/clip_hf_config.json "$tmp/damaged/config.json"
+cp tests/golden/vocab.txt "$tmp/damaged/"
+size=$(od -An -t u8 -N 8 tests/golden/clip_hf.safetensors | tr -d ' ')
+all=$(wc -c <tests/golden/clip_hf.safetensors)
+{ head -c $((size + 8)) tests/golden/clip_hf.safetensors; head -c $((all - size - 8)) /dev/zero | tr '\0' '\377'; } \
+    >"$tmp/damaged/model.safetensors"
+run "$bqb" embed text --model "$tmp/damaged" 猫
+is "damaged weights: status" $status 1
+has "damaged weights" "$tmp/err" 'damaged'
 
 # A caption cannot steer the terminal.
 cp tests/golden/images/small.png "$tmp/in/$(printf 'red \033[31malert')x.png"
