@@ -26,8 +26,15 @@ done
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/bqb-run-XXXXXX") || exit 2
 trap 'rm -rf "$tmp"' EXIT
-# timeout passes the signal on to what it runs.
-trap 'for p in "$tmp"/*.pid; do [ -e "$p" ] && kill "$(cat "$p")" 2>/dev/null; done; exit 130' INT TERM
+# Stopped from outside: so are the checks (timeout passes the signal on), and the last line says that it is no success.
+stopped() {
+    for p in "$tmp"/*.pid; do [ -e "$p" ] && kill "$(cat "$p")" 2>/dev/null; done
+    echo "FAIL run.sh: stopped by SIG$1"
+    echo "$passed passed, $((failed + 1)) failed"
+    exit 130
+}
+trap 'stopped INT' INT
+trap 'stopped TERM' TERM
 
 # The checks see neither the user's library nor the user's settings.
 mkdir "$tmp/home"

@@ -41,5 +41,28 @@ expect skips_fail_in_ci 1 '1 passed, 2 failed' CI=true <<<'s: echo "s: 1 passed,
 expect last_summary_counts 0 '2 passed, 0 failed' <<<'s: echo "a: 9 passed, 9 failed"; echo "s: 2 passed, 0 failed"'
 expect no_standard_input 0 '1 passed, 0 failed' <<<'s: read -r x || echo "s: 1 passed, 0 failed"'
 
+# Stopped from outside, while the second check runs.
+out=$(mktemp)
+{
+    echo "$ok"
+    echo "slow: sleep 20"
+} | env -u CI tests/run.sh >"$out" 2>&1 &
+pid=$!
+for _ in $(seq 50); do
+    grep -q '^== good' "$out" && break
+    sleep 0.1
+done
+kill -TERM $pid
+wait $pid
+status=$?
+if [ $status = 130 ] && [ "$(tail -n 1 "$out")" = '3 passed, 1 failed' ] && grep -q 'stopped by SIGTERM' "$out"; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    echo "FAIL stopped: exit status $status and:"
+    sed 's/^/    /' "$out"
+fi
+rm -f "$out"
+
 echo "runner: $passed passed, $failed failed"
 [ "$failed" = 0 ]
