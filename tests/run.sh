@@ -29,6 +29,7 @@ trap 'rm -rf "$tmp"' EXIT
 # Stopped from outside: so are the checks (timeout passes the signal on), and the last line says that it is no success.
 stopped() {
     for p in "$tmp"/*.pid; do [ -e "$p" ] && kill "$(cat "$p")" 2>/dev/null; done
+    wait
     echo "FAIL run.sh: stopped by SIG$1"
     echo "$passed passed, $((failed + 1)) failed"
     exit 130
