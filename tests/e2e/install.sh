@@ -46,7 +46,7 @@ pc() { pkg-config --define-variable=prefix="$at" "$@" bqb; }
 check pkg_config_version test "$(pc --modversion)" = "$version"
 mkdir "$tmp/stickers"
 cp tests/golden/images/small.png "$tmp/stickers/猫在睡觉.png"
-check import "$at/bin/bqb" -L "$tmp/library" --model "$at/none" import "$tmp/stickers"
+check import "$at/bin/bqb" -L "$tmp/library" import "$tmp/stickers"
 # shellcheck disable=SC2046
 check user_shared ${CC:-gcc} -std=c11 -Wall -Werror -o "$tmp/user" "$tmp/user.c" $(pc --cflags --libs)
 check user_shared_finds test "$(LD_LIBRARY_PATH=$at/lib "$tmp/user" "$tmp/library" 猫)" = "$tmp/stickers/猫在睡觉.png"

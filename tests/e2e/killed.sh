@@ -6,6 +6,18 @@ cd "$(dirname "$0")/../.." || exit 2
 
 "$bqb" synth --out "$tmp/set" --count 160 --seed 11 >/dev/null 2>&1
 stickers() { "$bqb" stats --json 2>/dev/null | jq .stickers; }
+now_ms() { date +%s%3N; }
+# Sleep $1 milliseconds.
+nap() { sleep "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))"; }
+
+# How long one round takes here undisturbed, so that the moments fall inside it on any machine.
+mkdir "$tmp/eight"
+find "$tmp/set/images" -type f | sort | tail -n 8 | while read -r f; do ln -f "$f" "$tmp/eight/"; done
+BQB_LIBRARY=$tmp/timed "$bqb" import "$tmp/eight" >/dev/null 2>&1
+rm -rf "$tmp/timed"
+start=$(now_ms)
+BQB_LIBRARY=$tmp/timed "$bqb" import "$tmp/eight" >/dev/null 2>&1
+round_ms=$(($(now_ms) - start))
 RANDOM=17 # the moments are random, but the same in every run
 
 last=0 cut=0
@@ -15,7 +27,7 @@ for i in $(seq 20); do
     find "$tmp/set/images" -type f | sort | head -n $((i * 8)) | while read -r f; do ln -f "$f" "$tmp/in/"; done
     "$bqb" import "$tmp/in" >/dev/null 2>&1 &
     pid=$!
-    sleep "0.$(printf %03d $((RANDOM % 400)))"
+    nap $((RANDOM % (round_ms + 1)))
     kill -9 $pid 2>/dev/null && cut=$((cut + 1))
     wait $pid 2>/dev/null
     now=$(stickers)
@@ -35,7 +47,9 @@ json "it can be searched" '.results|length' 3
 [ -z "$(find "$tmp/lib" -name '*.tmp.*' -newer "$tmp/out")" ] && ok || fail "half-written files"
 
 # The vectors of a library that was killed are those of one that was not.
+start=$(now_ms)
 BQB_LIBRARY=$tmp/calm run "$bqb" import "$tmp/in"
+whole_ms=$(($(now_ms) - start))
 run "$bqb" search --json -n 160 猫
 jq -c '[.results[]|[.id,.score]]' "$tmp/out" >"$tmp/a"
 BQB_LIBRARY=$tmp/calm run "$bqb" search --json -n 160 猫
@@ -44,7 +58,7 @@ is "and the same" "$(jq -c '[.results[]|[.id,.score]]|sort' "$tmp/out" | md5sum)
 # Ctrl-C: what is done is kept, and the status tells.
 BQB_LIBRARY=$tmp/stopped "$bqb" import "$tmp/set" >"$tmp/out" 2>"$tmp/err" &
 pid=$!
-sleep 0.5
+nap $((whole_ms / 2))
 kill -INT $pid 2>/dev/null
 wait $pid
 status=$?
