@@ -126,10 +126,6 @@ static void embed_bwd(float *dword, float *dpos, float *dtype, const float *dx, 
         }
 }
 
-static void copy_trace(const bqb_trace *t, size_t i, const float *x, size_t n) {
-    if (t && t->rows[i]) memcpy(t->rows[i], x, n * sizeof *x);
-}
-
 void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
                   const int32_t *ids, const bqb_sequences *s, bqb_bert_saved **saved, const bqb_trace *trace) {
     size_t C = c->t_width, R = s->start[s->n];
@@ -148,7 +144,7 @@ void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config 
     memset(v->block, 0, c->t_layers * sizeof *v->block);
     embed(v->embedded, ids, s, p->weights + map->word, p->weights + map->t_pos, p->weights + map->t_type, C);
     bqb_norm_fwd(p, x, BQB_NUM_F32, v->mean, v->rstd, v->embedded, &map->t_ln, c->t_eps, R, C);
-    copy_trace(trace, 0, x, R * C);
+    bqb_trace_copy(trace, 0, x, R * C);
     for (size_t i = 0; i < c->t_layers && !p->no_memory; i++) {
         block_saved *b = &v->block[i];
         b->first_only = i + 1 == c->t_layers && !trace;
@@ -157,7 +153,7 @@ void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config 
         block_fwd(p, &map->t_block[i], c, b, x, out, s, saved != NULL);
         if (!saved) bqb_arena_release(p->arena, mark);
         x = out;
-        if (!p->no_memory) copy_trace(trace, i + 1, x, R * C);
+        if (!p->no_memory) bqb_trace_copy(trace, i + 1, x, R * C);
     }
     v->cls = trace ? BQB_TAKE(p, s->n * C) : x;
     if (p->no_memory) return;

@@ -87,6 +87,9 @@ typedef struct {
     float **rows;
 } bqb_trace;
 
+/* Copy x [n] to entry i, where that is wanted; t may be NULL. */
+void bqb_trace_copy(const bqb_trace *t, size_t i, const float *x, size_t n);
+
 /* --- the picture tower (vit.c) --- */
 
 typedef struct bqb_vit_saved bqb_vit_saved; /* what forward keeps for backward, in the arena */

@@ -140,10 +140,6 @@ static uint32_t *equal_starts(bqb_pass *p, size_t n, size_t len) {
     return start;
 }
 
-static void copy_trace(const bqb_trace *t, size_t i, const float *x, size_t n) {
-    if (t && t->rows[i]) memcpy(t->rows[i], x, n * sizeof *x);
-}
-
 void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
                  const float *pixels, const uint16_t *keep, size_t n_keep, size_t F, bqb_vit_saved **saved,
                  const bqb_trace *trace) {
@@ -174,7 +170,7 @@ void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
     add_positions(v->embedded, conv, p->weights + map->cls, p->weights + map->v_pos, keep, K, F, C);
     bqb_arena_release(p->arena, mark);
     bqb_norm_fwd(p, x, BQB_NUM_F32, v->mean_pre, v->rstd_pre, v->embedded, &map->ln_pre, c->v_eps, R, C);
-    copy_trace(trace, 0, x, R * C);
+    bqb_trace_copy(trace, 0, x, R * C);
 
     for (size_t i = 0; i < c->v_layers && !p->no_memory; i++) {
         block_saved *b = &v->block[i];
@@ -184,7 +180,7 @@ void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
         block_fwd(p, &map->v_block[i], c, b, x, out, &v->seq, saved != NULL);
         if (!saved) bqb_arena_release(p->arena, mark);
         x = out;
-        if (!p->no_memory) copy_trace(trace, i + 1, x, R * C);
+        if (!p->no_memory) bqb_trace_copy(trace, i + 1, x, R * C);
     }
     v->cls = trace ? BQB_TAKE(p, F * C) : x;
     v->post = BQB_TAKE(p, F * C);
