@@ -10,7 +10,7 @@ int cli_synth(const cli_env *env, int argc, char **argv) {
     const char *out = NULL, *sheet = NULL, *split = "all";
     size_t count = 1000, side = 160;
     uint64_t seed = 1;
-    bool plain = false;
+    bool plain = false, words = false;
     cli_list art = {0};
     const cli_option options[] = {
         {"out", 'o', CLI_STRING, &out, "DIR", "where images/, captions.tsv and queries.tsv go"},
@@ -19,6 +19,7 @@ int cli_synth(const cli_env *env, int argc, char **argv) {
         {"split", 0, CLI_STRING, &split, "SIDE", "train, test or all: the first two share no combination of subject and phrase [all]"},
         {"art", 0, CLI_LIST, &art, "DIR", "emoji art by other hands (1f600.svg, grinning-face.svg …); may be repeated"},
         {"plain", 0, CLI_FLAG, &plain, NULL, "only the subject on white, captioned with its plain name"},
+        {"words", 0, CLI_FLAG, &words, NULL, "only a phrase on white, captioned with itself"},
         {"sheet", 0, CLI_STRING, &sheet, "FILE.png", "also (or, without --out, only) a contact sheet of the first 100"},
         {"side", 0, CLI_SIZE, &side, "PX", "size of a picture on the sheet [160]"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL}};
@@ -27,7 +28,8 @@ int cli_synth(const cli_env *env, int argc, char **argv) {
     if (status >= 0) return status;
     if (n_words) return cli_usage_error("synth", "\"%s\" is not expected", argv[1]);
     if (!out && !sheet) return cli_usage_error("synth", "--out DIR or --sheet FILE.png is needed");
-    bqb_synth_options o = {.art = art.item, .n_art = art.n, .seed = seed, .plain = plain};
+    if (plain && words) return cli_usage_error("synth", "--plain and --words exclude each other");
+    bqb_synth_options o = {.art = art.item, .n_art = art.n, .seed = seed, .plain = plain, .words = words};
     if (!strcmp(split, "train")) o.split = BQB_SYNTH_TRAIN;
     else if (!strcmp(split, "test")) o.split = BQB_SYNTH_TEST;
     else if (strcmp(split, "all")) return cli_usage_error("synth", "--split is \"%s\", must be train, test or all", split);

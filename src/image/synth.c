@@ -165,7 +165,7 @@ static unsigned choose_cues(job *j) {
     const word_list *cues = &j->s->data.emotion[j->p.emotion].cues;
     bool shows = j->p.subject != SIZE_MAX && j->s->data.subject[j->p.subject].emotions;
     unsigned chosen = 0;
-    if (j->s->options.plain || j->p.bare) return 0;
+    if (j->s->options.plain || j->s->options.words || j->p.bare) return 0;
     for (size_t i = 1; i < cues->n; i++)
         if (chance(j, (shows ? 0.3 : i == 1 ? 0.9 : i == 2 ? 0.75 : 0.5))) chosen |= 1u << i;
     /* A neutral thing shows its emotion by nothing else. */
@@ -180,6 +180,7 @@ static bqb_status draw_figure(job *j) {
     unsigned cues = choose_cues(j);
     j->cx = (a.x0 + a.x1) / 2;
     j->cy = (a.y0 + a.y1) / 2;
+    if (j->s->options.words) return BQB_OK;
     if (j->s->options.plain) return draw_one(j, p->subject, a, 0.78F, false, 0);
     switch (p->comp) {
     case COMP_WORDS: {

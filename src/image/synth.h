@@ -23,6 +23,7 @@ typedef struct {
     uint64_t seed;
     bqb_synth_split split;
     bool plain; /* the subject alone on white, its plain name as caption, nothing else */
+    bool words; /* a phrase alone on white, as ocr, nothing else; not with plain */
 } bqb_synth_options;
 
 typedef struct bqb_synth bqb_synth;

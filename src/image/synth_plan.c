@@ -59,6 +59,21 @@ static bool on_side(const synth_plan *p, const plan_source *src) {
     return side == BQB_SYNTH_ALL || plan_is_test(p, src->data) == (side == BQB_SYNTH_TEST);
 }
 
+/* One of the emotions that the subject shows by itself, else neutral. */
+static size_t shown_emotion(bqb_rand *r, const synth_data *d, size_t subject) {
+    uint32_t shows = d->subject[subject].emotions;
+    if (!shows) return d->neutral;
+    size_t emotion;
+    do emotion = bqb_rand_below(r, d->n_emotions);
+    while (!(shows >> emotion & 1));
+    return emotion;
+}
+
+static void choose_font(synth_plan *p) {
+    static const double fonts[GLYPH_FONTS] = {30, 14, 10, 14, 12, 6, 5, 9};
+    p->font = weighted(&p->rand, fonts, GLYPH_FONTS);
+}
+
 /* An emoticon as chat programs have them: most are faces and gestures; each has the emotion that it shows. */
 static void choose_bare(synth_plan *p, const synth_data *d) {
     static const double weight[GROUPS] = {.52, .14, .09, .05, .07, .03, .05, .04, .01};
@@ -68,11 +83,31 @@ static void choose_bare(synth_plan *p, const synth_data *d) {
     p->subject = d->in_group[g][bqb_rand_below(&p->rand, d->n_in_group[g])];
     p->phrase = SIZE_MAX;
     p->comp = COMP_SINGLE;
-    p->emotion = d->neutral;
-    uint32_t shows = d->subject[p->subject].emotions;
-    if (!shows) return;
-    do p->emotion = bqb_rand_below(&p->rand, d->n_emotions);
-    while (!(shows >> p->emotion & 1));
+    p->emotion = shown_emotion(&p->rand, d, p->subject);
+}
+
+/* A subject or a phrase by itself, by the same split as the stickers that it may be seen on. */
+static void choose_lesson(synth_plan *p, const plan_source *src) {
+    const synth_data *d = src->data;
+    bqb_rand *r = &p->rand;
+    for (int tries = 0; tries < 2000; tries++) {
+        if (src->options->plain) {
+            p->subject = bqb_rand_below(r, d->n_subjects);
+            p->emotion = shown_emotion(r, d, p->subject);
+        } else {
+            p->phrase = bqb_rand_below(r, d->n_phrases);
+            p->emotion = d->phrase[p->phrase].emotion;
+        }
+        if (on_side(p, src)) break;
+    }
+    p->ground = GROUND_WHITE;
+    if (src->options->plain) {
+        p->emotion = d->neutral;
+        return;
+    }
+    static const double where[COMPS] = {[COMP_SINGLE] = 60, [COMP_CORNER] = 15, [COMP_SIDE] = 10, [COMP_WORDS] = 15};
+    p->comp = (composition)weighted(r, where, COMPS);
+    choose_font(p);
 }
 
 static void choose_what(synth_plan *p, const plan_source *src) {
@@ -111,8 +146,7 @@ static void choose_how(synth_plan *p, const plan_source *src) {
     p->ground = style_ground(p->kind, r);
     if (p->bare && p->kind == STYLE_FLAT) p->ground = chance(r, 0.5) ? GROUND_WHITE : GROUND_CLEAR;
     p->label = bqb_rand_below(r, d->emotion[p->emotion].labels.n);
-    static const double fonts[GLYPH_FONTS] = {30, 14, 10, 14, 12, 6, 5, 9};
-    p->font = weighted(r, fonts, GLYPH_FONTS);
+    choose_font(p);
     if ((p->kind == STYLE_INK || p->kind == STYLE_CHALK) && chance(r, 0.6)) p->font = 4;
     if (p->comp == COMP_PROP) p->prop = plain_subject(r, d);
     if (p->kind == STYLE_MEME && (p->comp == COMP_BUBBLE || p->comp == COMP_SIDE)) p->comp = COMP_SINGLE;
@@ -143,10 +177,8 @@ void plan_make(synth_plan *p, const plan_source *src, uint64_t i) {
     *p = (synth_plan){.subject = SIZE_MAX, .prop = SIZE_MAX, .phrase = SIZE_MAX, .w = 240, .h = 240, .frames = 1, .ext = "png"};
     p->rand = bqb_rand_seed(src->options->seed, i);
     bqb_rand *r = &p->rand;
-    if (src->options->plain) {
-        p->emotion = d->neutral;
-        p->subject = bqb_rand_below(r, d->n_subjects);
-        p->ground = GROUND_WHITE;
+    if (src->options->plain || src->options->words) {
+        choose_lesson(p, src);
     } else {
         choose_what(p, src);
         choose_how(p, src);
@@ -339,9 +371,9 @@ bqb_status plan_describe(const synth_plan *pl, const plan_source *src, bqb_stick
     bqb_rand r = bqb_rand_seed(pl->seed, 1); /* words and picture draw from their own sequences */
     pen p = {.buf = {.max = 4096}, .rand = &r, .err = err};
     const synth_subject *s = pl->subject == SIZE_MAX ? NULL : &d->subject[pl->subject];
-    const bool plain = src->options->plain;
-    if (plain) say(&p, s->name);
-    else caption(&p, pl, d);
+    const bool words = src->options->words, plain = src->options->plain || words;
+    if (!plain) caption(&p, pl, d);
+    else if (s) say(&p, s->name);
     st->field[BQB_CAPTION] = taken(&p);
     say(&p, plain ? "" : d->emotion[pl->emotion].name);
     st->field[BQB_EMOTION] = taken(&p);
@@ -355,7 +387,7 @@ bqb_status plan_describe(const synth_plan *pl, const plan_source *src, bqb_stick
     st->subject = taken(&p);
     size_t n = plain ? 1 : chance(&r, 0.6) ? 3 : 2;
     for (size_t q = 0; q < n; q++) {
-        if (plain) say(&p, s->name);
+        if (plain) say(&p, s ? s->name : d->phrase[pl->phrase].text);
         else query(&p, pl, d, q);
         st->query[q] = taken(&p);
         bool again = false;

@@ -227,6 +227,41 @@ TEST(synth_plain_is_plain) {
     bqb_synth_close(s);
 }
 
+TEST(synth_words_are_words) {
+    bqb_synth *s = open_synth((bqb_synth_options){.seed = 9, .words = true});
+    if (!s) return;
+    for (size_t i = 0; i < 10; i++) {
+        bqb_sticker st;
+        bqb_err err = {0};
+        if (!CHECK_OK(bqb_synth_draw(s, i, &st, &err), err)) break;
+        CHECK(st.frames == 1 && *st.field[BQB_OCR] && !*st.field[BQB_CAPTION] && !*st.field[BQB_EMOTION] && !*st.field[BQB_STYLE]);
+        CHECK(!*st.subject && st.n_queries == 1 && !strcmp(st.query[0], st.field[BQB_OCR]));
+        size_t dark = 0;
+        for (size_t k = 0; k < st.width * st.height; k++) dark += st.rgba[4 * k + 1] < 200;
+        CHECK_MSG(dark > 50, "only %zu dark pixels: no words are drawn", dark);
+        bqb_sticker_free(&st);
+    }
+    bqb_synth_close(s);
+}
+
+/* A phrase alone keeps to its side too. */
+TEST(synth_words_share_nothing_either) {
+    enum { N = 120 };
+    bqb_sticker st[2][N] = {0};
+    bqb_err err = {0};
+    for (size_t side = 0; side < 2; side++) {
+        bqb_synth *s = open_synth((bqb_synth_options){.seed = 4 + side, .split = side ? BQB_SYNTH_TEST : BQB_SYNTH_TRAIN, .words = true});
+        if (!s) return;
+        for (size_t i = 0; i < N; i++) CHECK_OK(bqb_synth_describe(s, i, &st[side][i], &err), err);
+        bqb_synth_close(s);
+    }
+    size_t shared = 0;
+    for (size_t i = 0; i < N; i++)
+        for (size_t k = 0; k < N; k++) shared += !strcmp(st[0][i].field[BQB_OCR], st[1][k].field[BQB_OCR]);
+    CHECK_MSG(shared == 0, "%zu pairs of the two sides have the same words", shared);
+    for (size_t i = 0; i < N; i++) bqb_sticker_free(&st[0][i]), bqb_sticker_free(&st[1][i]);
+}
+
 TEST(synth_missing_names_say_which_package) {
     bqb_synth *s = NULL;
     bqb_err err = {0};
