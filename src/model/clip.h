@@ -99,6 +99,11 @@ bqb_status bqb_clip_encode_texts(bqb_clip *m, float *out, const char *const *tex
  *   keep    in  [P,K] patch numbers (0 … (R/patch)²-1, rising) that each frame keeps
  *               (FLIP masking); NULL: all
  *   ids     in  [N,L]
+ *   text_group, image_group  in [N] numbers of the caller's choosing, or NULL: all
+ *               differ. Pairs i and k whose texts have the same number, or whose
+ *               pictures have, are right answers for each other, not wrong ones: the
+ *               target of a text is uniform over its right pictures, and the other
+ *               way round. With all numbers different: the plain loss.
  *   loss    out mean of the two cross-entropies
  * Bit-identical for the same inputs, threads and machine. */
 typedef struct {
@@ -108,6 +113,7 @@ typedef struct {
     size_t n_keep;
     const int32_t *ids;
     size_t N, L;
+    const uint32_t *text_group, *image_group;
 } bqb_clip_batch;
 
 bqb_status bqb_clip_grad(bqb_clip *m, float *grad, float *loss, const bqb_clip_batch *batch, bqb_err *err);

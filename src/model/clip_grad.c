@@ -189,7 +189,9 @@ static void join(step *st, bqb_pass *p, float *loss, float *img_out, float *txt_
     p->ops->l2norm_fwd(img, rimg, img, N, D);
     p->ops->l2norm_fwd(txt, rtxt, st->text_feature, N, D);
     float dscale = 0;
-    bqb_contrastive(p, loss, dimg, dtxt, &dscale, logits, img, txt, st->m->weights[st->m->map.logit_scale], N, D);
+    bqb_pairs pairs = {.text_group = b->text_group, .image_group = b->image_group};
+    bqb_contrastive(p, loss, dimg, dtxt, &dscale, logits, img, txt, &pairs, st->m->weights[st->m->map.logit_scale], N,
+                    D);
     if (p->no_memory) return;
     if (img_out) memcpy(img_out, img, N * D * sizeof *img);
     if (txt_out) memcpy(txt_out, txt, N * D * sizeof *txt);

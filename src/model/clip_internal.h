@@ -49,13 +49,20 @@ bqb_status bqb_check_tokens(const bqb_clip *m, uint32_t *len, const int32_t *ids
  * enough to stay near the processor. */
 enum { BQB_PASS_ROWS = 1600 };
 
-/* Symmetric contrastive loss of N pairs of unit rows, and its gradients.
+/* Which pairs of a batch count as right for each other; see bqb_clip_batch. */
+typedef struct {
+    const uint32_t *text_group, *image_group; /* [N], or NULL */
+    size_t block;                             /* rows of logits at once; 0: a few MB of them */
+} bqb_pairs;
+
+/* Symmetric contrastive loss of N pairs of unit rows, and its gradients. The
+ * target of a row (and of a column) is uniform over its positives.
  *   loss    out  mean of the image-to-text and text-to-image cross-entropies
  *   dimg, dtxt  out [N,D]     dscale  out, of the log of the scale
  *   logits  out [N,N] text by image; NULL: not wanted
  * Source: CLIP, arXiv:2103.00020, fig. 3. */
 void bqb_contrastive(bqb_pass *p, float *loss, float *dimg, float *dtxt, float *dscale, float *logits,
-                     const float *img, const float *txt, float log_scale, size_t N, size_t D);
+                     const float *img, const float *txt, const bqb_pairs *pairs, float log_scale, size_t N, size_t D);
 
 /* Whether one row alone is worth every processor: for a small tower, waiting for
  * the others costs more than they save. */

@@ -70,19 +70,24 @@ void plain_head(double *out, const double *qkv, size_t len, size_t keys, size_t 
     free(score);
 }
 
-double plain_contrastive(const double *img, const double *txt, double log_scale, size_t N, size_t D) {
+double plain_contrastive(const double *img, const double *txt, double log_scale, size_t N, size_t D,
+                         const uint32_t *text_group, const uint32_t *image_group) {
     double loss = 0, scale = exp(log_scale);
     for (size_t side = 0; side < 2; side++)
         for (size_t i = 0; i < N; i++) {
             const double *ask = (side ? img : txt) + i * D;
-            double sum = 0, own = 0;
+            double sum = 0, own = 0, right = 0;
             for (size_t k = 0; k < N; k++) {
                 double dot = 0;
                 for (size_t d = 0; d < D; d++) dot += ask[d] * ((side ? txt : img) + k * D)[d];
                 sum += exp(scale * dot);
-                if (k == i) own = scale * dot;
+                if (k == i || (text_group && text_group[k] == text_group[i]) ||
+                    (image_group && image_group[k] == image_group[i])) {
+                    own += scale * dot;
+                    right++;
+                }
             }
-            loss += (log(sum) - own) / (double)(2 * N);
+            loss += (log(sum) - own / right) / (double)(2 * N);
         }
     return loss;
 }
@@ -252,7 +257,7 @@ double plain_clip_loss(const plain_model *m, const bqb_clip_batch *b, int32_t pa
     }
     plain_l2norm(img, img, b->N, D);
     plain_l2norm(txt, txt, b->N, D);
-    double loss = plain_contrastive(img, txt, *named(m, "logit_scale"), b->N, D);
+    double loss = plain_contrastive(img, txt, *named(m, "logit_scale"), b->N, D, b->text_group, b->image_group);
     if (img_out) memcpy(img_out, img, b->N * D * sizeof *img);
     if (txt_out) memcpy(txt_out, txt, b->N * D * sizeof *txt);
     free(img);

@@ -24,8 +24,9 @@ void plain_linear(double *y, const double *x, const double *w, const double *b, 
 void plain_head(double *out, const double *qkv, size_t len, size_t keys, size_t asks, size_t C, size_t heads,
                 size_t h);
 
-/* The loss of N pairs of unit rows [N,D]. */
-double plain_contrastive(const double *img, const double *txt, double log_scale, size_t N, size_t D);
+/* The loss of N pairs of unit rows [N,D]; groups as in bqb_clip_batch, or NULL. */
+double plain_contrastive(const double *img, const double *txt, double log_scale, size_t N, size_t D,
+                         const uint32_t *text_group, const uint32_t *image_group);
 
 /* A model: the config and one block of weights in the engine's layout, found by OFA name. */
 typedef struct {

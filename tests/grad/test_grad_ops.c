@@ -381,20 +381,22 @@ TEST(grad_linear_and_projection) {
 typedef struct {
     double *img, *txt, scale;
     size_t N, D;
+    bqb_pairs how;
 } pairs;
 
 static double pairs_loss(void *ctx) {
     const pairs *t = ctx;
-    return plain_contrastive(t->img, t->txt, t->scale, t->N, t->D);
+    return plain_contrastive(t->img, t->txt, t->scale, t->N, t->D, t->how.text_group, t->how.image_group);
 }
 
-static void check_contrastive(size_t N, size_t D, double scale, bqb_rand *r) {
+static void check_contrastive(size_t N, size_t D, double scale, bqb_pairs how, bqb_rand *r) {
     size_t n = N * D;
     bqb_pass p;
     if (!grad_pass_open(&p, BQB_NUM_F32)) return;
     float *img = GRAD_FLOATS(n), *txt = GRAD_FLOATS(n), *dimg = GRAD_FLOATS(n), *dtxt = GRAD_FLOATS(n),
           *rnorm = GRAD_FLOATS(N), *logits = GRAD_FLOATS(N * N), loss = 0, dscale = 0;
-    pairs t = {.img = GRAD_DOUBLES(n), .txt = GRAD_DOUBLES(n), .scale = (double)(float)scale, .N = N, .D = D};
+    pairs t = {.img = GRAD_DOUBLES(n), .txt = GRAD_DOUBLES(n), .scale = (double)(float)scale, .N = N, .D = D,
+               .how = how};
     grad_fill(r, img, NULL, n, 1, BQB_NUM_F32);
     for (size_t i = 0; i < n; i++) txt[i] = 0.3f * img[i] + (float)bqb_rand_normal(r);
     p.ops->l2norm_fwd(img, rnorm, img, N, D);
@@ -407,7 +409,7 @@ static void check_contrastive(size_t N, size_t D, double scale, bqb_rand *r) {
     for (size_t i = 0; i < N; i++)
         for (size_t j = 0; j < N; j++)
             wlogits[i * N + j] = exp(t.scale) * dot(t.txt + i * D, t.img + j * D, D);
-    bqb_contrastive(&p, &loss, dimg, dtxt, &dscale, logits, img, txt, (float)scale, N, D);
+    bqb_contrastive(&p, &loss, dimg, dtxt, &dscale, logits, img, txt, &how, (float)scale, N, D);
     char what[96];
     /* A large scale multiplies the rounding of the cosines before the exponential sees it. */
     double tolerance = TOLERANCE[0] * fmax(1, exp(scale) / 10), size = exp(scale) / (double)N;
@@ -421,6 +423,11 @@ static void check_contrastive(size_t N, size_t D, double scale, bqb_rand *r) {
     grad_close(what, &dscale, &wscale, 1, tolerance, 1e-2);
     snprintf(what, sizeof what, "contrastive logits N=%zu D=%zu scale %g", N, D, scale);
     grad_close(what, logits, wlogits, N * N, TOLERANCE[0], 0);
+    if (N > 1 && (how.text_group || how.image_group)) { /* planted: only the diagonal is right */
+        bqb_pairs diagonal = {0};
+        bqb_contrastive(&p, &loss, dimg, dtxt, &dscale, logits, img, txt, &diagonal, (float)scale, N, D);
+        CHECK(grad_distance(dimg, wimg, n, 0) > 1e-2 && grad_distance(dtxt, wtxt, n, 0) > 1e-2);
+    }
     /* Exchanging the sides must be noticed: the gradients differ. */
     if (N > 1) CHECK(grad_distance(dtxt, wimg, n, 0) > 1e-2);
     grad_pass_close(&p);
@@ -432,8 +439,39 @@ TEST(grad_contrastive) {
     static const size_t sizes[] = {1, 2, 3, 7, 8, 9, 16, 17, 33};
     bqb_rand r = bqb_rand_seed(7, 0);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        check_contrastive(sizes[i], 5 + sizes[(i + 3) % 9], 2.6593, &r);
-        check_contrastive(sizes[i], 24, 0, &r);
+        check_contrastive(sizes[i], 5 + sizes[(i + 3) % 9], 2.6593, (bqb_pairs){0}, &r);
+        check_contrastive(sizes[i], 24, 0, (bqb_pairs){.block = 1 + i % 5}, &r);
     }
-    check_contrastive(5, 24, 4.6051702, &r);
+    check_contrastive(5, 24, 4.6051702, (bqb_pairs){0}, &r);
+    check_contrastive(17, 24, 4.6051702, (bqb_pairs){.block = 4}, &r);
+}
+
+/* Equal texts, equal pictures, both; in one block and in several. */
+TEST(grad_contrastive_with_several_right_answers) {
+    static const uint32_t text[] = {5, 1, 5, 2, 3, 2, 0xffffffff, 0, 5, 7, 8, 9, 10, 11, 12, 13, 7},
+                          image[] = {0, 1, 2, 3, 4, 5, 6, 6, 8, 1, 1, 11, 12, 13, 14, 15, 16}, same[17] = {0};
+    bqb_rand r = bqb_rand_seed(8, 0);
+    for (size_t block = 0; block <= 17; block += 6) {
+        check_contrastive(9, 13, 2.6593, (bqb_pairs){.text_group = text, .block = block}, &r);
+        check_contrastive(17, 12, 2.6593, (bqb_pairs){.image_group = image, .block = block}, &r);
+        check_contrastive(17, 12, 1, (bqb_pairs){.text_group = text, .image_group = image, .block = block}, &r);
+    }
+    check_contrastive(17, 12, 2, (bqb_pairs){.text_group = same}, &r); /* every answer is right */
+
+    /* Numbers that all differ change nothing, to the bit; equal ones do. */
+    enum { N = 11, D = 9 };
+    float img[N * D], txt[N * D], loss[3], dscale, dimg[3][N * D], dtxt[3][N * D];
+    uint32_t differ[N];
+    grad_fill(&r, img, NULL, N * D, 0.3, BQB_NUM_F32);
+    grad_fill(&r, txt, NULL, N * D, 0.3, BQB_NUM_F32);
+    for (uint32_t i = 0; i < N; i++) differ[i] = 100 - i;
+    const bqb_pairs how[3] = {{0}, {.text_group = differ, .image_group = differ}, {.text_group = text}};
+    bqb_pass p;
+    if (!grad_pass_open(&p, BQB_NUM_F32)) return;
+    for (size_t k = 0; k < 3; k++)
+        bqb_contrastive(&p, &loss[k], dimg[k], dtxt[k], &dscale, NULL, img, txt, &how[k], 2, N, D);
+    CHECK(!memcmp(&loss[0], &loss[1], sizeof *loss) && !memcmp(dimg[0], dimg[1], sizeof *dimg) &&
+          !memcmp(dtxt[0], dtxt[1], sizeof *dtxt));
+    CHECK(fabs((double)loss[0] - (double)loss[2]) > 1e-3 && memcmp(dimg[0], dimg[2], sizeof *dimg));
+    grad_pass_close(&p);
 }

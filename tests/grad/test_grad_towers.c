@@ -307,7 +307,8 @@ static double whole_loss(void *ctx) {
 }
 
 static void check_clip(const bqb_clip_config *c, const char *name, const uint8_t *frames,
-                       const size_t *lengths, size_t N, size_t n_keep, int threads, size_t most) {
+                       const size_t *lengths, size_t N, size_t n_keep, const uint32_t *group, int threads,
+                       size_t most) {
     bqb_err err;
     bqb_clip *m;
     if (!CHECK_OK(bqb_clip_new(&m, c, NULL, 1, BQB_PREC_F32, threads, &err), err)) return;
@@ -332,7 +333,8 @@ static void check_clip(const bqb_clip_config *c, const char *name, const uint8_t
             ids[i * L + k] = 1 + (int32_t)bqb_rand_below(&r, c->vocab - 1);
     for (size_t i = 0; i < floats; i++) wide[i] = (double)bqb_clip_weights(m)[i];
     bqb_clip_batch b = {
-        .pixels = pixels, .frames = frames, .keep = keep, .n_keep = n_keep, .ids = ids, .N = N, .L = L};
+        .pixels = pixels, .frames = frames, .keep = keep, .n_keep = n_keep, .ids = ids, .N = N, .L = L,
+        .text_group = group, .image_group = group ? group + N : NULL};
     whole t = {.plain = {.config = c,
                          .param = bqb_clip_param(m, 0),
                          .n_params = bqb_clip_param_count(m),
@@ -355,9 +357,11 @@ static void check_clip(const bqb_clip_config *c, const char *name, const uint8_t
 TEST(grad_whole_model) {
     static const uint8_t mix[] = {1, 3, 2, 1, 3}, stills[] = {1, 1, 1};
     static const size_t lengths[] = {8, 1, 3, 8, 5};
-    check_clip(&TINY, "tiny, frames mixed", mix, lengths, 5, 0, 1, 20);
-    check_clip(&TINY, "tiny, three frames each", NULL, lengths, 2, 0, 2, 60);
-    check_clip(&TINY, "tiny, masked", mix, lengths, 5, 4, 3, 20);
-    check_clip(&TINY, "tiny, stills", stills, lengths, 3, 0, 2, 20);
-    check_clip(&ODD, "odd, masked, frames mixed", mix, lengths, 5, 5, 2, 4);
+    static const uint32_t groups[] = {3, 1, 3, 0, 7, 1, 2, 3, 9, 9}; /* of the texts, then of the pictures */
+    check_clip(&TINY, "tiny, frames mixed", mix, lengths, 5, 0, NULL, 1, 20);
+    check_clip(&TINY, "tiny, three frames each", NULL, lengths, 2, 0, NULL, 2, 60);
+    check_clip(&TINY, "tiny, masked", mix, lengths, 5, 4, NULL, 3, 20);
+    check_clip(&TINY, "tiny, stills", stills, lengths, 3, 0, NULL, 2, 20);
+    check_clip(&TINY, "tiny, equal pairs", mix, lengths, 5, 0, groups, 2, 8);
+    check_clip(&ODD, "odd, masked, frames mixed", mix, lengths, 5, 5, NULL, 2, 4);
 }
