@@ -173,7 +173,6 @@ static void choose_how(synth_plan *p, const plan_source *src) {
 }
 
 void plan_make(synth_plan *p, const plan_source *src, uint64_t i) {
-    const synth_data *d = src->data;
     *p = (synth_plan){.subject = SIZE_MAX, .prop = SIZE_MAX, .phrase = SIZE_MAX, .w = 240, .h = 240, .frames = 1, .ext = "png"};
     p->rand = bqb_rand_seed(src->options->seed, i);
     bqb_rand *r = &p->rand;
