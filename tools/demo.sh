@@ -21,9 +21,10 @@ fi
 
 if [ ! -e "$dir/stickers/captions.tsv" ]; then
     say "Drawing $count stickers into $dir/stickers"
-    rm -rf "$dir/stickers" "$dir/stickers.new"
+    rm -rf "$dir/stickers"
+    [ -e "$dir/stickers.new/synth.json" ] || rm -rf "$dir/stickers.new"
     mkdir -p "$dir"
-    "$bqb" synth --out "$dir/stickers.new" --count "$count" --seed 820
+    "$bqb" synth --out "$dir/stickers.new" --count "$count" --seed 820 --force
     mv "$dir/stickers.new" "$dir/stickers"
 fi
 

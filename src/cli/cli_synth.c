@@ -10,7 +10,7 @@ int cli_synth(const cli_env *env, int argc, char **argv) {
     const char *out = NULL, *sheet = NULL, *split = "all";
     size_t count = 1000, side = 160;
     uint64_t seed = 1;
-    bool plain = false, words = false;
+    bool plain = false, words = false, force = false;
     cli_list art = {0};
     const cli_option options[] = {
         {"out", 'o', CLI_STRING, &out, "DIR", "where images/, captions.tsv and queries.tsv go"},
@@ -20,6 +20,7 @@ int cli_synth(const cli_env *env, int argc, char **argv) {
         {"art", 0, CLI_LIST, &art, "DIR", "emoji art by other hands (1f600.svg, grinning-face.svg …); may be repeated"},
         {"plain", 0, CLI_FLAG, &plain, NULL, "only the subject on white, captioned with its plain name"},
         {"words", 0, CLI_FLAG, &words, NULL, "only a phrase on white, captioned with itself"},
+        {"force", 0, CLI_FLAG, &force, NULL, "remove another set that bqb drew into DIR (the same set is gone on with)"},
         {"sheet", 0, CLI_STRING, &sheet, "FILE.png", "also (or, without --out, only) a contact sheet of the first 100"},
         {"side", 0, CLI_SIZE, &side, "PX", "size of a picture on the sheet [160]"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL}};
@@ -38,7 +39,8 @@ int cli_synth(const cli_env *env, int argc, char **argv) {
     bqb_synth *s = NULL;
     bqb_status st = bqb_synth_open(&s, &o, &err);
     cli_progress progress = {0};
-    if (!st && out) st = bqb_synth_write(s, out, count, 0, cli_progress_show, &progress, &err);
+    cli_catch_interrupts();
+    if (!st && out) st = bqb_synth_write(s, out, count, force, 0, cli_progress_show, &progress, &err);
     if (!st && sheet) st = bqb_synth_sheet(s, sheet, count < 100 ? count : 100, side, &err);
     bqb_synth_close(s);
     return st ? cli_fail(&err) : 0;

@@ -14,6 +14,7 @@ struct bqb_synth {
     glyphs *glyphs;
     style_kind kind[32];
     bqb_synth_options options;
+    json_t *art; /* the folders of options.art, which are not kept */
 };
 
 static plan_source source_of(const bqb_synth *s) {
@@ -40,6 +41,12 @@ bqb_status bqb_synth_open(bqb_synth **out, const bqb_synth_options *o, bqb_err *
             st = bqb_fail(err, BQB_EFORMAT, "%s/styles.tsv: no code draws the style \"%s\"", dir, s->data.style[i].id);
     }
     if (!st) st = glyphs_open(&s->glyphs, &s->data, o->art, o->n_art, err);
+    s->art = json_array();
+    for (size_t i = 0; !st && i < o->n_art; i++) {
+        json_t *name = json_string(o->art[i]);
+        if (!name) name = json_string("?"); /* not UTF-8 */
+        if (json_array_append_new(s->art, name)) st = bqb_fail_nomem(err, "synth", 0);
+    }
     free(own_dir);
     s->options.data_dir = s->options.cldr_dir = NULL;
     s->options.art = NULL;
@@ -52,11 +59,22 @@ void bqb_synth_close(bqb_synth *s) {
     if (!s) return;
     glyphs_close(s->glyphs);
     synth_data_free(&s->data);
+    json_decref(s->art);
     free(s);
 }
 
 bqb_synth_counts bqb_synth_count(const bqb_synth *s) {
     return (bqb_synth_counts){s->data.n_subjects, s->data.n_phrases, s->data.n_emotions, s->data.n_styles, glyphs_hands(s->glyphs)};
+}
+
+/* The counts stand for the data files, whose rows are what is drawn. */
+json_t *bqb_synth_identity(const bqb_synth *s) {
+    static const char *const splits[] = {"all", "train", "test"};
+    bqb_synth_counts n = bqb_synth_count(s);
+    return json_pack("{s:s, s:o, s:s, s:b, s:b, s:O, s:I, s:I, s:I, s:I, s:I}", "bqb", BQB_VERSION, "seed",
+                     json_sprintf("%llu", (unsigned long long)s->options.seed), "split", splits[s->options.split], "plain", s->options.plain, "words", s->options.words, "art", s->art, "subjects", (json_int_t)n.subjects,
+                     "phrases", (json_int_t)n.phrases, "emotions", (json_int_t)n.emotions, "styles", (json_int_t)n.styles,
+                     "hands", (json_int_t)n.hands);
 }
 
 void bqb_sticker_free(bqb_sticker *st) {

@@ -5,6 +5,7 @@
 #define BQB_IMAGE_SYNTH_H
 
 #include "base/err.h"
+#include "file/json.h"
 #include "text/annotation.h"
 
 #include <stdbool.h>
@@ -37,6 +38,9 @@ typedef struct {
 } bqb_synth_counts;
 bqb_synth_counts bqb_synth_count(const bqb_synth *s);
 
+/* What decides which stickers are drawn, in fresh memory; NULL when memory is out. */
+json_t *bqb_synth_identity(const bqb_synth *s);
+
 enum { BQB_SYNTH_QUERIES = 3 };
 
 /* One sticker; owns everything. subject is the emoji ("" for words only). */
@@ -62,10 +66,12 @@ void bqb_sticker_free(bqb_sticker *st); /* accepts a zeroed one */
 /* The file's bytes; free with free(). */
 bqb_status bqb_sticker_encode(const bqb_sticker *st, void **bytes, size_t *size, bqb_err *err);
 
-/* DIR/images/NNNNNN.ext for stickers 0 … count-1, then DIR/captions.tsv and DIR/queries.tsv, each
- * in one step: while they are missing, the set is incomplete. Pictures that are there from an earlier,
- * interrupted run of the same options are drawn again. threads 0: one a processor. */
-bqb_status bqb_synth_write(bqb_synth *s, const char *dir, size_t count, int threads,
+/* DIR/synth.json, which says what the set is; DIR/images/NNNNNN.ext for stickers 0 … count-1; then
+ * DIR/queries.tsv and DIR/captions.tsv, each in one step: while they are missing, the set is incomplete.
+ * The pictures of an earlier, interrupted run are kept when synth.json says that it drew the same set. A folder
+ * with any other set is refused (BQB_EINVAL); replace: another set that bqb drew there is removed first.
+ * threads 0: one a processor. */
+bqb_status bqb_synth_write(bqb_synth *s, const char *dir, size_t count, bool replace, int threads,
                            bqb_progress_fn progress, void *ctx, bqb_err *err);
 
 /* The first n stickers on one PNG with their captions; side 0: 160. */

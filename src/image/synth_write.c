@@ -2,11 +2,13 @@
 #include "base/fs.h"
 #include "base/thread.h"
 #include "image/sheet.h"
-#include "image/synth.h"
+#include "image/synth_set.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <vips/vips.h>
 
 bqb_status bqb_sticker_encode(const bqb_sticker *st, void **bytes, size_t *size, bqb_err *err) {
@@ -72,24 +74,45 @@ static bqb_status cell(bqb_buf *b, const char *s, char after, bqb_err *err) {
     return st ? st : bqb_buf_append(b, &after, 1, err);
 }
 
-static bqb_status write_one(writing *w, size_t i, bqb_err *err) {
+/* Renamed when it is complete, but without a sync for every picture: after a power cut
+ * it may be empty, and is then drawn again. */
+static bqb_status write_picture(const writing *w, size_t i, const char *path, bqb_err *err) {
     bqb_sticker st;
-    bqb_status s = bqb_synth_draw(w->synth, i, &st, err);
-    if (s) return s;
-    char name[64];
     void *bytes = NULL;
     size_t size = 0;
+    char *part = bqb_asprintf("%s.part", path);
+    bqb_status s = part ? bqb_synth_draw(w->synth, i, &st, err) : bqb_fail_nomem(err, path, 0);
+    if (!s) {
+        s = bqb_sticker_encode(&st, &bytes, &size, err);
+        bqb_sticker_free(&st);
+    }
+    if (!s) {
+        FILE *f = fopen(part, "wbe");
+        bool bad = !f || fwrite(bytes, 1, size, f) != size;
+        if (f && fclose(f)) bad = true;
+        if (bad || rename(part, path)) s = bqb_fail_errno(err, "%s", path);
+        if (s) unlink(part);
+    }
+    free(bytes);
+    free(part);
+    return s;
+}
+
+static bool is_written(const char *path) {
+    struct stat st;
+    return !stat(path, &st) && S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
+static bqb_status write_one(writing *w, size_t i, bqb_err *err) {
+    bqb_sticker st;
+    bqb_status s = bqb_synth_describe(w->synth, i, &st, err);
+    if (s) return s;
+    char name[64];
     bqb_buf rows = {.max = 65536}, queries = {.max = 65536};
     snprintf(name, sizeof name, "images/%06zu.%s", i, st.ext);
     char *path = bqb_path_join(w->dir, name);
-    s = path ? bqb_sticker_encode(&st, &bytes, &size, err) : bqb_fail_nomem(err, name, 0);
-    if (!s) {
-        /* No sync per picture: a set without its captions.tsv counts as unfinished. */
-        FILE *f = fopen(path, "wbe");
-        bool bad = !f || fwrite(bytes, 1, size, f) != size;
-        if (f && fclose(f)) bad = true;
-        if (bad) s = bqb_fail_errno(err, "%s", path);
-    }
+    if (!path) s = bqb_fail_nomem(err, name, 0);
+    else if (!is_written(path)) s = write_picture(w, i, path, err);
     if (!s) s = cell(&rows, name, '\t', err);
     for (size_t k = 0; k < BQB_FIELDS && !s; k++) s = cell(&rows, st.field[k], k + 1 < BQB_FIELDS ? '\t' : '\n', err);
     for (size_t k = 0; k < st.n_queries && !s; k++) {
@@ -97,7 +120,6 @@ static bqb_status write_one(writing *w, size_t i, bqb_err *err) {
         if (!s) s = cell(&queries, st.query[k], '\n', err);
     }
     free(path);
-    free(bytes);
     bqb_sticker_free(&st);
     w->lines[i][0] = rows.data;
     w->lines[i][1] = queries.data;
@@ -136,17 +158,16 @@ static bqb_status write_table(const writing *w, const char *name, const char *he
     return s;
 }
 
-bqb_status bqb_synth_write(bqb_synth *synth, const char *dir, size_t count, int threads,
+bqb_status bqb_synth_write(bqb_synth *synth, const char *dir, size_t count, bool replace, int threads,
                            bqb_progress_fn progress, void *ctx, bqb_err *err) {
     enum { BATCH = 64 }; /* stickers between two looks at the progress function */
     writing w = {.synth = synth, .dir = dir, .err = err};
-    char *images = bqb_path_join(dir, "images");
     w.lines = bqb_calloc(count, sizeof *w.lines);
-    bqb_status s = images && w.lines ? bqb_make_dirs(images, err) : bqb_fail_nomem(err, dir, count);
+    bqb_status s = w.lines ? synth_set_claim(synth, dir, count, replace, err) : bqb_fail_nomem(err, "the rows", count);
     pthread_mutex_init(&w.lock, NULL);
     if (threads <= 0) threads = bqb_cpu_count();
     for (; !s && w.first < count; w.first += BATCH) {
-        if (progress && progress(ctx, "drawing stickers", w.first, count)) s = bqb_fail(err, BQB_ECANCEL, "%s: stopped", dir);
+        if (progress && progress(ctx, "drawing stickers", w.first, count)) s = bqb_fail(err, BQB_ECANCEL, "%s: stopped; the same command goes on from here", dir);
         size_t n = count - w.first < BATCH ? count - w.first : BATCH;
         if (!s) {
             bqb_parallel_for(n, threads, write_worker, &w);
@@ -162,7 +183,6 @@ bqb_status bqb_synth_write(bqb_synth *synth, const char *dir, size_t count, int 
     }
     pthread_mutex_destroy(&w.lock);
     free(w.lines);
-    free(images);
     return s;
 }
 

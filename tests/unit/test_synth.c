@@ -192,7 +192,7 @@ TEST(synth_writes_a_set) {
     char dir[4096], path[4200];
     bqb_err err = {0};
     snprintf(dir, sizeof dir, "%s/set", test_tmp_dir());
-    CHECK_OK(bqb_synth_write(s, dir, 20, 2, NULL, NULL, &err), err);
+    CHECK_OK(bqb_synth_write(s, dir, 20, false, 2, NULL, NULL, &err), err);
     char *text = NULL;
     snprintf(path, sizeof path, "%s/captions.tsv", dir);
     if (CHECK_OK(bqb_file_read(&text, NULL, path, 1 << 20, &err), err)) {
@@ -208,9 +208,91 @@ TEST(synth_writes_a_set) {
     /* A folder that cannot be made: a file stands in its place. */
     snprintf(path, sizeof path, "%s/plain", test_tmp_dir());
     CHECK_OK(bqb_file_write(path, "x", 1, &err), err);
-    CHECK(bqb_synth_write(s, path, 1, 1, NULL, NULL, &err) != BQB_OK);
+    CHECK(bqb_synth_write(s, path, 1, false, 1, NULL, NULL, &err) != BQB_OK);
     CHECK_MSG(strstr(err.msg, "plain"), "the message does not name the folder: %s", err.msg);
     bqb_synth_close(s);
+}
+
+/* The first picture of the set in dir: its path, inode (0: none) and size. */
+static ino_t first_picture(char path[4200], const char *dir, off_t *size) {
+    static const char *const ext[] = {"png", "jpg", "webp", "gif"};
+    struct stat st = {0};
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(path, 4200, "%.4000s/images/000000.%s", dir, ext[i]);
+        if (stat(path, &st)) continue;
+        *size = st.st_size;
+        return st.st_ino;
+    }
+    return 0;
+}
+
+TEST(synth_keeps_the_pictures_of_an_interrupted_run) {
+    bqb_synth *s = open_synth((bqb_synth_options){.seed = 6});
+    if (!s) return;
+    char dir[4096], first[4200], captions[4200], *before = NULL, *after = NULL;
+    bqb_err err = {0};
+    off_t size = 0, again = 0;
+    snprintf(dir, sizeof dir, "%s/again", test_tmp_dir());
+    snprintf(captions, sizeof captions, "%s/captions.tsv", dir);
+    CHECK_OK(bqb_synth_write(s, dir, 8, false, 2, NULL, NULL, &err), err);
+    CHECK_OK(bqb_file_read(&before, NULL, captions, 1 << 20, &err), err);
+    ino_t inode = first_picture(first, dir, &size);
+    CHECK(inode && !unlink(captions));
+    CHECK_OK(bqb_synth_write(s, dir, 8, false, 2, NULL, NULL, &err), err);
+    CHECK_MSG(first_picture(first, dir, &again) == inode && again == size, "a picture that was there is another file now");
+    CHECK_OK(bqb_file_read(&after, NULL, captions, 1 << 20, &err), err);
+    if (before && after) CHECK_STR(after, before);
+    /* What a power cut left empty is drawn again. */
+    CHECK(!truncate(first, 0));
+    CHECK_OK(bqb_synth_write(s, dir, 8, false, 2, NULL, NULL, &err), err);
+    CHECK_MSG(first_picture(first, dir, &again) && again == size, "%ld bytes, before %ld", (long)again, (long)size);
+    free(before);
+    free(after);
+    bqb_synth_close(s);
+}
+
+TEST(synth_refuses_a_folder_with_another_set) {
+    bqb_synth *s = open_synth((bqb_synth_options){.seed = 6}), *other = open_synth((bqb_synth_options){.seed = 61});
+    if (!s || !other) return;
+    char dir[4096], path[4200], mine[4200];
+    bqb_err err = {0};
+    off_t size;
+    snprintf(dir, sizeof dir, "%s/taken", test_tmp_dir());
+    snprintf(path, sizeof path, "%s/captions.tsv", dir);
+    CHECK_OK(bqb_synth_write(s, dir, 4, false, 2, NULL, NULL, &err), err);
+    CHECK(bqb_synth_write(other, dir, 4, false, 2, NULL, NULL, &err) == BQB_EINVAL);
+    CHECK_MSG(strstr(err.msg, dir) && strstr(err.msg, "seed \"6\", now \"61\"") && !strstr(err.msg, "count"), "%s", err.msg);
+    CHECK(bqb_synth_write(s, dir, 5, false, 2, NULL, NULL, &err) == BQB_EINVAL);
+    CHECK_MSG(strstr(err.msg, "count 4, now 5"), "%s", err.msg);
+    CHECK(bqb_is_file(path));
+    /* Replaced: nothing of the old set is left, and everything that is not of a set. */
+    snprintf(mine, sizeof mine, "%s/images/mine.png", dir);
+    CHECK_OK(bqb_file_write(mine, "x", 1, &err), err);
+    CHECK_OK(bqb_synth_write(other, dir, 2, true, 2, NULL, NULL, &err), err);
+    CHECK(bqb_is_file(mine) && bqb_is_file(path));
+    for (int i = 2; i < 4; i++) {
+        static const char *const ext[] = {"png", "jpg", "webp", "gif"};
+        for (size_t k = 0; k < 4; k++) {
+            snprintf(path, sizeof path, "%s/images/%06d.%s", dir, i, ext[k]);
+            CHECK_MSG(!bqb_is_file(path), "%s is left of the old set", path);
+        }
+    }
+    CHECK_OK(bqb_synth_write(other, dir, 2, false, 2, NULL, NULL, &err), err);
+    /* What synth did not make it does not touch, asked or not. */
+    snprintf(path, sizeof path, "%s/synth.json", dir);
+    CHECK(!unlink(path));
+    for (int replace = 0; replace < 2; replace++) {
+        CHECK(bqb_synth_write(other, dir, 2, replace != 0, 2, NULL, NULL, &err) == BQB_EINVAL);
+        CHECK_MSG(strstr(err.msg, "captions.tsv") && strstr(err.msg, "synth.json"), "%s", err.msg);
+        CHECK(first_picture(mine, dir, &size));
+    }
+    /* A record that is damaged may be replaced only when asked for. */
+    CHECK_OK(bqb_file_write(path, "{", 1, &err), err);
+    CHECK(bqb_synth_write(other, dir, 2, false, 2, NULL, NULL, &err) == BQB_EFORMAT);
+    CHECK_MSG(strstr(err.msg, "synth.json"), "%s", err.msg);
+    CHECK_OK(bqb_synth_write(other, dir, 2, true, 2, NULL, NULL, &err), err);
+    bqb_synth_close(s);
+    bqb_synth_close(other);
 }
 
 TEST(synth_plain_is_plain) {
