@@ -18,10 +18,12 @@ typedef struct {
 typedef struct {
     const bqb_sequences *seq;
     size_t heads;
-    bool first_only;
+    bqb_rows rows;
     slice at;
     size_t done_rows;
 } walk;
+
+static bool one_asks(bqb_rows rows) { return rows == BQB_ROWS_FIRST || rows == BQB_ROWS_LAST; }
 
 static size_t length(const bqb_sequences *s, size_t i) { return s->start[i + 1] - s->start[i]; }
 
@@ -37,14 +39,14 @@ static bool next_slice(walk *w) {
         if (a->heads > w->heads - a->head) a->heads = w->heads - a->head;
         return true;
     }
-    a->out_row += w->first_only ? a->n : a->n * a->len;
+    a->out_row += one_asks(w->rows) ? a->n : a->n * a->len;
     a->first += a->n;
     if (a->first >= s->n) return false;
     a->head = 0;
     a->row = s->start[a->first];
     a->len = length(s, a->first);
     a->keys = keys_of(s, a->first);
-    a->asks = w->first_only ? 1 : a->len;
+    a->asks = one_asks(w->rows) ? 1 : a->len;
     size_t per_head = a->asks * a->keys, most = SLICE_FLOATS / (per_head ? per_head : 1);
     a->n = 1;
     a->heads = w->heads;
@@ -57,20 +59,20 @@ static bool next_slice(walk *w) {
     return true;
 }
 
-static walk walk_start(const bqb_sequences *s, size_t heads, bool first_only) {
-    walk w = {.seq = s, .heads = heads, .first_only = first_only};
+static walk walk_start(const bqb_sequences *s, size_t heads, bqb_rows rows) {
+    walk w = {.seq = s, .heads = heads, .rows = rows};
     return w;
 }
 
-size_t bqb_attention_probs(const bqb_sequences *s, size_t heads, bool first_only) {
+size_t bqb_attention_probs(const bqb_sequences *s, size_t heads, bqb_rows rows) {
     size_t n = 0;
-    for (size_t i = 0; i < s->n; i++) n += heads * (first_only ? 1 : length(s, i)) * keys_of(s, i);
+    for (size_t i = 0; i < s->n; i++) n += heads * (one_asks(rows) ? 1 : length(s, i)) * keys_of(s, i);
     return n;
 }
 
-static size_t largest_slice(const bqb_sequences *s, size_t heads, bool first_only) {
+static size_t largest_slice(const bqb_sequences *s, size_t heads, bqb_rows rows) {
     size_t most = 0;
-    for (walk w = walk_start(s, heads, first_only); next_slice(&w);) {
+    for (walk w = walk_start(s, heads, rows); next_slice(&w);) {
         size_t n = w.at.n * w.at.heads * w.at.asks * w.at.keys;
         if (n > most) most = n;
     }
@@ -107,23 +109,41 @@ static void product(bqb_pass *p, const slice *a, size_t M, size_t N, size_t K, b
     bqb_gemm_run(p->gemm, &g, c, ap, bp, NULL);
 }
 
+/* The row of its sequence that asks first. */
+static size_t first_asking(const slice *a, bqb_rows rows) { return rows == BQB_ROWS_LAST ? a->len - 1 : 0; }
+
+/* Row r sees the keys up to itself; what it may not see weighs exactly nothing,
+ * so that the products over all keys, forward and backward, need no mask. */
+static void softmax_causal(bqb_pass *p, void *prob, const float *score, float scale, const slice *a) {
+    size_t e = bqb_num_size_bytes(p->num);
+    char *to = prob;
+    for (size_t i = 0; i < a->n * a->heads; i++)
+        for (size_t r = 0; r < a->asks; r++, to += e * a->keys, score += a->keys) {
+            p->ops->softmax_fwd[p->num](to, score, scale, 1, r + 1);
+            memset(to + e * (r + 1), 0, e * (a->keys - r - 1));
+        }
+}
+
 void bqb_attention_fwd(bqb_pass *p, void *out, void *probs, const void *qkv, const bqb_sequences *s, size_t C,
-                       size_t heads, bool first_only) {
+                       size_t heads, bqb_rows rows) {
     size_t hd = C / heads, e = bqb_num_size_bytes(p->num);
     float scale = 1.0f / sqrtf((float)hd);
     bqb_arena_mark mark = bqb_arena_save(p->arena);
-    size_t most = largest_slice(s, heads, first_only);
+    size_t most = largest_slice(s, heads, rows);
     float *score = BQB_TAKE(p, most);
     void *scratch = probs ? NULL : BQB_TAKE_DT(p, most);
     if (p->no_memory) return;
-    for (walk w = walk_start(s, heads, first_only); next_slice(&w);) {
+    for (walk w = walk_start(s, heads, rows); next_slice(&w);) {
         const slice *a = &w.at;
-        const char *q = (const char *)qkv + e * (a->row * 3 * C + a->head * hd), *k = q + e * C, *v = k + e * C;
+        size_t at = e * (a->row * 3 * C + a->head * hd);
+        const char *q = (const char *)qkv + at + e * first_asking(a, rows) * 3 * C;
+        const char *k = (const char *)qkv + at + e * C, *v = k + e * C;
         char *o = (char *)out + e * (a->out_row * C + a->head * hd);
         char *prob = probs ? (char *)probs + e * a->prob : scratch;
         product(p, a, a->asks, a->keys, hd, packed(p->num, a, 3 * C, hd), turned(packed(p->num, a, 3 * C, hd)),
                 scores(BQB_NUM_F32, a), score, q, k);
-        p->ops->softmax_fwd[p->num](prob, score, scale, a->n * a->heads * a->asks, a->keys);
+        if (rows == BQB_ROWS_CAUSAL) softmax_causal(p, prob, score, scale, a);
+        else p->ops->softmax_fwd[p->num](prob, score, scale, a->n * a->heads * a->asks, a->keys);
         product(p, a, a->asks, hd, a->keys, scores(p->num, a), packed(p->num, a, 3 * C, hd),
                 asked(p->num, a, C, hd), o, prob, v);
     }
@@ -131,28 +151,29 @@ void bqb_attention_fwd(bqb_pass *p, void *out, void *probs, const void *qkv, con
 }
 
 void bqb_attention_bwd(bqb_pass *p, void *dqkv, const void *dout, const void *probs, const void *qkv,
-                       const bqb_sequences *s, size_t C, size_t heads, bool first_only) {
+                       const bqb_sequences *s, size_t C, size_t heads, bqb_rows rows) {
     size_t hd = C / heads, e = bqb_num_size_bytes(p->num);
     float scale = 1.0f / sqrtf((float)hd);
     bqb_arena_mark mark = bqb_arena_save(p->arena);
-    size_t most = largest_slice(s, heads, first_only);
+    size_t most = largest_slice(s, heads, rows);
     float *dp = BQB_TAKE(p, most);
     void *ds = BQB_TAKE_DT(p, most);
     if (p->no_memory) return;
-    if (first_only) memset(dqkv, 0, e * s->start[s->n] * 3 * C);
-    for (walk w = walk_start(s, heads, first_only); next_slice(&w);) {
+    if (one_asks(rows)) memset(dqkv, 0, e * s->start[s->n] * 3 * C);
+    for (walk w = walk_start(s, heads, rows); next_slice(&w);) {
         const slice *a = &w.at;
         size_t at = e * (a->row * 3 * C + a->head * hd);
-        const char *q = (const char *)qkv + at, *k = q + e * C, *v = k + e * C;
-        char *dq = (char *)dqkv + at, *dk = dq + e * C, *dv = dk + e * C;
+        size_t ask = e * first_asking(a, rows) * 3 * C;
+        const char *q = (const char *)qkv + at + ask, *k = (const char *)qkv + at + e * C, *v = k + e * C;
+        char *dq = (char *)dqkv + at + ask, *dk = (char *)dqkv + at + e * C, *dv = dk + e * C;
         const char *d = (const char *)dout + e * (a->out_row * C + a->head * hd);
         const char *prob = (const char *)probs + e * a->prob;
-        bqb_layout rows = packed(p->num, a, 3 * C, hd), o = asked(p->num, a, C, hd);
-        product(p, a, a->asks, a->keys, hd, o, turned(rows), scores(BQB_NUM_F32, a), dp, d, v);
-        product(p, a, a->keys, hd, a->asks, turned(scores(p->num, a)), o, rows, dv, prob, d);
+        bqb_layout row = packed(p->num, a, 3 * C, hd), o = asked(p->num, a, C, hd);
+        product(p, a, a->asks, a->keys, hd, o, turned(row), scores(BQB_NUM_F32, a), dp, d, v);
+        product(p, a, a->keys, hd, a->asks, turned(scores(p->num, a)), o, row, dv, prob, d);
         p->ops->softmax_bwd[p->num](ds, dp, prob, scale, a->n * a->heads * a->asks, a->keys);
-        product(p, a, a->asks, hd, a->keys, scores(p->num, a), rows, rows, dq, ds, k);
-        product(p, a, a->keys, hd, a->asks, turned(scores(p->num, a)), rows, rows, dk, ds, q);
+        product(p, a, a->asks, hd, a->keys, scores(p->num, a), row, row, dq, ds, k);
+        product(p, a, a->keys, hd, a->asks, turned(scores(p->num, a)), row, row, dk, ds, q);
     }
     bqb_arena_release(p->arena, mark);
 }

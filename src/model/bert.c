@@ -30,6 +30,8 @@ struct bqb_bert_saved {
     float *cls; /* [S,C] */
 };
 
+static bqb_rows rows_of(const block_saved *b) { return b->first_only ? BQB_ROWS_FIRST : BQB_ROWS_ALL; }
+
 static void block_fwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *c, block_saved *b, const float *x,
                       float *out, const bqb_sequences *s, bool keep) {
     size_t C = c->t_width, M = c->t_mlp, R = s->start[s->n], Q = b->first_only ? s->n : R;
@@ -37,7 +39,7 @@ static void block_fwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *c,
     b->out = out;
     b->xh = bqb_to_dt(p, x, R * C);
     b->qkv = BQB_TAKE_DT(p, R * 3 * C);
-    b->probs = keep ? BQB_TAKE_DT(p, bqb_attention_probs(s, c->t_heads, b->first_only)) : NULL;
+    b->probs = keep ? BQB_TAKE_DT(p, bqb_attention_probs(s, c->t_heads, rows_of(b))) : NULL;
     b->attn = BQB_TAKE_DT(p, Q * C);
     b->sum1 = BQB_TAKE(p, Q * C);
     b->mean1 = BQB_TAKE(p, Q);
@@ -51,8 +53,8 @@ static void block_fwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *c,
     if (p->no_memory) return;
 
     bqb_linear_fwd(p, b->qkv, p->num, b->xh, &w->qkv, BQB_ACT_NONE, false, R);
-    bqb_attention_fwd(p, b->attn, b->probs, b->qkv, s, C, c->t_heads, b->first_only);
-    if (b->first_only) bqb_first_rows(b->sum1, x, s, C);
+    bqb_attention_fwd(p, b->attn, b->probs, b->qkv, s, C, c->t_heads, rows_of(b));
+    if (b->first_only) bqb_rows_take(b->sum1, x, s, BQB_ROWS_FIRST, C);
     else memcpy(b->sum1, x, R * C * sizeof *x);
     bqb_linear_fwd(p, b->sum1, BQB_NUM_F32, b->attn, &w->proj, BQB_ACT_NONE, true, Q);
     bqb_norm_fwd(p, b->mid, BQB_NUM_F32, b->mean1, b->rstd1, b->sum1, &w->ln1, c->t_eps, Q, C);
@@ -90,10 +92,10 @@ static float *block_bwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *
     void *dqkv = BQB_TAKE_DT(p, R * 3 * C);
     if (p->no_memory) return dx;
     bqb_linear_bwd(p, dattn, p->num, d, b->attn, &w->proj, Q);
-    bqb_attention_bwd(p, dqkv, dattn, b->probs, b->qkv, s, C, c->t_heads, b->first_only);
+    bqb_attention_bwd(p, dqkv, dattn, b->probs, b->qkv, s, C, c->t_heads, rows_of(b));
     if (b->first_only) {
         bqb_linear_bwd(p, full, BQB_NUM_F32, dqkv, b->xh, &w->qkv, R);
-        bqb_first_rows_add(full, dx, s, C);
+        bqb_rows_add(full, dx, s, BQB_ROWS_FIRST, C);
     } else {
         bqb_linear_bwd(p, dh, BQB_NUM_F32, dqkv, b->xh, &w->qkv, R);
         p->ops->add(full, dh, R * C);
@@ -157,7 +159,7 @@ void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config 
     }
     v->cls = trace ? BQB_TAKE(p, s->n * C) : x;
     if (p->no_memory) return;
-    if (trace) bqb_first_rows(v->cls, x, s, C);
+    if (trace) bqb_rows_take(v->cls, x, s, BQB_ROWS_FIRST, C);
     bqb_project_fwd(p, feature, v->cls, map->t_proj, s->n, C, c->embed);
     if (saved) *saved = v;
 }

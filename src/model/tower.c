@@ -100,13 +100,21 @@ const void *bqb_to_dt(bqb_pass *p, const float *x, size_t n) {
     return h;
 }
 
-void bqb_first_rows(float *out, const float *x, const bqb_sequences *s, size_t C) {
-    for (size_t i = 0; i < s->n; i++) memcpy(out + i * C, x + s->start[i] * C, C * sizeof *x);
+size_t bqb_rows_count(const bqb_sequences *s, bqb_rows rows) {
+    return rows == BQB_ROWS_FIRST || rows == BQB_ROWS_LAST ? s->n : s->start[s->n];
 }
 
-void bqb_first_rows_add(float *dx, const float *dout, const bqb_sequences *s, size_t C) {
+static size_t chosen_row(const bqb_sequences *s, size_t i, bqb_rows rows) {
+    return rows == BQB_ROWS_LAST ? s->start[i + 1] - 1 : s->start[i];
+}
+
+void bqb_rows_take(float *out, const float *x, const bqb_sequences *s, bqb_rows rows, size_t C) {
+    for (size_t i = 0; i < s->n; i++) memcpy(out + i * C, x + chosen_row(s, i, rows) * C, C * sizeof *x);
+}
+
+void bqb_rows_add(float *dx, const float *dout, const bqb_sequences *s, bqb_rows rows, size_t C) {
     for (size_t i = 0; i < s->n; i++) {
-        float *to = dx + s->start[i] * C;
+        float *to = dx + chosen_row(s, i, rows) * C;
         for (size_t c = 0; c < C; c++) to[c] += dout[i * C + c];
     }
 }

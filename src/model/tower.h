@@ -62,24 +62,30 @@ typedef struct {
     const uint32_t *keys;  /* [n] or NULL */
 } bqb_sequences;
 
-/* Multi-head self-attention over packed qkv rows. `first_only`: only each
- * sequence's first row asks, out has one row per sequence; else a row per row.
- *   out    out [R or S, C] dt
+/* Which rows of a sequence ask. All of them see the whole sequence, but for
+ * causal ones, which see themselves and what came before. */
+typedef enum { BQB_ROWS_ALL, BQB_ROWS_FIRST, BQB_ROWS_LAST, BQB_ROWS_CAUSAL } bqb_rows;
+
+/* How many rows ask: one a sequence, or all. */
+size_t bqb_rows_count(const bqb_sequences *s, bqb_rows rows);
+
+/* Multi-head self-attention over packed qkv rows.
+ *   out    out [asking rows, C] dt
  *   probs  out dt, kept for the gradient: bqb_attention_probs elements; NULL: not kept
  *   qkv    in  [R, 3C] dt */
-size_t bqb_attention_probs(const bqb_sequences *s, size_t heads, bool first_only);
+size_t bqb_attention_probs(const bqb_sequences *s, size_t heads, bqb_rows rows);
 void bqb_attention_fwd(bqb_pass *p, void *out, void *probs, const void *qkv, const bqb_sequences *s, size_t C,
-                       size_t heads, bool first_only);
+                       size_t heads, bqb_rows rows);
 
 /*   dqkv  out [R, 3C] dt, every element written
  *   dout  in  as out
  * Not for padded sequences. */
 void bqb_attention_bwd(bqb_pass *p, void *dqkv, const void *dout, const void *probs, const void *qkv,
-                       const bqb_sequences *s, size_t C, size_t heads, bool first_only);
+                       const bqb_sequences *s, size_t C, size_t heads, bqb_rows rows);
 
-/* The first row of each sequence, gathered; and the gradient put back (added). */
-void bqb_first_rows(float *out, const float *x, const bqb_sequences *s, size_t C);
-void bqb_first_rows_add(float *dx, const float *dout, const bqb_sequences *s, size_t C);
+/* The first or last row of each sequence, gathered; and the gradient put back (added). */
+void bqb_rows_take(float *out, const float *x, const bqb_sequences *s, bqb_rows rows, size_t C);
+void bqb_rows_add(float *dx, const float *dout, const bqb_sequences *s, bqb_rows rows, size_t C);
 
 /* Activations after the embedding and after every block, for golden checks:
  * rows[0] … rows[layers], each [R,C] f32; NULL entries are skipped. */

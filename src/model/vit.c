@@ -1,23 +1,9 @@
 /* The picture tower: CLIP's vision transformer (class token, pre-norm), forward
  * and backward. Only the class token of the last block is used, so that block
  * computes its queries, projection and MLP for that row alone. */
-#include "model/tower.h"
+#include "model/prenorm.h"
 
 #include <string.h>
-
-typedef struct {
-    const float *x;             /* [R,C] input of the block */
-    void *h1;                   /* [R,C] dt */
-    float *mean1, *rstd1;       /* [R] */
-    void *qkv, *probs;          /* [R,3C] dt */
-    void *attn;                 /* [Q,C] dt; Q = R, or S in the last block */
-    float *mid;                 /* [Q,C] after attention */
-    void *h2;                   /* [Q,C] dt */
-    float *mean2, *rstd2;       /* [Q] */
-    void *up, *act;             /* [Q,M] dt, before and after the activation */
-    float *out;                 /* [Q,C] */
-    bool first_only;
-} block_saved;
 
 struct bqb_vit_saved {
     bqb_sequences seq;
@@ -26,74 +12,16 @@ struct bqb_vit_saved {
     size_t K;
     float *embedded;            /* [R,C] before ln_pre */
     float *mean_pre, *rstd_pre;
-    block_saved *block;
+    bqb_prenorm_saved *block;
     float *cls;                 /* [F,C] into ln_post */
     float *post;                /* [F,C] after it */
     float *mean_post, *rstd_post;
 };
 
-/* Forward of one block. In training (keep) everything stays in `b`; otherwise
- * the scratch memory goes back to the arena and only `out` remains. */
-static void block_fwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *c, block_saved *b, const float *x,
-                      float *out, const bqb_sequences *s, bool keep) {
-    size_t C = c->v_width, M = c->v_mlp, R = s->start[s->n], Q = b->first_only ? s->n : R;
-    b->x = x;
-    b->out = out;
-    b->h1 = BQB_TAKE_DT(p, R * C);
-    b->mean1 = BQB_TAKE(p, R);
-    b->rstd1 = BQB_TAKE(p, R);
-    b->qkv = BQB_TAKE_DT(p, R * 3 * C);
-    b->probs = keep ? BQB_TAKE_DT(p, bqb_attention_probs(s, c->v_heads, b->first_only)) : NULL;
-    b->attn = BQB_TAKE_DT(p, Q * C);
-    b->mid = keep ? BQB_TAKE(p, Q * C) : out;
-    b->h2 = BQB_TAKE_DT(p, Q * C);
-    b->mean2 = BQB_TAKE(p, Q);
-    b->rstd2 = BQB_TAKE(p, Q);
-    b->up = keep ? BQB_TAKE_DT(p, Q * M) : NULL;
-    b->act = BQB_TAKE_DT(p, Q * M);
-    if (p->no_memory) return;
-
-    bqb_norm_fwd(p, b->h1, p->num, b->mean1, b->rstd1, x, &w->ln1, c->v_eps, R, C);
-    bqb_linear_fwd(p, b->qkv, p->num, b->h1, &w->qkv, BQB_ACT_NONE, false, R);
-    bqb_attention_fwd(p, b->attn, b->probs, b->qkv, s, C, c->v_heads, b->first_only);
-    if (b->first_only) bqb_first_rows(b->mid, x, s, C);
-    else if (b->mid != x) memcpy(b->mid, x, R * C * sizeof *x);
-    bqb_linear_fwd(p, b->mid, BQB_NUM_F32, b->attn, &w->proj, BQB_ACT_NONE, true, Q);
-    bqb_norm_fwd(p, b->h2, p->num, b->mean2, b->rstd2, b->mid, &w->ln2, c->v_eps, Q, C);
-    if (keep) {
-        bqb_linear_fwd(p, b->up, p->num, b->h2, &w->fc1, BQB_ACT_NONE, false, Q);
-        bqb_act_fwd(p, b->act, b->up, c->v_act, Q * M);
-        memcpy(out, b->mid, Q * C * sizeof *out);
-    } else bqb_linear_fwd(p, b->act, p->num, b->h2, &w->fc1, c->v_act, false, Q);
-    bqb_linear_fwd(p, out, BQB_NUM_F32, b->act, &w->fc2, BQB_ACT_NONE, true, Q);
-}
-
-/* dx holds d(out) [Q,C] on entry. Returns d(x) [R,C]: dx itself, or new memory after a first_only block. */
-static float *block_bwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *c, const block_saved *b, float *dx,
-                        const bqb_sequences *s) {
-    size_t C = c->v_width, M = c->v_mlp, R = s->start[s->n], Q = b->first_only ? s->n : R;
-    float *full = b->first_only ? BQB_TAKE(p, R * C) : dx;
-    bqb_arena_mark mark = bqb_arena_save(p->arena);
-    void *wide = BQB_TAKE_DT(p, Q * M);
-    float *dh = BQB_TAKE(p, R * C);
-    const void *d = bqb_to_dt(p, dx, Q * C);
-    if (p->no_memory) return dx;
-    bqb_linear_bwd(p, wide, p->num, d, b->act, &w->fc2, Q);
-    bqb_act_bwd(p, wide, wide, b->up, c->v_act, Q * M);
-    bqb_linear_bwd(p, dh, BQB_NUM_F32, wide, b->h2, &w->fc1, Q);
-    bqb_norm_bwd(p, dx, false, dh, b->mid, b->mean2, b->rstd2, &w->ln2, Q, C);
-
-    d = bqb_to_dt(p, dx, Q * C);
-    void *dattn = BQB_TAKE_DT(p, Q * C);
-    void *dqkv = BQB_TAKE_DT(p, R * 3 * C);
-    if (p->no_memory) return dx;
-    bqb_linear_bwd(p, dattn, p->num, d, b->attn, &w->proj, Q);
-    bqb_attention_bwd(p, dqkv, dattn, b->probs, b->qkv, s, C, c->v_heads, b->first_only);
-    bqb_linear_bwd(p, dh, BQB_NUM_F32, dqkv, b->h1, &w->qkv, R);
-    bqb_norm_bwd(p, full, b->first_only, dh, b->x, b->mean1, b->rstd1, &w->ln1, R, C);
-    if (b->first_only) bqb_first_rows_add(full, dx, s, C);
-    bqb_arena_release(p->arena, mark);
-    return full;
+/* How block i is computed; only a trace wants every row of the last one. */
+static bqb_prenorm kind_of(const bqb_clip_config *c, size_t i, bool whole) {
+    return (bqb_prenorm){.width = c->v_width, .mlp = c->v_mlp, .heads = c->v_heads, .eps = c->v_eps, .act = c->v_act,
+                         .rows = i + 1 < c->v_layers || whole ? BQB_ROWS_ALL : BQB_ROWS_FIRST};
 }
 
 /* Patches as rows [F*K, 3*P*P], in the order of the convolution's weights. */
@@ -173,11 +101,11 @@ void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
     bqb_trace_copy(trace, 0, x, R * C);
 
     for (size_t i = 0; i < c->v_layers && !p->no_memory; i++) {
-        block_saved *b = &v->block[i];
-        b->first_only = i + 1 == c->v_layers && !trace;
-        float *out = saved || b->first_only ? BQB_TAKE(p, (b->first_only ? F : R) * C) : x;
+        bqb_prenorm kind = kind_of(c, i, trace != NULL);
+        bool one = kind.rows != BQB_ROWS_ALL;
+        float *out = saved || one ? BQB_TAKE(p, (one ? F : R) * C) : x;
         mark = bqb_arena_save(p->arena);
-        block_fwd(p, &map->v_block[i], c, b, x, out, &v->seq, saved != NULL);
+        bqb_prenorm_fwd(p, &kind, &map->v_block[i], &v->block[i], x, out, &v->seq, saved != NULL);
         if (!saved) bqb_arena_release(p->arena, mark);
         x = out;
         if (!p->no_memory) bqb_trace_copy(trace, i + 1, x, R * C);
@@ -187,7 +115,7 @@ void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
     v->mean_post = BQB_TAKE(p, F);
     v->rstd_post = BQB_TAKE(p, F);
     if (p->no_memory) return;
-    if (trace) bqb_first_rows(v->cls, x, &v->seq, C);
+    if (trace) bqb_rows_take(v->cls, x, &v->seq, BQB_ROWS_FIRST, C);
     bqb_norm_fwd(p, v->post, BQB_NUM_F32, v->mean_post, v->rstd_post, v->cls, &map->ln_post, c->v_eps, F, C);
     bqb_project_fwd(p, feature, v->post, map->v_proj, F, C, c->embed);
     if (saved) *saved = v;
@@ -200,8 +128,10 @@ void bqb_vit_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
     if (p->no_memory) return;
     bqb_project_bwd(p, dx, dfeature, v->post, map->v_proj, F, C, c->embed);
     bqb_norm_bwd(p, dx, true, dx, v->cls, v->mean_post, v->rstd_post, &map->ln_post, F, C);
-    for (size_t i = c->v_layers; i-- > 0 && !p->no_memory;)
-        dx = block_bwd(p, &map->v_block[i], c, &v->block[i], dx, &v->seq);
+    for (size_t i = c->v_layers; i-- > 0 && !p->no_memory;) {
+        bqb_prenorm kind = kind_of(c, i, false);
+        dx = bqb_prenorm_bwd(p, &kind, &map->v_block[i], &v->block[i], dx, &v->seq);
+    }
     float *dconv = BQB_TAKE(p, F * K * C);
     if (p->no_memory) return;
     bqb_norm_bwd(p, dx, true, dx, v->embedded, v->mean_pre, v->rstd_pre, &map->ln_pre, R, C);

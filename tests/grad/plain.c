@@ -50,24 +50,26 @@ void plain_linear(double *y, const double *x, const double *w, const double *b, 
         }
 }
 
-void plain_head(double *out, const double *qkv, size_t len, size_t keys, size_t asks, size_t C, size_t heads,
-                size_t h) {
+void plain_head_row(double *out, const double *qkv, size_t row, size_t keys, size_t C, size_t heads, size_t h) {
     size_t hd = C / heads;
     double *score = GRAD_DOUBLES(keys);
-    for (size_t a = 0; a < asks && a < len; a++) {
-        const double *q = qkv + a * 3 * C + h * hd;
-        for (size_t k = 0; k < keys; k++) {
-            score[k] = 0;
-            for (size_t d = 0; d < hd; d++) score[k] += q[d] * qkv[k * 3 * C + C + h * hd + d];
-        }
-        plain_softmax(score, score, 1 / sqrt((double)hd), 1, keys);
-        for (size_t d = 0; d < hd; d++) {
-            double sum = 0;
-            for (size_t k = 0; k < keys; k++) sum += score[k] * qkv[k * 3 * C + 2 * C + h * hd + d];
-            out[a * hd + d] = sum;
-        }
+    const double *q = qkv + row * 3 * C + h * hd;
+    for (size_t k = 0; k < keys; k++) {
+        score[k] = 0;
+        for (size_t d = 0; d < hd; d++) score[k] += q[d] * qkv[k * 3 * C + C + h * hd + d];
+    }
+    plain_softmax(score, score, 1 / sqrt((double)hd), 1, keys);
+    for (size_t d = 0; d < hd; d++) {
+        out[d] = 0;
+        for (size_t k = 0; k < keys; k++) out[d] += score[k] * qkv[k * 3 * C + 2 * C + h * hd + d];
     }
     free(score);
+}
+
+void plain_head(double *out, const double *qkv, size_t len, size_t keys, size_t asks, size_t C, size_t heads,
+                size_t h) {
+    for (size_t a = 0; a < asks && a < len; a++)
+        plain_head_row(out + a * (C / heads), qkv, a, keys, C, heads, h);
 }
 
 double plain_contrastive(const double *img, const double *txt, double log_scale, size_t N, size_t D,

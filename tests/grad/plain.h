@@ -19,6 +19,9 @@ void plain_l2norm(double *y, const double *x, size_t N, size_t D);
 void plain_linear(double *y, const double *x, const double *w, const double *b, size_t R, size_t out,
                   size_t in);
 
+/* Row `row` of one head h of one sequence, which sees `keys` rows: out[C/heads]. qkv is [len,3C]. */
+void plain_head_row(double *out, const double *qkv, size_t row, size_t keys, size_t C, size_t heads, size_t h);
+
 /* One head h of one sequence of `len` rows, of which `keys` can be seen and the
  * first `asks` ask: out[asks, C/heads]. qkv is [len,3C]. */
 void plain_head(double *out, const double *qkv, size_t len, size_t keys, size_t asks, size_t C, size_t heads,

@@ -36,21 +36,34 @@ static const kind KINDS[] = {
 
 typedef struct {
     const kind *k;
-    bool first_only;
+    bqb_rows rows_asking;
     size_t rows, asked, C;
     uint32_t start[13];
     bqb_sequences seq;
 } setting;
 
-static void setting_of(setting *s, const kind *k, bool first_only) {
+static void setting_of(setting *s, const kind *k, bqb_rows rows) {
     memset(s, 0, sizeof *s);
     s->k = k;
-    s->first_only = first_only;
+    s->rows_asking = rows;
     s->C = k->heads * k->hd;
     for (size_t i = 0; i < k->n; i++) s->start[i + 1] = s->start[i] + (uint32_t)k->len[i];
     s->rows = s->start[k->n];
-    s->asked = first_only ? k->n : s->rows;
     s->seq = (bqb_sequences){.n = k->n, .start = s->start};
+    s->asked = bqb_rows_count(&s->seq, rows);
+}
+
+static bool one_asks(const setting *s) {
+    return s->rows_asking == BQB_ROWS_FIRST || s->rows_asking == BQB_ROWS_LAST;
+}
+
+/* The asking rows of one head of one sequence: out[asks, hd]. Returns how many. */
+static size_t plain_asking(double *out, const setting *s, const double *qkv, size_t len, size_t keys, size_t head) {
+    size_t asks = one_asks(s) ? 1 : len, hd = s->k->hd;
+    for (size_t a = 0; a < asks; a++)
+        plain_head_row(out + a * hd, qkv, s->rows_asking == BQB_ROWS_LAST ? len - 1 : a,
+                       s->rows_asking == BQB_ROWS_CAUSAL ? a + 1 : keys, s->C, s->k->heads, head);
+    return asks;
 }
 
 /* out[asked,C] in double */
@@ -58,10 +71,9 @@ static void plain_forward(const setting *s, double *out, const double *qkv, cons
     double *one = GRAD_DOUBLES(s->rows * s->k->hd);
     size_t at = 0;
     for (size_t i = 0; i < s->k->n; i++) {
-        size_t len = s->k->len[i], asks = s->first_only ? 1 : len;
+        size_t len = s->k->len[i], asks = 0;
         for (size_t h = 0; h < s->k->heads; h++) {
-            plain_head(one, qkv + s->start[i] * 3 * s->C, len, keys ? keys[i] : len, asks, s->C, s->k->heads,
-                       h);
+            asks = plain_asking(one, s, qkv + s->start[i] * 3 * s->C, len, keys ? keys[i] : len, h);
             for (size_t a = 0; a < asks; a++)
                 memcpy(out + (at + a) * s->C + h * s->k->hd, one + a * s->k->hd, s->k->hd * sizeof *out);
         }
@@ -80,9 +92,9 @@ typedef struct {
 static double part_loss(void *ctx) {
     const part *p = ctx;
     const setting *s = p->s;
-    size_t hd = s->k->hd, len = s->k->len[p->sequence], asks = s->first_only ? 1 : len;
-    size_t at = s->first_only ? p->sequence : s->start[p->sequence];
-    plain_head(p->one, p->qkv + s->start[p->sequence] * 3 * s->C, len, len, asks, s->C, s->k->heads, p->head);
+    size_t hd = s->k->hd, len = s->k->len[p->sequence];
+    size_t at = one_asks(s) ? p->sequence : s->start[p->sequence];
+    size_t asks = plain_asking(p->one, s, p->qkv + s->start[p->sequence] * 3 * s->C, len, len, p->head);
     double sum = 0;
     for (size_t a = 0; a < asks; a++)
         for (size_t d = 0; d < hd; d++)
@@ -106,9 +118,11 @@ static size_t numeric_some(const setting *s, double *want, uint32_t *at, double 
     return n;
 }
 
-static void check_attention(const kind *k, bool first_only, bqb_num num, bqb_rand *r) {
+static const char *const ROWS[] = {"", " first", " last", " causal"};
+
+static void check_attention(const kind *k, bqb_rows rows, bqb_num num, bqb_rand *r) {
     setting s;
-    setting_of(&s, k, first_only);
+    setting_of(&s, k, rows);
     bqb_pass p;
     if (!grad_pass_open(&p, num)) return;
     size_t n_qkv = s.rows * 3 * s.C, n_out = s.asked * s.C;
@@ -118,7 +132,7 @@ static void check_attention(const kind *k, bool first_only, bqb_num num, bqb_ran
     uint32_t *at = grad_take(n_qkv, sizeof *at);
     void *qkv_v = grad_take(n_qkv, 4), *dout_v = grad_take(n_out, 4), *out_v = grad_take(n_out, 4),
          *dqkv_v = grad_take(n_qkv, 4),
-         *probs = grad_take(bqb_attention_probs(&s.seq, k->heads, first_only), 4);
+         *probs = grad_take(bqb_attention_probs(&s.seq, k->heads, rows), 4);
     grad_fill(r, qkv, wide, n_qkv, 1, num);
     grad_fill(r, dout, wide_dout, n_out, 1, num);
     grad_pack(qkv_v, qkv, n_qkv, num);
@@ -127,26 +141,26 @@ static void check_attention(const kind *k, bool first_only, bqb_num num, bqb_ran
 
     plain_forward(&s, want, wide, NULL);
     memset(out_v, 0xff, n_out * bqb_num_size_bytes(num)); /* NaN: every element must be written */
-    bqb_attention_fwd(&p, out_v, NULL, qkv_v, &s.seq, s.C, k->heads, first_only);
+    bqb_attention_fwd(&p, out_v, NULL, qkv_v, &s.seq, s.C, k->heads, rows);
     grad_unpack(got, out_v, n_out, num);
-    snprintf(what, sizeof what, "attention %s%s %s, nothing kept", k->name, first_only ? " first" : "",
+    snprintf(what, sizeof what, "attention %s%s %s, nothing kept", k->name, ROWS[rows],
              num ? "bf16" : "f32");
     grad_close(what, got, want, n_out, TOLERANCE[num], 0.1);
     memset(out_v, 0xff, n_out * bqb_num_size_bytes(num));
-    bqb_attention_fwd(&p, out_v, probs, qkv_v, &s.seq, s.C, k->heads, first_only);
+    bqb_attention_fwd(&p, out_v, probs, qkv_v, &s.seq, s.C, k->heads, rows);
     grad_unpack(got, out_v, n_out, num);
-    snprintf(what, sizeof what, "attention %s%s %s", k->name, first_only ? " first" : "",
+    snprintf(what, sizeof what, "attention %s%s %s", k->name, ROWS[rows],
              num ? "bf16" : "f32");
     grad_close(what, got, want, n_out, TOLERANCE[num], 0.1);
 
     memset(dqkv_v, 0xff, n_qkv * bqb_num_size_bytes(num));
-    bqb_attention_bwd(&p, dqkv_v, dout_v, probs, qkv_v, &s.seq, s.C, k->heads, first_only);
+    bqb_attention_bwd(&p, dqkv_v, dout_v, probs, qkv_v, &s.seq, s.C, k->heads, rows);
     grad_unpack(got, dqkv_v, n_qkv, num);
     /* Long ones: a sample whose stride is no multiple of a row. */
     size_t every = s.rows > 300 ? s.rows / 4 * 2 + 1 : s.rows > 100 ? 23 : 1;
     size_t n = numeric_some(&s, want, at, wide, wide_dout, every);
     for (size_t i = 0; i < n; i++) got[i] = got[at[i]];
-    snprintf(what, sizeof what, "attention gradient %s%s %s", k->name, first_only ? " first" : "",
+    snprintf(what, sizeof what, "attention gradient %s%s %s", k->name, ROWS[rows],
              num ? "bf16" : "f32");
     /* Over one row there is nothing to attend to: q and k have no gradient. */
     grad_close(what, got, want, n, TOLERANCE[num], 0.1);
@@ -159,8 +173,10 @@ TEST(grad_attention) {
     bqb_rand r = bqb_rand_seed(8, 0);
     for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
         for (size_t num = 0; num < grad_formats(); num++) {
-            check_attention(&KINDS[i], false, (bqb_num)num, &r);
-            check_attention(&KINDS[i], true, (bqb_num)num, &r);
+            check_attention(&KINDS[i], BQB_ROWS_ALL, (bqb_num)num, &r);
+            check_attention(&KINDS[i], BQB_ROWS_FIRST, (bqb_num)num, &r);
+            check_attention(&KINDS[i], BQB_ROWS_LAST, (bqb_num)num, &r);
+            check_attention(&KINDS[i], BQB_ROWS_CAUSAL, (bqb_num)num, &r);
         }
 }
 
@@ -171,7 +187,8 @@ TEST(attention_leaves_out_padding) {
     for (size_t num = 0; num < grad_formats(); num++)
         for (size_t first = 0; first < 2; first++) {
             setting s;
-            setting_of(&s, &KINDS[2], first);
+            bqb_rows rows = first ? BQB_ROWS_FIRST : BQB_ROWS_ALL;
+            setting_of(&s, &KINDS[2], rows);
             bqb_pass p;
             if (!grad_pass_open(&p, (bqb_num)num)) return;
             size_t n = s.rows * 3 * s.C, n_out = s.asked * s.C;
@@ -182,7 +199,7 @@ TEST(attention_leaves_out_padding) {
             grad_pack(xv, x, n, (bqb_num)num);
             plain_forward(&s, want, wide, keys);
             s.seq.keys = keys;
-            bqb_attention_fwd(&p, out, NULL, xv, &s.seq, s.C, s.k->heads, first);
+            bqb_attention_fwd(&p, out, NULL, xv, &s.seq, s.C, s.k->heads, rows);
             grad_unpack(got, out, n_out, (bqb_num)num);
             grad_close("attention with padding", got, want, n_out, TOLERANCE[num], 0.1);
             /* The same without the mask must be noticed. */

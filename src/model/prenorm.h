@@ -1,0 +1,39 @@
+/* A pre-norm transformer block, as both CLIP towers have it:
+ *   x + Attention(ln1(x)), then that + fc2(act(fc1(ln2(that)))).
+ * Sizes as in tower.h; Q asking rows. */
+#ifndef BQB_MODEL_PRENORM_H
+#define BQB_MODEL_PRENORM_H
+
+#include "model/tower.h"
+
+typedef struct {
+    size_t width, mlp, heads; /* C, M, H */
+    float eps;
+    bqb_act act;
+    bqb_rows rows; /* which rows ask: the block's output has no others */
+} bqb_prenorm;
+
+/* What forward keeps for backward, in the arena. */
+typedef struct {
+    const float *x;       /* [R,C] input of the block */
+    void *h1;             /* [R,C] dt */
+    float *mean1, *rstd1; /* [R] */
+    void *qkv, *probs;    /* [R,3C] dt */
+    void *attn;           /* [Q,C] dt */
+    float *mid;           /* [Q,C] after attention */
+    void *h2;             /* [Q,C] dt */
+    float *mean2, *rstd2; /* [Q] */
+    void *up, *act;       /* [Q,M] dt, before and after the activation */
+    float *out;           /* [Q,C] */
+} bqb_prenorm_saved;
+
+/* out [Q,C] from x [R,C]. In training (keep) everything stays in `b`; otherwise
+ * nothing but out is worth keeping, and out may be x itself when every row asks. */
+void bqb_prenorm_fwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, bqb_prenorm_saved *b, const float *x,
+                     float *out, const bqb_sequences *s, bool keep);
+
+/* dx holds d(out) [Q,C] on entry. Returns d(x) [R,C]: dx itself, or new memory where not every row asks. */
+float *bqb_prenorm_bwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, const bqb_prenorm_saved *b, float *dx,
+                       const bqb_sequences *s);
+
+#endif
