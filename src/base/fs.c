@@ -164,8 +164,10 @@ bqb_status bqb_make_dirs(const char *path, bqb_err *err) {
         if (*c && *c != '/') continue;
         char end = *c;
         *c = 0;
-        if (*p && mkdir(p, 0777) && !(errno == EEXIST && bqb_is_dir(p)))
+        if (*p && mkdir(p, 0777) && !(errno == EEXIST && bqb_is_dir(p))) {
+            if (errno == EEXIST) errno = ENOTDIR;
             s = bqb_fail_errno(err, "%s", p);
+        }
         *c = end;
         if (!end) break;
     }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -335,6 +336,18 @@ static bqb_status open_to_write(bqb_catalogue *c, bqb_err *err) {
     return s;
 }
 
+/* Is there something to read? Most often nothing was ever imported; anything else is told as it is. */
+static bqb_status check_there(const bqb_catalogue *c, bqb_err *err) {
+    struct stat st;
+    if (stat(c->path, &st)) {
+        if (errno == ENOENT)
+            return bqb_fail(err, BQB_ENOTFOUND, "%s: there is no library here yet; `bqb import FOLDER` makes one", c->dir);
+        return bqb_fail_errno(err, "%s: cannot be read as a library", c->dir);
+    }
+    if (!S_ISREG(st.st_mode)) return bqb_fail(err, BQB_EFORMAT, "%s: not a regular file", c->path);
+    return access(c->path, R_OK) ? bqb_fail_errno(err, "%s", c->path) : BQB_OK;
+}
+
 bqb_status bqb_catalogue_open(bqb_catalogue **out, const char *dir, bqb_catalogue_mode mode, bqb_err *err) {
     *out = NULL;
     bqb_catalogue *c = bqb_calloc(1, sizeof *c);
@@ -345,9 +358,10 @@ bqb_status bqb_catalogue_open(bqb_catalogue **out, const char *dir, bqb_catalogu
     if (!c->dir || !c->path) s = bqb_fail_nomem(err, dir, strlen(dir));
     else if (!*dir) s = bqb_fail(err, BQB_EINVAL, "the library's folder has no name");
     else if (mode == BQB_CATALOGUE_WRITE) s = open_to_write(c, err);
-    else if (!bqb_is_file(c->path))
-        s = bqb_fail(err, BQB_ENOTFOUND, "%s: there is no library here yet; `bqb import FOLDER` makes one", dir);
-    else s = open_to_read(c, err);
+    else {
+        s = check_there(c, err);
+        if (!s) s = open_to_read(c, err);
+    }
     if (s) {
         bqb_catalogue_close(c);
         return s;

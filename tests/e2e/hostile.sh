@@ -118,6 +118,11 @@ if $as_user "$bqb" --version >/dev/null 2>&1; then
         is "a folder that may not be read: status" $status 0
         has "a folder that may not be read" "$tmp/err" 'locked: Permission denied'
     fi
+    cp -r "$tmp/lib" "$tmp/closed"
+    chmod 000 "$tmp/closed"
+    BQB_LIBRARY=$tmp/closed run $as_user "$bqb" search 好猫
+    is "a library that may not be entered: status" $status 1
+    has "a library that may not be entered" "$tmp/err" 'closed: cannot be read as a library: Permission denied'
 else
     skip "this user may not become another"
 fi

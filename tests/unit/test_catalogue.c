@@ -4,6 +4,7 @@
 #include "library/catalogue.h"
 #include "library/vectors.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -306,6 +307,26 @@ static void run_sql(const char *sql) {
     CHECK(sqlite3_open(path, &db) == SQLITE_OK);
     CHECK_MSG(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(db));
     sqlite3_close(db);
+}
+
+TEST(catalogue_says_why_a_folder_is_no_library) {
+    bqb_catalogue *c = NULL;
+    char file[600], name[600];
+    snprintf(file, sizeof file, "%s/plain", test_tmp_dir());
+    CHECK_OK(bqb_file_write(file, "x", 1, &err), err);
+    CHECK(bqb_catalogue_open(&c, file, BQB_CATALOGUE_READ, &err) == BQB_EIO);
+    CHECK_MSG(strstr(err.msg, "plain") && strstr(err.msg, strerror(ENOTDIR)), "%s", err.msg);
+    CHECK(bqb_catalogue_open(&c, file, BQB_CATALOGUE_WRITE, &err) == BQB_EIO);
+    CHECK_MSG(strstr(err.msg, "plain") && strstr(err.msg, strerror(ENOTDIR)), "%s", err.msg);
+    memset(name, 'x', 300);
+    name[300] = 0;
+    CHECK(bqb_catalogue_open(&c, name, BQB_CATALOGUE_READ, &err) == BQB_EIO);
+    snprintf(name, sizeof name, "%.500s/folder/library.db", test_tmp_dir());
+    CHECK_OK(bqb_make_dirs(name, &err), err);
+    *strrchr(name, '/') = 0;
+    CHECK(bqb_catalogue_open(&c, name, BQB_CATALOGUE_READ, &err) == BQB_EFORMAT);
+    CHECK_MSG(strstr(err.msg, "library.db: not a regular file"), "%s", err.msg);
+    CHECK(c == NULL);
 }
 
 TEST(catalogue_refuses_newer_foreign_and_broken_databases) {
