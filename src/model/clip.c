@@ -101,10 +101,18 @@ static void id_from_file(bqb_clip *m, const bqb_safetensors *st) {
     finish_id(m, &f);
 }
 
+/* The same as of the file that bqb_clip_save would write. */
 static void id_from_block(bqb_clip *m) {
+    enum { EVERY = SAMPLE_EVERY / sizeof(float), FLOATS = SAMPLE_BYTES / sizeof(float) };
     fingerprint f = {{1, 2, 3, 4}};
-    for (size_t at = 0; at < m->map.n_floats; at += 1024)
-        absorb(&f, m->weights + at, sizeof *m->weights);
+    for (bqb_layout_at t = {0}; bqb_layout_next(&m->map, &t);) {
+        absorb(&f, t.name, strlen(t.name));
+        for (size_t at = 0; at < t.n; at += EVERY)
+            for (size_t e = at; e < t.n && e < at + FLOATS; e++) {
+                float x = bqb_layout_element(&m->map, m->weights, &t, e);
+                absorb(&f, &x, sizeof x);
+            }
+    }
     finish_id(m, &f);
 }
 

@@ -70,7 +70,8 @@ const bqb_wordpiece *bqb_clip_tokenizer(const bqb_clip *m); /* NULL when it has 
 bqb_precision bqb_clip_precision(const bqb_clip *m);
 int bqb_clip_threads(const bqb_clip *m);
 
-/* 64 hex digits over config and weights: which model made an embedding. Borrowed. */
+/* 64 hex digits over config and weights: which model made an embedding. Weights that were changed have
+ * the id that their file will have when bqb_clip_save writes it in f32. Borrowed. */
 const char *bqb_clip_id(bqb_clip *m);
 
 /* Parameters: n_params descriptions, one block of n_floats. After writing to

@@ -358,3 +358,24 @@ bqb_status bqb_layout_save(const bqb_layout_map *map, const float *block, const 
     free(turned);
     return s;
 }
+
+/* A few hundred names, looked through for each of them: nothing is allocated, so that naming a model cannot fail. */
+bool bqb_layout_next(const bqb_layout_map *map, bqb_layout_at *at) {
+    const char *last = at->name, *best = NULL;
+    for (size_t i = 0; i < map->n_params; i++)
+        for (size_t k = 0; k < map->names[i].parts; k++) {
+            const char *name = map->names[i].hf[k];
+            if ((last && strcmp(name, last) <= 0) || (best && strcmp(name, best) >= 0)) continue;
+            best = name;
+            *at = (bqb_layout_at){name, i, k, map->param[i].n / map->names[i].parts};
+        }
+    return best != NULL;
+}
+
+float bqb_layout_element(const bqb_layout_map *map, const float *block, const bqb_layout_at *at, size_t e) {
+    const bqb_param *p = &map->param[at->param];
+    block += p->offset;
+    if (!map->names[at->param].transposed) return block[at->part * at->n + e];
+    size_t rows = p->dim[0];
+    return block[e % rows * p->dim[1] + e / rows];
+}

@@ -63,6 +63,17 @@ bqb_status bqb_layout_load(const bqb_layout_map *map, float *block, int towers, 
 bqb_status bqb_layout_save(const bqb_layout_map *map, const float *block, const char *path, bool half, bool ofa,
                            bqb_err *err);
 
+/* The tensors of the Hugging Face form one by one, without making them: *at, zeroed for the first, is
+ * moved to the next in the order of names (strcmp); false after the last. */
+typedef struct {
+    const char *name; /* borrowed from the map */
+    size_t param, part, n;
+} bqb_layout_at;
+bool bqb_layout_next(const bqb_layout_map *map, bqb_layout_at *at);
+
+/* Its element e, 0 … n-1. */
+float bqb_layout_element(const bqb_layout_map *map, const float *block, const bqb_layout_at *at, size_t e);
+
 /* A start for training from nothing, random by seed but not shapeless (init.c): small
  * transformers that start with the structure that others only learn from millions
  * of pictures need far fewer of them. LayerNorm 1/0, biases 0, logit scale ln(1/0.07). */

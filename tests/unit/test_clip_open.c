@@ -457,3 +457,35 @@ TEST(clip_save_and_open_again) {
     CHECK(bqb_clip_save(m, in_dir("vocab.txt"), false, NULL, &err) && strstr(err.msg, "vocab.txt"));
     bqb_clip_free(m);
 }
+
+/* A model in memory is named as its file will be, also where a tensor is long enough to be looked at in more than one place. */
+TEST(clip_id_is_that_of_the_saved_file) {
+    bqb_clip_config config = MODEL_CONFIG;
+    config.vocab = 6000; /* × 24 floats: beyond 256 KiB twice */
+    bqb_err err;
+    bqb_clip *m, *again;
+    char id[65];
+    fresh();
+    if (!CHECK_OK(bqb_clip_new(&m, &config, NULL, 1, BQB_PREC_F32, 1, &err), err)) return;
+    float *w = bqb_clip_weights(m);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < bqb_clip_param_count(m); i++) {
+            const bqb_param *p = bqb_clip_param(m, i);
+            for (size_t k = 0; k < p->n; k++) w[p->offset + k] = (float)(round + 1) * 0.1f + (float)(k % 97) * 1e-3f + (float)i;
+        }
+        bqb_clip_weights_changed(m);
+        snprintf(id, sizeof id, "%s", bqb_clip_id(m));
+        CHECK_OK(bqb_clip_save(m, dir, false, in_dir("vocab.txt"), &err), err);
+        if (!CHECK_OK(bqb_clip_open(&again, dir, BQB_TOWER_BOTH, BQB_PREC_F32, 1, &err), err)) break;
+        CHECK_STR(bqb_clip_id(again), id);
+        bqb_clip_weights_changed(again);
+        CHECK_STR(bqb_clip_id(again), id);
+        bqb_clip_free(again);
+        /* one value of the last place that is looked at */
+        for (size_t i = 0; i < bqb_clip_param_count(m); i++)
+            if (strstr(bqb_clip_param(m, i)->name, "word_embeddings")) w[bqb_clip_param(m, i)->offset + 2 * 65536] += 1;
+        bqb_clip_weights_changed(m);
+        CHECK(strcmp(bqb_clip_id(m), id));
+    }
+    bqb_clip_free(m);
+}
