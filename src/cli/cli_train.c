@@ -10,6 +10,7 @@
 static const char usage[] =
     "usage: bqb train --data TSV --init MODEL --out DIR [OPTION…]\n"
     "       bqb train --data TSV --from-scratch CONFIG.json --vocab vocab.txt --out DIR [OPTION…]\n"
+    "       bqb train --settings train.json --out DIR [OPTION…]\n"
     "       bqb train --resume --out DIR [OPTION…]\n\n"
     "Train StickerCLIP on annotated stickers: pictures and words are drawn together by a\n"
     "symmetric contrastive loss. The defaults are the paper's fine-tuning. DIR becomes a model\n"
@@ -38,17 +39,18 @@ int cli_train(const cli_env *env, int argc, char **argv) {
     bqb_train_options o;
     bqb_train_unset(&o);
     cli_list data = {0};
-    size_t threads = 0;
     const cli_option options[] = {
         {"data", 'd', CLI_LIST, &data, "TSV", "captions.tsv to learn from, or its folder; may be repeated"},
         {"out", 'o', CLI_STRING, &o.out, "DIR", "folder for the model, checkpoints and logs"},
         {"init", 0, CLI_STRING, &o.init, "MODEL", "model folder to start from"},
         {"from-scratch", 0, CLI_STRING, &o.config, "CONFIG", "config.json of a model to start at random"},
         {"vocab", 0, CLI_STRING, &o.vocab, "FILE", "vocab.txt for --from-scratch"},
+        {"settings", 0, CLI_STRING, &o.settings, "FILE", "a train.json: its settings, where no option says otherwise"},
         {"resume", 0, CLI_FLAG, &o.resume, NULL, "go on with the run in --out; settings are remembered"},
         {"valid", 0, CLI_STRING, &o.valid, "TSV", "held-out stickers to measure recall on"},
         {"valid-every", 0, CLI_SIZE, &o.valid_every, "STEPS", "steps between measurements; 0: only at the end (500)"},
         {"valid-limit", 0, CLI_SIZE, &o.valid_limit, "N", "held-out stickers used at most (1000)"},
+        {"patience", 0, CLI_SIZE, &o.patience, "N", "stop after N measurements without gain; 0: never (0)"},
         {"epochs", 'e', CLI_SIZE, &o.epochs, "N", "passes over the data (5)"},
         {"steps", 0, CLI_SIZE, &o.steps, "N", "steps in all, instead of --epochs"},
         {"batch", 'b', CLI_SIZE, &o.batch, "N", "pairs in a step (64)"},
@@ -60,6 +62,7 @@ int cli_train(const cli_env *env, int argc, char **argv) {
         {"eps", 0, CLI_FLOAT, &o.eps, "X", "AdamW epsilon (1e-6)"},
         {"clip-norm", 0, CLI_FLOAT, &o.clip_norm, "X", "longest gradient; 0: no limit (0)"},
         {"frames", 0, CLI_SIZE, &o.frames, "1|3", "3: mean of three frames; 1: a random one of them (3)"},
+        {"ema", 0, CLI_FLOAT, &o.ema, "DECAY", "keep, measure and save a moving average of the weights; 0: off (0)"},
         {"field-drop", 0, CLI_FLOAT, &o.field_drop, "P", "leave each field out with probability P (0)"},
         {"short", 0, CLI_FLOAT, &o.short_rate, "P", "with probability P a short query of queries.tsv (0)"},
         {"mask-ratio", 0, CLI_FLOAT, &o.mask_ratio, "P", "share of picture patches left out, as in FLIP (0)"},
@@ -68,7 +71,7 @@ int cli_train(const cli_env *env, int argc, char **argv) {
         {"drop-alpha", 0, CLI_FLAG, &o.drop_alpha, NULL, "ignore transparency instead of laying it on white"},
         {"seed", 's', CLI_SIZE, &o.seed, "N", "of weights, order, words, crops (1)"},
         {"precision", 0, CLI_STRING, &o.precision, "P", "f32, bf16 or auto: bf16 if the processor has it (auto)"},
-        {"threads", 't', CLI_SIZE, &threads, "N", "processors to use (all)"},
+        {"threads", 't', CLI_SIZE, &o.threads, "N", "processors to use (all)"},
         {"save-every", 0, CLI_SIZE, &o.save_every, "STEPS", "steps between checkpoints; 0: only by time (0)"},
         {"save-minutes", 0, CLI_FLOAT, &o.save_minutes, "M", "minutes between checkpoints; 0: only by steps (10)"},
         {"cache", 0, CLI_STRING, &o.cache, "DIR", "folder for decoded pictures (--out)"},
@@ -80,13 +83,11 @@ int cli_train(const cli_env *env, int argc, char **argv) {
     if (status >= 0) return status;
     if (n_words) return cli_usage_error("train", "\"%s\" is no option", argv[1]);
     if (!o.out) return cli_usage_error("train", "--out is needed");
-    if (!data.n && !o.resume) return cli_usage_error("train", "--data is needed");
-    if (!o.resume && !o.init && !(o.config && o.vocab))
+    if (!data.n && !o.resume && !o.settings) return cli_usage_error("train", "--data is needed");
+    if (!o.resume && !o.settings && !o.init && !(o.config && o.vocab))
         return cli_usage_error("train", "a start is needed: --init MODEL, or --from-scratch CONFIG and --vocab FILE");
-    if (threads > 1024) return cli_usage_error("train", "--threads %zu is more than 1024", threads);
     o.data = data.n ? data.item : NULL;
     o.n_data = data.n;
-    o.threads = (int)threads;
     screen s = {{0}};
     o.say = say;
     o.progress = show;
@@ -100,6 +101,7 @@ int cli_train(const cli_env *env, int argc, char **argv) {
     if (r.pairs_per_s > 0)
         fprintf(stderr, "%s: %" PRIu64 " steps, loss %.3f, %.3g pairs/s", o.out, r.steps, (double)r.loss, r.pairs_per_s);
     else fprintf(stderr, "%s: already at step %" PRIu64 ", nothing to do", o.out, r.steps);
+    if (r.early) fputs(", stopped early", stderr);
     if (r.last >= 0) fprintf(stderr, ", held-out MR %.1f (best %.1f)", r.last, r.best);
     fputc('\n', stderr);
     return 0;

@@ -10,21 +10,39 @@
 #include <string.h>
 
 static const char kind[] = "bqb training checkpoint 1";
-static const char *const block_names[3] = {"moment1", "moment2", "weights"};
+enum { MAX_BLOCKS = 4 };
+typedef struct {
+    const char *name;
+    float *data;
+} block;
 
-bqb_status bqb_checkpoint_write(const char *path, bqb_clip *m, const float *mom, const float *var,
-                                const bqb_checkpoint *c, bqb_err *err) {
+/* In the order of their names, as the file holds them. */
+static size_t list_blocks(block *out, bqb_clip *m, const bqb_train_blocks *b) {
+    size_t n = 0;
+    if (b->average) out[n++] = (block){"average", b->average};
+    out[n++] = (block){"moment1", b->mom};
+    out[n++] = (block){"moment2", b->var};
+    out[n++] = (block){"weights", bqb_clip_weights(m)};
+    return n;
+}
+
+bqb_status bqb_checkpoint_write(const char *path, bqb_clip *m, const bqb_train_blocks *blocks, const bqb_checkpoint *c,
+                                bqb_err *err) {
     size_t n = bqb_clip_float_count(m);
-    char step[32], validated[32], best[40];
+    char step[32], validated[32], best[40], best_step[32], stale[32];
     snprintf(step, sizeof step, "%" PRIu64, c->step);
-    snprintf(validated, sizeof validated, "%" PRIu64, c->validated);
-    snprintf(best, sizeof best, "%.17g", c->best);
-    const void *data[3] = {mom, var, bqb_clip_weights(m)};
-    bqb_tensor t[3];
-    for (int k = 0; k < 3; k++)
-        t[k] = (bqb_tensor){.name = block_names[k], .dtype = BQB_F32, .n_dims = 1, .dim = {n}, .n = n, .data = data[k]};
-    const char *meta[] = {"kind", kind, "step", step, "validated", validated, "best", best, "settings", c->settings, NULL};
-    return bqb_safetensors_write(path, t, 3, meta, err);
+    snprintf(validated, sizeof validated, "%" PRIu64, c->seen.step);
+    snprintf(best, sizeof best, "%.17g", c->seen.best);
+    snprintf(best_step, sizeof best_step, "%" PRIu64, c->seen.best_step);
+    snprintf(stale, sizeof stale, "%" PRIu64, c->seen.stale);
+    block b[MAX_BLOCKS];
+    bqb_tensor t[MAX_BLOCKS];
+    size_t n_blocks = list_blocks(b, m, blocks);
+    for (size_t k = 0; k < n_blocks; k++)
+        t[k] = (bqb_tensor){.name = b[k].name, .dtype = BQB_F32, .n_dims = 1, .dim = {n}, .n = n, .data = b[k].data};
+    const char *meta[] = {"kind", kind,   "step",      step,      "validated", validated, "best",       best,
+                          "best_step", best_step, "stale", stale, "settings",  c->settings, NULL};
+    return bqb_safetensors_write(path, t, n_blocks, meta, err);
 }
 
 static bqb_status open_checked(bqb_safetensors **st, const char *path, bqb_err *err) {
@@ -62,28 +80,30 @@ bqb_status bqb_checkpoint_peek(bqb_checkpoint *c, const char *path, bqb_err *err
     bqb_status s = open_checked(&st, path, err);
     if (s) return s;
     const char *settings = bqb_safetensors_metadata(st, "settings");
-    if (!read_count(&c->step, st, "step") || !read_count(&c->validated, st, "validated") ||
-        !read_real(&c->best, st, "best") || !settings)
+    if (!read_count(&c->step, st, "step") || !read_count(&c->seen.step, st, "validated") ||
+        !read_real(&c->seen.best, st, "best") || !settings)
         s = bqb_fail(err, BQB_EFORMAT, "%s: step, validated, best or settings are missing or no numbers", path);
+    /* Older files do not count these. */
+    if (!read_count(&c->seen.best_step, st, "best_step")) c->seen.best_step = c->step;
+    if (!read_count(&c->seen.stale, st, "stale")) c->seen.stale = 0;
     if (!s && !(c->settings = bqb_strdup(settings))) s = bqb_fail_nomem(err, path, strlen(settings));
     bqb_safetensors_close(st);
     return s;
 }
 
-bqb_status bqb_checkpoint_read(const char *path, bqb_clip *m, float *mom, float *var, bqb_err *err) {
+bqb_status bqb_checkpoint_read(const char *path, bqb_clip *m, const bqb_train_blocks *blocks, bqb_err *err) {
     bqb_safetensors *st;
     bqb_status s = open_checked(&st, path, err);
     if (s) return s;
     size_t n = bqb_clip_float_count(m);
-    float *to[3] = {mom, var, bqb_clip_weights(m)};
-    for (int k = 0; k < 3 && !s; k++) {
-        const bqb_tensor *t = bqb_safetensors_find(st, block_names[k]);
-        if (!t || t->dtype != BQB_F32)
-            s = bqb_fail(err, BQB_EFORMAT, "%s: no f32 tensor \"%s\"", path, block_names[k]);
+    block b[MAX_BLOCKS];
+    size_t n_blocks = list_blocks(b, m, blocks);
+    for (size_t k = 0; k < n_blocks && !s; k++) {
+        const bqb_tensor *t = bqb_safetensors_find(st, b[k].name);
+        if (!t || t->dtype != BQB_F32) s = bqb_fail(err, BQB_EFORMAT, "%s: no f32 tensor \"%s\"", path, b[k].name);
         else if (t->n != n)
-            s = bqb_fail(err, BQB_EFORMAT, "%s: tensor \"%s\" has %zu values, the model has %zu", path, block_names[k],
-                         t->n, n);
-        else s = bqb_tensor_to_f32(to[k], t, 0, n, err);
+            s = bqb_fail(err, BQB_EFORMAT, "%s: tensor \"%s\" has %zu values, the model has %zu", path, b[k].name, t->n, n);
+        else s = bqb_tensor_to_f32(b[k].data, t, 0, n, err);
     }
     if (!s) bqb_clip_weights_changed(m);
     bqb_safetensors_close(st);

@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-/* Unset: NULL, SIZE_MAX, NaN. Unset settings take the checkpoint's value when
- * resuming, else the default of bqb_train_settings (those of the paper). */
+/* Unset: NULL, SIZE_MAX, NaN, false. Unset settings take the value of the file
+ * `settings`, then the checkpoint's when resuming, then their default (those of the paper). */
 typedef struct {
     const char *const *data; /* captions.tsv files or their folders */
     size_t n_data;
@@ -17,16 +17,19 @@ typedef struct {
     const char *config;      /* config.json of a model to start at random, and */
     const char *vocab;       /* its vocab.txt */
     const char *cache;       /* folder for the pixel caches; NULL: out */
+    const char *settings;    /* JSON file with the names of train.json, for what is unset here; or NULL */
     bool resume, half, drop_alpha;
-    int threads;             /* 0 = all processors */
+    size_t threads;          /* 0 = all processors */
 
     size_t batch, epochs, steps, warmup, seed, frames;
     double lr, weight_decay, beta1, beta2, eps, clip_norm;
+    double ema;              /* decay of the weights' moving average; 0: none */
     double field_drop, short_rate, mask_ratio;
     const char *augment;     /* "on" or "off" */
     const char *precision;   /* "auto", "f32" or "bf16" */
     size_t context;          /* tokens a text is cut to; 0: the model's */
     size_t valid_every, valid_limit, save_every;
+    size_t patience;         /* measurements without gain that end the run; 0: never */
     double save_minutes, cache_max_gib;
 
     /* Lines for people; may be NULL. */
@@ -42,6 +45,7 @@ typedef struct {
     uint64_t epochs;
     float loss;          /* of the last step */
     double best, last;   /* held-out mean recall in percent, -1 when there is none */
+    bool early;          /* ended by patience */
     double pairs_per_s;
 } bqb_train_result;
 

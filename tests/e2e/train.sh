@@ -78,6 +78,21 @@ same kill_9_resume "$tmp/straight/model.safetensors" "$tmp/killed/model.safetens
 same kill_9_valid "$tmp/straight/valid.csv" "$tmp/killed/valid.csv"
 [ -z "$(find "$tmp/killed" -name '*.tmp.*')" ] && ok || fail "half-written files are left: $(find "$tmp/killed" -name '*.tmp.*')"
 
+cp "$tmp/killed/model.safetensors" "$tmp/copy.safetensors"
+
+# The same run again from what it wrote down; an option wins over that.
+expect settings 0 - '' "$bqb" train --settings "$tmp/straight/train.json" --out "$tmp/again"
+same settings "$tmp/straight/model.safetensors" "$tmp/again/model.safetensors"
+expect settings_option 0 - '' "$bqb" train --settings "$tmp/straight/train.json" --steps 3 --out "$tmp/shorter"
+[ "$(wc -l <"$tmp/shorter/log.csv")" = 4 ] && ok || fail "--steps does not win over --settings"
+echo '{"learning_rate": 1}' >"$tmp/wrong.json"
+expect settings_unknown 1 - 'wrong.json: "learning_rate" is no setting' "$bqb" train --settings "$tmp/wrong.json" --out "$tmp/x"
+
+# Average and patience: with no rate there is no gain.
+expect patience 0 - 'stopped early, after step 6' "$bqb" train --data "$data" --valid "$data" "${scratch[@]}" --lr 0 --ema 0.9 \
+    --valid-every 2 --patience 3 --steps 60 --out "$tmp/patient"
+expect patience_blind 1 - 'patience' "$bqb" train --data "$data" "${scratch[@]}" --patience 3 --steps 60 --out "$tmp/x"
+
 # Ctrl-C writes the checkpoint.
 "$bqb" train --data "$data" --valid "$data" "${scratch[@]}" --steps 60 --save-minutes 0 --out "$tmp/stopped" 2>"$tmp/err" &
 pid=$!
@@ -116,7 +131,19 @@ expect broken_pictures 0 - "$second" "$bqb" train --data "$tmp/broken" "${scratc
 grep -q "$first" "$tmp/err" && grep -q '1 pictures could not be read' "$tmp/err" && ok || fail "a cut picture is not named: $(head -5 "$tmp/err")"
 expect no_cache 0 - '' "$bqb" train --data "$tmp/broken" "${scratch[@]}" --steps 4 --cache-max 0 --out "$tmp/x2"
 head -c 1000 "$tmp/straight/checkpoint.safetensors" >"$tmp/killed/checkpoint.safetensors"
-expect cut_checkpoint 1 - 'checkpoint.safetensors' "$bqb" train --resume --out "$tmp/killed"
+expect cut_checkpoint 0 - 'checkpoint.safetensors: .*going on from the one before it' "$bqb" train --resume --out "$tmp/killed"
+same cut_checkpoint "$tmp/copy.safetensors" "$tmp/killed/model.safetensors"
+for f in checkpoint checkpoint.older; do head -c 1000 "$tmp/straight/checkpoint.safetensors" >"$tmp/killed/$f.safetensors"; done
+expect cut_checkpoints 1 - 'checkpoint.safetensors' "$bqb" train --resume --out "$tmp/killed"
+
+# A full disk (a limit on the size of files stands for it): what is needed, what is kept.
+trap '' XFSZ
+"$bqb" train --data "$data" "${scratch[@]}" --steps 4 --save-every 2 --out "$tmp/full" 2>"$tmp/err" </dev/null || fail "full: $(tail -1 "$tmp/err")"
+cp "$tmp/full/checkpoint.safetensors" "$tmp/kept"
+expect full_disk 1 - 'checkpoint.safetensors: .*[0-9.]+ MB are needed.*of step 4, is kept' bash -c "ulimit -f 600; exec '$bqb' train --resume --steps 8 --out '$tmp/full'"
+same full_disk "$tmp/kept" "$tmp/full/checkpoint.safetensors"
+expect room_again 0 - '' "$bqb" train --resume --steps 8 --out "$tmp/full"
+trap - XFSZ
 
 # Recall of what was learnt by heart, in every form.
 expect eval_table 0 '^full +24 +0 ' '' "$bqb" eval --model "$tmp/straight" --data "$data"

@@ -20,28 +20,35 @@ static bqb_clip *tiny_model(const char *dir, uint64_t seed) {
 }
 
 /* Floats of the three blocks that do not come back as they were written. */
-static size_t blocks_off(const char *path, bqb_clip *from, bqb_clip *to, bool plant) {
+static size_t blocks_off(const char *path, bqb_clip *from, bqb_clip *to, bool average, bool plant) {
     size_t n = bqb_clip_float_count(from), off = 0;
-    float *block[4];
-    for (int k = 0; k < 4; k++) block[k] = calloc(n, sizeof(float));
+    float *block[6];
+    for (int k = 0; k < 6; k++) block[k] = calloc(n, sizeof(float));
     for (size_t i = 0; i < n; i++) {
         block[0][i] = (float)i;
         block[1][i] = 1.0f / (float)(i + 1);
+        block[2][i] = -(float)i;
     }
+    bqb_train_blocks out = {block[0], block[1], average ? block[2] : NULL}, in = {block[3], block[4], average ? block[5] : NULL};
     char settings[] = "{\"batch\":3}";
-    bqb_checkpoint c = {.step = 12345678901, .validated = UINT64_MAX, .best = 1.0 / 3, .settings = settings}, back;
+    bqb_checkpoint c = {.step = 12345678901, .seen = {UINT64_MAX, 1.0 / 3, 7, 2}, .settings = settings}, back;
     bqb_err err = {0};
-    CHECK_OK(bqb_checkpoint_write(path, from, block[0], block[1], &c, &err), err);
+    CHECK_OK(bqb_checkpoint_write(path, from, &out, &c, &err), err);
     if (CHECK_OK(bqb_checkpoint_peek(&back, path, &err), err)) {
-        CHECK(back.step == c.step && back.validated == c.validated && back.best == c.best);
+        CHECK(back.step == c.step && back.seen.step == c.seen.step && back.seen.best == c.seen.best && back.seen.best_step == 7 &&
+              back.seen.stale == 2);
         CHECK_STR(back.settings, settings);
         free(back.settings);
     }
-    CHECK_OK(bqb_checkpoint_read(path, to, block[2], block[3], &err), err);
-    if (plant) block[2][n - 1] += 1;
+    CHECK_OK(bqb_checkpoint_read(path, to, &in, &err), err);
+    if (plant) block[3][n - 1] += 1;
     for (size_t i = 0; i < n; i++)
-        off += block[0][i] != block[2][i] || block[1][i] != block[3][i] || bqb_clip_weights(from)[i] != bqb_clip_weights(to)[i];
-    for (int k = 0; k < 4; k++) free(block[k]);
+        off += block[0][i] != block[3][i] || block[1][i] != block[4][i] || (average && block[2][i] != block[5][i]) ||
+               bqb_clip_weights(from)[i] != bqb_clip_weights(to)[i];
+    /* An average that is wanted must be there. */
+    in.average = block[5];
+    if (!average) CHECK(bqb_checkpoint_read(path, to, &in, &err) == BQB_EFORMAT && strstr(err.msg, "average"));
+    for (int k = 0; k < 6; k++) free(block[k]);
     return off;
 }
 
@@ -50,8 +57,9 @@ TEST(checkpoint_comes_back_whole) {
     bqb_clip *a = tiny_model(dir, 1), *b = tiny_model(dir, 2);
     if (a && b) {
         CHECK(memcmp(bqb_clip_weights(a), bqb_clip_weights(b), 4 * bqb_clip_float_count(a)) != 0);
-        CHECK(blocks_off(path, a, b, false) == 0);
-        CHECK(blocks_off(path, a, b, true) == 1); /* planted */
+        CHECK(blocks_off(path, a, b, false, false) == 0);
+        CHECK(blocks_off(path, a, b, true, false) == 0);
+        CHECK(blocks_off(path, a, b, true, true) == 1); /* planted */
     }
     bqb_clip_free(a);
     bqb_clip_free(b);
@@ -89,14 +97,14 @@ TEST(checkpoint_refuses_what_is_none) {
     }
     /* A checkpoint of another model, one without a block, a file of rubbish. */
     const char *meta[] = {"kind", good, "step", "1", "validated", "0", "best", "1", "settings", "{}", NULL};
-    float *mom = calloc(bqb_clip_float_count(m), 4), *var = calloc(bqb_clip_float_count(m), 4);
+    bqb_train_blocks blocks = {calloc(bqb_clip_float_count(m), 4), calloc(bqb_clip_float_count(m), 4), NULL};
     CHECK_OK(bqb_safetensors_write(path, t, 3, meta, &err), err);
-    CHECK(bqb_checkpoint_read(path, m, mom, var, &err) == BQB_EFORMAT && strstr(err.msg, "3 values"));
+    CHECK(bqb_checkpoint_read(path, m, &blocks, &err) == BQB_EFORMAT && strstr(err.msg, "3 values"));
     CHECK_OK(bqb_safetensors_write(path, t, 0, meta, &err), err);
-    CHECK(bqb_checkpoint_read(path, m, mom, var, &err) == BQB_EFORMAT && strstr(err.msg, "moment1"));
+    CHECK(bqb_checkpoint_read(path, m, &blocks, &err) == BQB_EFORMAT && strstr(err.msg, "moment1"));
     fixture_write(dir, "c.safetensors", "rubbish, far too short to be anything");
     CHECK(bqb_checkpoint_peek(&c, path, &err) == BQB_EFORMAT || err.code == BQB_ELIMIT);
-    free(mom);
-    free(var);
+    free(blocks.mom);
+    free(blocks.var);
     bqb_clip_free(m);
 }

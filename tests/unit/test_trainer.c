@@ -2,8 +2,10 @@
 #include "train_fixture.h"
 
 #include "base/fs.h"
+#include "train/average.h"
 #include "train/curve.h"
 #include "train/evaluate.h"
+#include "train/settings.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -163,6 +165,225 @@ TEST(trainer_resumes_bit_for_bit) {
     other.seed = 2;
     CHECK_OK(bqb_train(&other, NULL, &err), err);
     CHECK(!same_file(straight.out, other.out, "model.safetensors"));
+}
+
+/* The average of the weights: what is saved is it, not the weights, and a
+ * stopped run goes on with the same bits. */
+TEST(trainer_keeps_an_average) {
+    const char *dir = test_tmp_dir();
+    begin_set(dir);
+    bqb_err err = {0};
+    bqb_train_options plain = small_run(dir, "plain", 12), straight = small_run(dir, "straight", 12), half = small_run(dir, "half", 12);
+    straight.ema = half.ema = 0.9;
+    plain.valid = straight.valid = half.valid = data_dir;
+    plain.valid_every = straight.valid_every = half.valid_every = 4;
+    CHECK_OK(bqb_train(&plain, NULL, &err), err);
+    CHECK_OK(bqb_train(&straight, NULL, &err), err);
+    CHECK(!same_file(plain.out, straight.out, "model.safetensors"));
+    char *a = NULL, *b = NULL; /* the same steps were taken */
+    CHECK_OK(bqb_file_read(&a, NULL, fixture_path(plain.out, "log.csv"), 1 << 20, &err), err);
+    CHECK_OK(bqb_file_read(&b, NULL, fixture_path(straight.out, "log.csv"), 1 << 20, &err), err);
+    if (a && b) /* but for the speed, at the end of each line */
+        for (char *x = a, *y = b; x && y; x = strchr(x + 1, '\n'), y = strchr(y + 1, '\n')) CHECK(!strncmp(x, y, 30));
+    free(a);
+    free(b);
+
+    stopper s = {.stop_at = 6};
+    half.progress = stop_when;
+    half.ctx = &s;
+    CHECK(bqb_train(&half, NULL, &err) == BQB_ECANCEL);
+    bqb_train_options rest;
+    bqb_train_unset(&rest);
+    rest.out = half.out;
+    rest.resume = true;
+    CHECK_OK(bqb_train(&rest, NULL, &err), err);
+    CHECK(same_file(straight.out, half.out, "model.safetensors"));
+    CHECK(same_file(straight.out, half.out, "checkpoint.safetensors"));
+    CHECK(same_file(straight.out, half.out, "valid.csv"));
+}
+
+TEST(average_is_what_it_says) {
+    enum { N = 300000 }; /* more than one part */
+    float *w = calloc(N, sizeof *w), *a = calloc(N, sizeof *a);
+    if (!w || !a) abort();
+    double want = 0, off = 0;
+    CHECK(bqb_average_decay(0.99, 1) == 2.0 / 11 && bqb_average_decay(0.99, 100000) == 0.99);
+    for (uint64_t step = 1; step <= 50; step++) {
+        for (size_t i = 0; i < N; i++) w[i] = (float)step + (float)(i % 7);
+        double d = bqb_average_decay(0.9, step);
+        want = d * want + (1 - d) * (double)step;
+        bqb_average_update(a, w, N, 0.9, step, 2);
+    }
+    for (size_t i = 0; i < N; i += 7) off = fmax(off, fabs((double)a[i] - want)); /* i % 7 = 0 */
+    CHECK_MSG(off < 1e-4, "off by %g", off);
+    bqb_average_swap(a, w, N, 2);
+    CHECK(w[0] == (float)want || fabs((double)w[0] - want) < 1e-4);
+    CHECK(a[N - 1] == 50 + (N - 1) % 7 && a[0] == 50);
+    bqb_average_update(a, w, N, 0, 60, 2); /* no decay: the weights themselves */
+    CHECK(fabsf(a[N - 1] - w[N - 1]) < 1e-5f);
+    free(w);
+    free(a);
+}
+
+TEST(trainer_loses_patience) {
+    const char *dir = test_tmp_dir();
+    begin_set(dir);
+    bqb_err err = {0};
+    bqb_train_options o = small_run(dir, "out", 60);
+    o.lr = 0; /* nothing can be gained */
+    o.valid = data_dir;
+    o.valid_every = 2;
+    o.patience = 3;
+    bqb_train_result r = {0};
+    CHECK_OK(bqb_train(&o, &r, &err), err);
+    CHECK_MSG(r.early && r.steps == 6, "%d after %d steps", r.early, (int)r.steps); /* the first one is a gain */
+    CHECK(bqb_is_file(fixture_path(o.out, "model.safetensors")) && bqb_is_file(fixture_path(o.out, "best/model.safetensors")));
+    /* Going on needs more patience; then it counts on from there. */
+    bqb_train_options rest;
+    bqb_train_unset(&rest);
+    rest.out = o.out;
+    rest.resume = true;
+    CHECK_OK(bqb_train(&rest, &r, &err), err);
+    CHECK(r.early && r.steps == 6);
+    rest.patience = 5;
+    CHECK_OK(bqb_train(&rest, &r, &err), err);
+    CHECK_MSG(r.early && r.steps == 10, "%d after %d steps", r.early, (int)r.steps);
+    rest.patience = 0;
+    rest.steps = 14;
+    CHECK_OK(bqb_train(&rest, &r, &err), err);
+    CHECK(!r.early && r.steps == 14);
+    o = small_run(dir, "blind", 4);
+    o.patience = 1;
+    CHECK(bqb_train(&o, NULL, &err) == BQB_EINVAL && strstr(err.msg, "patience"));
+}
+
+static void cut_file(const char *path, size_t keep) {
+    char *bytes = NULL;
+    size_t n = 0;
+    bqb_err err = {0};
+    if (!CHECK_OK(bqb_file_read(&bytes, &n, path, 1 << 26, &err), err)) return;
+    CHECK(keep < n);
+    CHECK_OK(bqb_file_write(path, bytes, keep, &err), err);
+    free(bytes);
+}
+
+static char said[4096];
+static void hear(void *ctx, const char *line) {
+    (void)ctx;
+    size_t n = strlen(said);
+    snprintf(said + n, sizeof said - n, "%s\n", line);
+}
+
+/* A checkpoint that is half there is refused by name, and the one before it goes on. */
+TEST(trainer_falls_back_to_the_older_checkpoint) {
+    const char *dir = test_tmp_dir();
+    begin_set(dir);
+    bqb_err err = {0};
+    bqb_train_options straight = small_run(dir, "straight", 12), o = small_run(dir, "cut", 12);
+    CHECK_OK(bqb_train(&straight, NULL, &err), err);
+    o.save_every = 4;
+    stopper stop = {.stop_at = 10};
+    o.progress = stop_when;
+    o.ctx = &stop;
+    CHECK(bqb_train(&o, NULL, &err) == BQB_ECANCEL);
+    cut_file(fixture_path(o.out, "checkpoint.safetensors"), 60000);
+    bqb_train_options rest;
+    bqb_train_unset(&rest);
+    rest.out = o.out;
+    rest.resume = true;
+    rest.say = hear;
+    *said = 0;
+    bqb_train_result r = {0};
+    CHECK_OK(bqb_train(&rest, &r, &err), err);
+    CHECK_MSG(strstr(said, "checkpoint.safetensors") && strstr(said, "of step 8"), "%s", said);
+    CHECK(r.steps == 12 && same_file(straight.out, o.out, "model.safetensors"));
+    /* Both: refused by name. */
+    cut_file(fixture_path(o.out, "checkpoint.safetensors"), 60000);
+    cut_file(fixture_path(o.out, "checkpoint.older.safetensors"), 6);
+    CHECK(bqb_train(&rest, NULL, &err) == BQB_EFORMAT && strstr(err.msg, "checkpoint.safetensors"));
+}
+
+/* A settings file is a train.json: the same run again. */
+TEST(trainer_repeats_a_run) {
+    const char *dir = test_tmp_dir();
+    begin_set(dir);
+    bqb_err err = {0};
+    bqb_train_options o = small_run(dir, "first", 8), again;
+    o.ema = 0.8;
+    o.mask_ratio = 0.25;
+    o.beta2 = 0.9123456789;
+    CHECK_OK(bqb_train(&o, NULL, &err), err);
+    char settings[512];
+    snprintf(settings, sizeof settings, "%s", fixture_path(o.out, "train.json"));
+    bqb_train_unset(&again);
+    again.settings = settings;
+    again.out = fixture_path(dir, "second");
+    CHECK_OK(bqb_train(&again, NULL, &err), err);
+    CHECK(same_file(fixture_path(dir, "first"), again.out, "model.safetensors"));
+    CHECK(same_file(fixture_path(dir, "first"), again.out, "train.json"));
+    /* An option wins; so does another start as a whole. */
+    again.seed = 7;
+    again.out = fixture_path(dir, "third");
+    CHECK_OK(bqb_train(&again, NULL, &err), err);
+    CHECK(!same_file(fixture_path(dir, "first"), again.out, "model.safetensors"));
+    bqb_train_unset(&again);
+    again.settings = settings;
+    again.init = fixture_path(dir, "first");
+    again.out = fixture_path(dir, "fourth");
+    CHECK_OK(bqb_train(&again, NULL, &err), err);
+    const struct {
+        const char *text, *named;
+        bqb_status status;
+    } bad[] = {{"{\"batsh\": 3}", "\"batsh\" is no setting", BQB_EINVAL},
+               {"{\"batch\": \"3\"}", "\"batch\" needs a whole number", BQB_EFORMAT},
+               {"{\"batch\": -3}", "\"batch\" needs a whole number", BQB_EFORMAT},
+               {"{\"lr\": true}", "\"lr\" needs a number", BQB_EFORMAT},
+               {"{\"half\": 1}", "\"half\" needs true or false", BQB_EFORMAT},
+               {"{\"augment\": 1}", "\"augment\" needs a text", BQB_EFORMAT},
+               {"{\"data\": [1]}", "\"data\" is not", BQB_EFORMAT},
+               {"[]", "object", BQB_EFORMAT},
+               {"{\"batch\": 3", "invalid JSON", BQB_EFORMAT}};
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        fixture_write(dir, "s.json", "%s", bad[k].text);
+        bqb_train_unset(&again);
+        again.settings = fixture_path(dir, "s.json");
+        again.out = fixture_path(dir, "bad");
+        bqb_status s = bqb_train(&again, NULL, &err);
+        CHECK_MSG(s == bad[k].status && strstr(err.msg, bad[k].named) && strstr(err.msg, "s.json"), "%zu: %d %s", k, (int)s, err.msg);
+    }
+}
+
+/* What the settings file, the echo and a resumed run make of one table. */
+TEST(settings_are_one_table) {
+    bqb_err err = {0};
+    bqb_train_options o, p;
+    bqb_train_unset(&o);
+    bqb_settings_default(&o);
+    json_t *j = json_object();
+    CHECK_OK(bqb_settings_put(j, &o, &err), err);
+    CHECK(json_integer_value(json_object_get(j, "batch")) == 64 && json_number_value(json_object_get(j, "lr")) == 2e-5);
+    bqb_train_unset(&p);
+    p.batch = 3;
+    CHECK_OK(bqb_settings_fill(&p, j, "x", &err), err);
+    CHECK(p.batch == 3 && p.epochs == 5 && p.eps == 1e-6 && !strcmp(p.augment, "on"));
+    /* A checkpoint of an older program lacks a setting: its default was used. */
+    json_object_del(j, "ema");
+    bqb_train_unset(&p);
+    CHECK_OK(bqb_settings_resume(&p, j, &err), err);
+    CHECK(p.ema == 0 && p.batch == 64);
+    json_object_del(j, "ema");
+    bqb_train_unset(&p);
+    p.ema = 0.5;
+    CHECK(bqb_settings_resume(&p, j, &err) == BQB_EINVAL && strstr(err.msg, "ema = 0"));
+    bqb_train_unset(&p);
+    p.drop_alpha = true;
+    CHECK(bqb_settings_resume(&p, j, &err) == BQB_EINVAL && strstr(err.msg, "drop_alpha = false"));
+    bqb_train_unset(&p);
+    p.half = true;
+    p.epochs = 9;
+    CHECK_OK(bqb_settings_resume(&p, j, &err), err);
+    CHECK(p.half && p.epochs == 9);
+    json_decref(j);
 }
 
 TEST(trainer_stops_at_no_number) {

@@ -1,0 +1,295 @@
+#define _GNU_SOURCE
+#include "train/run.h"
+
+#include "base/fs.h"
+#include "file/json.h"
+#include "train/settings.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CSV_MAX = 1 << 28, SETTINGS_MAX = 1 << 20 };
+
+/* One run at a time may write to a folder. */
+static bqb_status lock_out(bqb_run *t, bqb_err *err) {
+    char *path = bqb_run_path(t, ".lock");
+    if (!path) return bqb_fail_nomem(err, t->o.out, strlen(t->o.out));
+    bqb_status s = BQB_OK;
+    t->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (t->lock_fd < 0) s = bqb_fail_errno(err, "%s", path);
+    else if (lockf(t->lock_fd, F_TLOCK, 0))
+        s = bqb_fail(err, BQB_EIO, "%s: another training run is writing here", t->o.out);
+    free(path);
+    return s;
+}
+
+/* What a run that was killed left half written; safe under the lock. */
+static void remove_leftovers(const char *dir) {
+    static const char *const names[] = {"checkpoint.safetensors.", "model.safetensors.", "config.json.", "vocab.txt.",
+                                        "train.json.", "log.csv.", "valid.csv.", "curve.svg.", "pixels-", "valid-"};
+    DIR *d = opendir(dir);
+    if (!d) return;
+    for (struct dirent *e; (e = readdir(d));) {
+        const char *tmp = strstr(e->d_name, ".tmp.");
+        bool ours = false;
+        for (size_t i = 0; tmp && i < sizeof names / sizeof *names; i++)
+            ours |= !strncmp(e->d_name, names[i], strlen(names[i]));
+        if (ours) unlinkat(dirfd(d), e->d_name, 0);
+    }
+    closedir(d);
+}
+
+/* The last checkpoint, or the one before it where the last one is damaged. */
+static bqb_status choose_checkpoint(bqb_run *t, bqb_checkpoint *from, bqb_err *err) {
+    bool there = bqb_is_file(t->checkpoint_path), older = bqb_is_file(t->older_path);
+    if (!there && !older)
+        return bqb_fail(err, BQB_ENOTFOUND, "%s: no checkpoint to resume from", t->checkpoint_path);
+    bqb_err why = {0};
+    bqb_status s = BQB_ENOTFOUND;
+    if (there) s = bqb_checkpoint_peek(from, t->checkpoint_path, &why);
+    else bqb_fail(&why, s, "%s: not there", t->checkpoint_path);
+    if (s && s != BQB_EVERSION && older && !bqb_checkpoint_peek(from, t->older_path, NULL)) {
+        t->older_alone = true;
+        bqb_run_say(t, "%s; going on from the one before it, of step %" PRIu64, why.msg, from->step);
+        return BQB_OK;
+    }
+    if (s && err) *err = why;
+    return s;
+}
+
+static bqb_status resume(bqb_run *t, bqb_err *err) {
+    bqb_checkpoint from = {0};
+    bqb_status s = choose_checkpoint(t, &from, err);
+    if (!s) s = bqb_json_parse(&t->old, from.settings, strlen(from.settings), 8, 100000, err);
+    if (!s) s = bqb_settings_resume(&t->o, t->old, err);
+    if (!s && !t->o.n_data) {
+        s = bqb_settings_data(&t->data, &t->o.n_data, t->old, t->checkpoint_path, err);
+        t->o.data = t->data;
+    }
+    free(from.settings);
+    if (s) return s;
+    t->step = t->first_step = t->saved_step = from.step;
+    t->saved = true;
+    t->seen = from.seen;
+    return BQB_OK;
+}
+
+bqb_status bqb_run_open_out(bqb_run *t, bqb_err *err) {
+    if (!t->o.out || !*t->o.out) return bqb_fail(err, BQB_EINVAL, "no folder for the results was given (--out)");
+    bqb_status s = bqb_make_dirs(t->o.out, err);
+    if (!s) s = lock_out(t, err);
+    if (s) return s;
+    t->checkpoint_path = bqb_run_path(t, "checkpoint.safetensors");
+    t->older_path = bqb_run_path(t, "checkpoint.older.safetensors");
+    t->last_dir = bqb_run_path(t, "last");
+    t->best_dir = bqb_run_path(t, "best");
+    if (!t->checkpoint_path || !t->older_path || !t->last_dir || !t->best_dir)
+        return bqb_fail_nomem(err, t->o.out, strlen(t->o.out));
+    remove_leftovers(t->o.out);
+    remove_leftovers(t->last_dir);
+    remove_leftovers(t->best_dir);
+    if (t->o.resume) return resume(t, err);
+    if (bqb_is_file(t->checkpoint_path) || bqb_is_file(t->older_path))
+        return bqb_fail(err, BQB_EINVAL, "%s holds a training run; --resume goes on with it, or choose another folder",
+                        t->o.out);
+    return BQB_OK;
+}
+
+bqb_status bqb_run_check_options(bqb_run *t, bqb_err *err) {
+    const bqb_train_options *o = &t->o;
+    if (strcmp(o->augment, "on") && strcmp(o->augment, "off"))
+        return bqb_fail(err, BQB_EINVAL, "augment \"%s\": on or off is needed", o->augment);
+    if (!strcmp(o->precision, "auto")) t->precision = bqb_precision_best();
+    else if (!strcmp(o->precision, "f32")) t->precision = BQB_PREC_F32;
+    else if (!strcmp(o->precision, "bf16")) t->precision = BQB_PREC_BF16;
+    else return bqb_fail(err, BQB_EINVAL, "precision \"%s\": auto, f32 or bf16 is needed", o->precision);
+    t->o.precision = bqb_precision_name(t->precision);
+    const struct {
+        const char *name;
+        double value, low, high; /* low ≤ value < high */
+    } range[] = {
+        {"lr", o->lr, 0, HUGE_VAL},        {"weight_decay", o->weight_decay, 0, HUGE_VAL},
+        {"beta1", o->beta1, 0, 1},         {"beta2", o->beta2, 0, 1},
+        {"eps", o->eps, 0, HUGE_VAL},      {"clip_norm", o->clip_norm, 0, HUGE_VAL},
+        {"ema", o->ema, 0, 1},             {"threads", (double)o->threads, 0, 1025},
+        {"save_minutes", o->save_minutes, 0, HUGE_VAL}, {"cache_max_gib", o->cache_max_gib, 0, 1e9},
+    };
+    for (size_t k = 0; k < sizeof range / sizeof *range; k++)
+        if (!(range[k].value >= range[k].low && range[k].value < range[k].high))
+            return bqb_fail(err, BQB_EINVAL, "%s %g is not within %g … %g", range[k].name, range[k].value, range[k].low,
+                            range[k].high);
+    if (o->patience && !o->valid)
+        return bqb_fail(err, BQB_EINVAL, "patience %zu: there is nothing to measure without held-out stickers (--valid)", o->patience);
+    if (t->o.resume) return BQB_OK;
+    if (o->init && (o->config || o->vocab))
+        return bqb_fail(err, BQB_EINVAL, "a model folder to start from and a configuration to start at random exclude each other");
+    if (!o->init && !(o->config && o->vocab))
+        return bqb_fail(err, BQB_EINVAL,
+                        "a start is needed: --init MODEL, or --from-scratch CONFIG.json together with --vocab vocab.txt");
+    return BQB_OK;
+}
+
+bqb_status bqb_run_open_model(bqb_run *t, bqb_err *err) {
+    const bqb_train_options *o = &t->o;
+    const char *dir = o->resume ? t->last_dir : o->init;
+    t->vocab_path = dir ? bqb_path_join(dir, "vocab.txt") : bqb_strdup(o->vocab);
+    if (!t->vocab_path) return bqb_fail_nomem(err, "vocab.txt", 16);
+    bqb_status s = bqb_wordpiece_open(&t->wp, t->vocab_path, err);
+    if (s) return s;
+    if (dir) s = bqb_clip_open(&t->model, dir, BQB_TOWER_BOTH, t->precision, (int)o->threads, err);
+    else {
+        bqb_clip_config c;
+        s = bqb_clip_config_read(&c, o->config, err);
+        if (!s && c.vocab != bqb_wordpiece_size(t->wp))
+            s = bqb_fail(err, BQB_EFORMAT, "%s: vocabulary size %zu, but %s has %zu tokens", o->config, c.vocab, o->vocab,
+                         bqb_wordpiece_size(t->wp));
+        /* By way of a folder, as a resumed run: so both know the vocabulary and have read the same files. */
+        if (!s) s = bqb_clip_new(&t->model, &c, NULL, (uint64_t)o->seed, t->precision, (int)o->threads, err);
+        if (!s) s = bqb_clip_save(t->model, t->last_dir, false, t->vocab_path, err);
+        bqb_clip_free(t->model);
+        t->model = NULL;
+        if (!s) s = bqb_clip_open(&t->model, t->last_dir, BQB_TOWER_BOTH, t->precision, (int)o->threads, err);
+    }
+    if (s) return s;
+    size_t n = bqb_clip_float_count(t->model);
+    t->grad = bqb_alloc_aligned(n, sizeof(float));
+    t->mom = bqb_alloc_aligned(n, sizeof(float));
+    t->var = bqb_alloc_aligned(n, sizeof(float));
+    if (!t->grad || !t->mom || !t->var) return bqb_fail_nomem(err, "optimiser", 3 * n * sizeof(float));
+    memset(t->mom, 0, n * sizeof(float));
+    memset(t->var, 0, n * sizeof(float));
+    if (o->ema > 0) {
+        t->average = bqb_alloc_aligned(n, sizeof(float));
+        if (!t->average) return bqb_fail_nomem(err, "moving average", n * sizeof(float));
+        memcpy(t->average, bqb_clip_weights(t->model), n * sizeof(float));
+    }
+    if (!o->resume) return BQB_OK;
+    bqb_train_blocks blocks = {t->mom, t->var, t->average};
+    return bqb_checkpoint_read(t->older_alone ? t->older_path : t->checkpoint_path, t->model, &blocks, err);
+}
+
+/* Decoded pictures of a data set, in its cache file. */
+static bqb_status open_pixels(bqb_run *t, bqb_pixels **px, const bqb_dataset *ds, const char *name, bqb_err *err) {
+    size_t R = bqb_clip_get_config(t->model)->resolution;
+    /* A folder of its own may serve several runs on several data sets. */
+    char *file = t->o.cache ? bqb_asprintf("pixels-%zu-%016" PRIx64 ".cache", R, bqb_dataset_hash(ds))
+                            : bqb_asprintf("%s-%zu.cache", name, R);
+    char *path = file ? bqb_path_join(t->cache_dir, file) : NULL;
+    bqb_pixels_options o = {.R = R,
+                            .drop_alpha = t->o.drop_alpha,
+                            .threads = (int)t->o.threads,
+                            .cache_path = path,
+                            .cache_max_bytes = (uint64_t)(t->o.cache_max_gib * 1073741824.0)};
+    bqb_status s = path ? bqb_pixels_open(px, ds, &o, t->o.progress, t->o.ctx, err)
+                        : bqb_fail_nomem(err, "pixel cache", strlen(name));
+    free(file);
+    free(path);
+    if (s) return s;
+    if (*bqb_pixels_notes(*px)) bqb_run_say(t, "pictures that cannot be read:\n%s", bqb_pixels_notes(*px));
+    if (!bqb_pixels_cached(*px)) bqb_run_say(t, "%s pictures are decoded anew whenever they are needed (cache limit)", name);
+    return BQB_OK;
+}
+
+bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err) {
+    const bqb_train_options *o = &t->o;
+    const bqb_clip_config *c = bqb_clip_get_config(t->model);
+    t->cache_dir = bqb_strdup(o->cache ? o->cache : o->out);
+    if (!t->cache_dir) return bqb_fail_nomem(err, "cache", 16);
+    bqb_status s = bqb_make_dirs(t->cache_dir, err);
+    if (!s) s = bqb_dataset_open(&t->ds, o->data, o->n_data, err);
+    if (!s && *bqb_dataset_notes(t->ds)) bqb_run_say(t, "training stickers:\n%s", bqb_dataset_notes(t->ds));
+    if (!s && o->valid) s = bqb_dataset_open(&t->valid_ds, &o->valid, 1, err);
+    if (!s && o->valid && *bqb_dataset_notes(t->valid_ds))
+        bqb_run_say(t, "held-out stickers:\n%s", bqb_dataset_notes(t->valid_ds));
+    if (!s && o->resume) {
+        char hash[24];
+        const char *then = json_string_value(json_object_get(t->old, "data_hash"));
+        snprintf(hash, sizeof hash, "%016" PRIx64, bqb_dataset_hash(t->ds));
+        if (!then || strcmp(then, hash))
+            s = bqb_fail(err, BQB_EINVAL,
+                         "resume: %s is not what it was when the run began (tables or pictures changed); "
+                         "begin in another folder",
+                         o->data[0]);
+    }
+    if (!s) s = open_pixels(t, &t->px, t->ds, "pixels", err);
+    if (!s && o->valid) s = open_pixels(t, &t->valid_px, t->valid_ds, "valid", err);
+    size_t side = c->resolution / c->patch;
+    bqb_batch_options b = {.seed = o->seed, .batch = o->batch, .context = o->context ? o->context : c->context,
+                           .n_patches = side * side, .frames = o->frames, .field_drop = o->field_drop,
+                           .short_rate = o->short_rate, .mask_ratio = o->mask_ratio,
+                           .augment = !strcmp(o->augment, "on"), .threads = (int)o->threads};
+    if (b.context > c->t_positions) b.context = c->t_positions;
+    if (!s) s = bqb_batcher_new(&t->batcher, t->ds, t->px, t->wp, &b, err);
+    if (s) return s;
+    if (bqb_batcher_size(t->batcher) < o->batch)
+        bqb_run_say(t, "only %zu stickers can be used: that many in a batch, not %zu", bqb_batcher_size(t->batcher), o->batch);
+    if (o->short_rate > 0 && !bqb_dataset_query_count(t->ds)) bqb_run_say(t, "there are no short queries: short has no effect");
+    uint64_t per_epoch = bqb_batcher_steps_per_epoch(t->batcher);
+    t->total = o->steps ? o->steps : per_epoch * o->epochs;
+    if (!t->total) return bqb_fail(err, BQB_EINVAL, "nothing to train: 0 epochs and 0 steps");
+    return BQB_OK;
+}
+
+/* OUT/train.json, which is also what a checkpoint remembers. */
+static bqb_status write_settings(bqb_run *t, bqb_err *err) {
+    bqb_train_options *o = &t->o;
+    o->threads = (size_t)bqb_clip_threads(t->model);
+    json_t *j = json_object(), *data = json_array();
+    char hash[24];
+    snprintf(hash, sizeof hash, "%016" PRIx64, bqb_dataset_hash(t->ds));
+    int bad = json_object_set_new(j, "bqb", json_string(BQB_VERSION));
+    for (size_t i = 0; i < o->n_data; i++) bad |= json_array_append_new(data, json_string(o->data[i]));
+    bad |= json_object_set_new(j, "data", data);
+    bad |= json_object_set_new(j, "data_hash", json_string(hash));
+    bad |= json_object_set_new(j, "stickers", json_integer((json_int_t)bqb_dataset_count(t->ds)));
+    bad |= json_object_set_new(j, "total_steps", json_integer((json_int_t)t->total));
+    bqb_status s = bad ? bqb_fail(err, BQB_EINVAL, "the settings cannot be written as JSON (a path that is no UTF-8?)")
+                       : bqb_settings_put(j, o, err);
+    if (!s) {
+        t->settings_text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17)); /* exact, to go on with */
+        if (!t->settings_text) s = bqb_fail_nomem(err, "settings", SETTINGS_MAX);
+    }
+    char *path = s ? NULL : bqb_run_path(t, "train.json");
+    char *readable = s ? NULL : json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+    if (!s && (!path || !readable)) s = bqb_fail_nomem(err, "train.json", SETTINGS_MAX);
+    if (!s) s = bqb_file_write(path, readable, strlen(readable), err);
+    free(readable);
+    free(path);
+    json_decref(j);
+    return s;
+}
+
+/* A table of numbers by step: begun anew, or cut back to what the checkpoint knows. */
+static bqb_status open_csv(const bqb_run *t, FILE **out, const char *name, const char *header, bqb_err *err) {
+    char *path = bqb_run_path(t, name), *old = NULL;
+    if (!path) return bqb_fail_nomem(err, name, strlen(name));
+    bqb_outfile f;
+    bqb_status s = bqb_outfile_open(&f, path, err);
+    if (!s) s = bqb_outfile_printf(&f, err, "%s\n", header);
+    if (!s && t->o.resume && bqb_is_file(path)) s = bqb_file_read(&old, NULL, path, CSV_MAX, err);
+    for (char *line = old, *end; line && !s && (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        if (*line >= '0' && *line <= '9' && strtoull(line, NULL, 10) <= t->step)
+            s = bqb_outfile_printf(&f, err, "%s\n", line);
+    }
+    free(old);
+    if (!s) s = bqb_outfile_commit(&f, err);
+    bqb_outfile_abort(&f);
+    if (!s && out && !(*out = fopen(path, "ae"))) s = bqb_fail_errno(err, "%s", path);
+    free(path);
+    return s;
+}
+
+
+bqb_status bqb_run_open_logs(bqb_run *t, bqb_err *err) {
+    bqb_status s = write_settings(t, err);
+    if (!s) s = open_csv(t, &t->log, "log.csv", "step,epoch,lr,loss,logit_scale,grad_norm,pairs_per_s", err);
+    if (!s && t->valid_ds)
+        s = open_csv(t, NULL, "valid.csv", "step,epoch,texts,r1,r5,r10,mr,median,image_to_text_r1,image_to_text_mr", err);
+    return s;
+}
