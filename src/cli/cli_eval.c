@@ -14,9 +14,11 @@ static const char usage[] =
     "usage: bqb eval --data TSV [--model MODEL] [--query KIND] [OPTION…]\n\n"
     "Recall at 1, 5 and 10, their mean (MR) and the median rank, from text to picture and back,\n"
     "over all stickers of TSV. KIND is what is asked with: full (the whole annotation), caption,\n"
-    "emotion, emotion_label, style, ocr, short (queries.tsv), or all. A hit is the query's own\n"
-    "sticker; \"any\" counts every sticker that has exactly the same query. Ties count as if in\n"
-    "random order. Stickers without such a query are left out and counted.";
+    "emotion, emotion_label, style, ocr, short (queries.tsv), or all. Strictly, a hit is the\n"
+    "query's own sticker; once more with near-duplicates as hits, too: stickers with the same\n"
+    "annotation whose pictures have a cosine of at least 0.94; and \"any\", where every sticker\n"
+    "with exactly the same query counts. Ties count as if in random order. Stickers without\n"
+    "such a query are left out and counted.";
 
 typedef struct {
     bqb_ask ask;
@@ -28,11 +30,17 @@ static json_t *recall_json(const bqb_recall *r) {
                      r->mr, "median_rank", r->median);
 }
 
-static void print_table(const answer *a, size_t n, size_t gallery) {
-    printf("%zu pictures\n", gallery);
-    printf("%-13s %7s %8s  %-31s  %-31s  %s\n", "", "", "", "text to picture", "picture to text", "text to any");
-    printf("%-13s %7s %8s  %6s %6s %6s %6s %4s  %6s %6s %6s %6s %4s  %6s %6s\n", "query", "texts", "left out", "R@1", "R@5",
-           "R@10", "MR", "med", "R@1", "R@5", "R@10", "MR", "med", "R@1", "MR");
+static void print_table(const answer *a, size_t n, const bqb_gallery *g) {
+    printf("%zu pictures; %zu have a near-duplicate (same annotation, cosine of at least %.2f)\n", g->n, g->n_near,
+           (double)BQB_NEAR);
+    if (g->n_crowded)
+        printf("%zu share their annotation with more than %d others: no near-duplicates were looked for among them\n",
+               g->n_crowded, BQB_NEAR_SHARED - 1);
+    printf("%-13s %7s %8s  %-32s  %-32s  %-28s  %s\n", "", "", "", "text to picture, strict", "picture to text, strict",
+           "near-duplicate right, too", "text to any");
+    printf("%-13s %7s %8s  %6s %6s %6s %6s %4s  %6s %6s %6s %6s %4s  %6s %6s  %6s %6s  %6s %6s\n", "query", "texts",
+           "left out", "R@1", "R@5", "R@10", "MR", "med", "R@1", "R@5", "R@10", "MR", "med", "t-p R1", "MR", "p-t R1", "MR",
+           "R@1", "MR");
     for (size_t k = 0; k < n; k++) {
         const bqb_ask_result *r = &a[k].r;
         printf("%-13s %7zu %8zu  ", bqb_ask_name(a[k].ask), r->n, r->left_out);
@@ -42,7 +50,10 @@ static void print_table(const answer *a, size_t n, size_t gallery) {
         }
         const bqb_recall *t = &r->to_image, *p = &r->to_text;
         printf("%6.2f %6.2f %6.2f %6.2f %4g  ", t->r1, t->r5, t->r10, t->mr, t->median);
-        printf("%6.2f %6.2f %6.2f %6.2f %4g  %6.2f %6.2f\n", p->r1, p->r5, p->r10, p->mr, p->median, r->any.r1, r->any.mr);
+        printf("%6.2f %6.2f %6.2f %6.2f %4g  ", p->r1, p->r5, p->r10, p->mr, p->median);
+        printf("%6.2f %6.2f  %6.2f %6.2f  ", r->to_image_or_near.r1, r->to_image_or_near.mr, r->to_text_or_near.r1,
+               r->to_text_or_near.mr);
+        printf("%6.2f %6.2f\n", r->any.r1, r->any.mr);
     }
 }
 
@@ -54,12 +65,16 @@ static void print_json(const answer *a, size_t n, const bqb_gallery *g, const ch
         if (r->n) {
             json_object_set_new(o, "text_to_image", recall_json(&r->to_image));
             json_object_set_new(o, "image_to_text", recall_json(&r->to_text));
+            json_object_set_new(o, "text_to_image_or_near_duplicate", recall_json(&r->to_image_or_near));
+            json_object_set_new(o, "image_to_text_or_near_duplicate", recall_json(&r->to_text_or_near));
             json_object_set_new(o, "text_to_any", recall_json(&r->any));
         }
         json_object_set_new(all, bqb_ask_name(a[k].ask), o);
     }
-    json_t *out = json_pack("{s:s,s:s,s:I,s:I,s:o}", "model", model, "data", data, "images", (json_int_t)g->n, "unreadable",
-                            (json_int_t)g->n_unreadable, "query", all);
+    json_t *out = json_pack("{s:s,s:s,s:I,s:I,s:{s:f,s:I,s:I},s:o}", "model", model, "data", data, "images",
+                            (json_int_t)g->n, "unreadable", (json_int_t)g->n_unreadable, "near_duplicates", "cosine",
+                            (double)BQB_NEAR, "images", (json_int_t)g->n_near, "not_looked_for", (json_int_t)g->n_crowded,
+                            "query", all);
     char *text = out ? json_dumps(out, JSON_REAL_PRECISION(8)) : NULL;
     if (text) puts(text);
     free(text);
@@ -168,7 +183,7 @@ int cli_eval(const cli_env *env, int argc, char **argv) {
     if (!s && score) s = write_score(score, &a[0].r.to_image, &err);
     if (!s) {
         if (json) print_json(a, n_asks, &g, model, data.item[0]);
-        else print_table(a, n_asks, g.n);
+        else print_table(a, n_asks, &g);
     }
     for (size_t k = 0; k < n_asks; k++) bqb_ask_free(&a[k].r);
     bqb_gallery_close(&g);

@@ -1,7 +1,7 @@
 #include "test.h"
 
-#include "base/rand.h"
 #include "train/evaluate.h"
+#include "train_fixture.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,123 +10,86 @@
 
 static bool near(double a, double b) { return fabs(a - b) < 1e-9; }
 
-/* Five pictures on a line, three texts; scores by hand:
- *   q0 = 1: 5 4 3 2 1      q1 = -1: -5 … -1       q2 = 0: all the same */
-static const float gallery[5] = {5, 4, 3, 2, 1}, queries[3] = {1, -1, 0};
-
-TEST(rank_by_hand) {
-    const size_t first[] = {0, 1, 3, 4};
-    const uint32_t right[] = {2, 0, 1, 3};
-    bqb_place p[3];
-    uint32_t top[3 * 7];
-    bqb_err err = {0};
-    CHECK_OK(bqb_rank(p, top, 7, queries, 3, gallery, 5, 1, first, right, 2, NULL, NULL, &err), err);
-    CHECK(p[0].better == 2 && p[0].tied_wrong == 0 && p[0].tied_right == 1);
-    CHECK(p[1].better == 3 && p[1].tied_wrong == 0 && p[1].tied_right == 1); /* 1 of {0,1} is the better one */
-    CHECK(p[2].better == 0 && p[2].tied_wrong == 4 && p[2].tied_right == 1);
-    CHECK(bqb_place_rank(&p[0]) == 3 && bqb_place_rank(&p[1]) == 4 && bqb_place_rank(&p[2]) == 3);
-    const uint32_t want[21] = {0, 1, 2, 3, 4, UINT32_MAX, UINT32_MAX, 4, 3, 2, 1, 0, UINT32_MAX, UINT32_MAX,
-                               0, 1, 2, 3, 4, UINT32_MAX, UINT32_MAX};
-    CHECK(memcmp(top, want, sizeof want) == 0);
-    bqb_recall r = bqb_recall_of(p, 3);
-    CHECK(near(r.r1, 100.0 * (0 + 0 + 0.2) / 3)); /* five tied: a fifth of a hit */
-    CHECK(near(r.r5, 100) && near(r.r10, 100) && near(r.mr, (r.r1 + 200) / 3));
-    CHECK(r.median == 3 && r.n == 3);
-}
-
-TEST(place_hits_are_those_of_random_order) {
-    /* 2 better, 3 wrong and 2 right tied: of 5 tied in random order, is a right one among the first k-2? */
-    bqb_place p = {2, 3, 2};
-    CHECK(bqb_place_hit(&p, 1) == 0 && bqb_place_hit(&p, 2) == 0);
-    CHECK(near(bqb_place_hit(&p, 3), 2.0 / 5));
-    CHECK(near(bqb_place_hit(&p, 4), 1 - 3.0 / 5 * 2 / 4));
-    CHECK(near(bqb_place_hit(&p, 5), 1 - 3.0 / 5 * 2 / 4 * 1 / 3));
-    CHECK(near(bqb_place_hit(&p, 6), 1) && near(bqb_place_hit(&p, 1000), 1));
-    CHECK(near(bqb_place_rank(&p), 1 + 2 + 3.0 / 3));
-    bqb_place alone = {0, 0, 1};
-    CHECK(bqb_place_hit(&alone, 1) == 1 && bqb_place_rank(&alone) == 1);
-    CHECK(bqb_recall_of(NULL, 0).n == 0);
-}
-
-/* A model that gives the same to everything scores as chance, not 100. */
-TEST(rank_of_a_constant_model_is_chance) {
-    enum { N = 200, D = 8 };
-    static float same[N * D];
-    static size_t first[N + 1];
-    static uint32_t right[N];
-    static bqb_place p[N];
-    for (size_t i = 0; i < N * D; i++) same[i] = (float)sqrt(1.0 / D);
-    for (size_t i = 0; i < N; i++) {
-        first[i] = i;
-        right[i] = (uint32_t)i;
-    }
-    first[N] = N;
-    bqb_err err = {0};
-    CHECK_OK(bqb_rank(p, NULL, 0, same, N, same, N, D, first, right, 2, NULL, NULL, &err), err);
-    bqb_recall r = bqb_recall_of(p, N);
-    CHECK(near(r.r1, 0.5) && near(r.r10, 5) && near(r.median, 100.5));
-}
-
-/* Against counting in f64, past every SIMD width and block. Returns places that differ. */
-static size_t places_off(size_t Q, size_t G, size_t D, bool plant) {
-    float *q = malloc(Q * D * sizeof *q), *g = malloc(G * D * sizeof *g);
-    size_t *first = malloc((Q + 1) * sizeof *first), off = 0;
-    uint32_t *right = malloc(Q * sizeof *right), *top = malloc(Q * sizeof *top);
-    bqb_place *p = malloc(Q * sizeof *p);
-    bqb_rand r = bqb_rand_seed(Q + G, D);
-    for (size_t i = 0; i < Q * D; i++) q[i] = (float)bqb_rand_normal(&r);
-    for (size_t i = 0; i < G * D; i++) g[i] = (float)bqb_rand_normal(&r);
-    for (size_t i = 0; i < Q; i++) {
-        first[i] = i;
-        right[i] = (uint32_t)bqb_rand_below(&r, G);
-    }
-    first[Q] = Q;
-    bqb_err err = {0};
-    CHECK_OK(bqb_rank(p, top, 1, q, Q, g, G, D, first, right, 2, NULL, NULL, &err), err);
-    if (plant) g[D - 1] += 100; /* only the last dimension of one picture, after the fact */
-    for (size_t i = 0; i < Q; i++) {
-        uint32_t better = 0;
-        double own = 0, best = -1e30;
-        size_t best_at = 0;
-        for (size_t d = 0; d < D; d++) own += (double)q[i * D + d] * (double)g[right[i] * D + d];
-        for (size_t k = 0; k < G; k++) {
-            double s = 0;
-            for (size_t d = 0; d < D; d++) s += (double)q[i * D + d] * (double)g[k * D + d];
-            better += k != right[i] && s > own;
-            if (s > best) {
-                best = s;
-                best_at = k;
-            }
-        }
-        off += better != p[i].better || top[i] != best_at;
-    }
-    free(q);
-    free(g);
-    free(first);
-    free(right);
-    free(top);
-    free(p);
-    return off;
-}
-
-TEST(rank_equals_counting) {
-    CHECK(places_off(1, 1, 1, false) == 0);
-    CHECK(places_off(37, 53, 19, false) == 0);
-    CHECK(places_off(130, 301, 67, false) == 0);
-    CHECK(places_off(37, 53, 19, true) > 10); /* planted */
-}
-
-TEST(rank_refuses_nonsense) {
-    const size_t none[] = {0, 0}, one[] = {0, 1};
-    const uint32_t right[] = {5};
-    bqb_place p;
-    bqb_err err = {0};
-    CHECK(bqb_rank(&p, NULL, 0, queries, 1, gallery, 5, 1, none, right, 1, NULL, NULL, &err) == BQB_EINVAL);
-    CHECK(bqb_rank(&p, NULL, 0, queries, 1, gallery, 5, 1, one, right, 1, NULL, NULL, &err) == BQB_EINVAL);
-}
-
 TEST(ask_names) {
     for (int a = 0; a < BQB_ASKS; a++) CHECK(bqb_ask_parse(bqb_ask_name((bqb_ask)a)) == (bqb_ask)a);
     CHECK(bqb_ask_parse("ocr_text") == (bqb_ask)BQB_OCR);
     CHECK(bqb_ask_parse("everything") == BQB_ASKS);
+}
+
+/* Six pictures in a plane, by angle in degrees. 0, 1 and 4 have the same
+ * annotation; 1 looks like 0, and 4 does not. 2 and 3 look the same and are
+ * annotated differently; 5 is annotated as 3 but for its style. */
+enum { N = 6 };
+static const float angle[N] = {0, 10, 90, 90, 60, 95};
+static const char *const rows[N] = {"猫\t开心", "猫\t开心", "狗\t难过", "狗\t生气", "猫\t开心", "狗\t生气\t水墨"};
+
+static void turn(float *xy, float degrees) {
+    xy[0] = cosf(degrees * 3.14159265f / 180);
+    xy[1] = sinf(degrees * 3.14159265f / 180);
+}
+
+static bqb_dataset *six(const char *dir, bqb_gallery *g, float *feature, uint32_t *sample) {
+    bqb_buf table = {.max = 4096};
+    bqb_buf_puts(&table, "file\tcaption\temotion\tstyle\n", NULL);
+    for (size_t i = 0; i < N; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%zu.png", i);
+        fixture_write(dir, name, "not looked at");
+        bqb_buf_printf(&table, NULL, "%s\t%s%s\n", name, rows[i], i == 5 ? "" : "\t");
+        sample[i] = (uint32_t)i;
+        turn(feature + 2 * i, angle[i]);
+    }
+    fixture_write(dir, "captions.tsv", "%s", table.data);
+    bqb_buf_free(&table);
+    const char *data = dir;
+    bqb_dataset *ds = NULL;
+    bqb_err err = {0};
+    CHECK_OK(bqb_dataset_open(&ds, &data, 1, &err), err);
+    *g = (bqb_gallery){.ds = ds, .sample = sample, .feature = feature, .n = N, .D = 2};
+    return ds;
+}
+
+TEST(near_duplicates_look_alike_and_are_annotated_alike) {
+    float feature[2 * N];
+    uint32_t sample[N];
+    bqb_gallery g;
+    bqb_err err = {0};
+    bqb_dataset *ds = six(test_tmp_dir(), &g, feature, sample);
+    if (!CHECK_OK(bqb_gallery_find_near(&g, &err), err)) return;
+    CHECK(g.n_near == 2 && g.n_crowded == 0);
+    for (size_t i = 0; i < N; i++) CHECK(g.near_first[i + 1] - g.near_first[i] == (i < 2));
+    CHECK(g.near[0] == 1 && g.near[1] == 0);
+
+    bqb_ask_result r;
+    CHECK_OK(bqb_ask_collect(&r, BQB_ASK_FULL, &g, &err), err);
+    CHECK(r.n == N && r.left_out == 0 && !strcmp(r.text[5], "狗；生气；水墨"));
+    /* Texts: 0's looks at 1, all others at their own picture. */
+    static const float text_angle[N] = {10, 10, 90, 90, 60, 95};
+    float q[2 * N];
+    for (size_t i = 0; i < N; i++) turn(q + 2 * i, text_angle[i]);
+    CHECK_OK(bqb_ask_measure(&r, &g, q, 2, NULL, NULL, &err), err);
+    CHECK(near(r.to_image.r1, 100.0 * (0 + 1 + 0.5 + 0.5 + 1 + 1) / 6));
+    CHECK(near(r.to_image_or_near.r1, 100.0 * (1 + 1 + 0.5 + 0.5 + 1 + 1) / 6));
+    /* Four distinct texts; 猫；开心 finds one of its three. */
+    CHECK(r.any.n == 4 && near(r.any.r1, 100.0 * (1 + 0.5 + 0.5 + 1) / 4));
+    CHECK(r.place[0].better == 1 && r.place[1].better == 0 && r.top[0] == 1);
+    /* Pictures to texts: 0 finds 0's and 1's text at once, tied. */
+    CHECK(near(r.to_text.r1, 100.0 * (0.5 + 0.5 + 0.5 + 0.5 + 1 + 1) / 6));
+    CHECK(near(r.to_text_or_near.r1, 100.0 * (1 + 1 + 0.5 + 0.5 + 1 + 1) / 6));
+    bqb_ask_free(&r);
+
+    /* A model that sees all pictures as alike: only those with the same annotation help each other. */
+    for (size_t i = 0; i < N; i++) turn(feature + 2 * i, 0);
+    free(g.near_first);
+    free(g.near);
+    g.near_first = NULL, g.near = NULL, g.n_near = 0;
+    CHECK_OK(bqb_gallery_find_near(&g, &err), err);
+    CHECK(g.n_near == 3);
+    CHECK_OK(bqb_ask_collect(&r, BQB_ASK_FULL, &g, &err), err);
+    CHECK_OK(bqb_ask_measure(&r, &g, feature, 1, NULL, NULL, &err), err);
+    CHECK(near(r.to_image.r1, 100.0 / 6) && near(r.to_image_or_near.r1, 100.0 * (3 * 0.5 + 3 / 6.0) / 6));
+    bqb_ask_free(&r);
+    free(g.near_first);
+    free(g.near);
+    bqb_dataset_close(ds);
 }
