@@ -11,14 +11,15 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: bqb eval --data TSV [--model MODEL] [--query KIND] [OPTION…]\n\n"
+    "usage: bqb eval --data DATA [--model MODEL] [--query KIND] [OPTION…]\n\n"
     "Recall at 1, 5 and 10, their mean (MR) and the median rank, from text to picture and back,\n"
-    "over all stickers of TSV. KIND is what is asked with: full (the whole annotation), caption,\n"
-    "emotion, emotion_label, style, ocr, short (queries.tsv), or all. Strictly, a hit is the\n"
-    "query's own sticker; once more with near-duplicates as hits, too: stickers with the same\n"
-    "annotation whose pictures have a cosine of at least 0.94; and \"any\", where every sticker\n"
-    "with exactly the same query counts. Ties count as if in random order. Stickers without\n"
-    "such a query are left out and counted.";
+    "over all stickers of DATA: a captions.tsv or its folder, a library's folder, or a SPLIT_imgs.tsv\n"
+    "of MUGE or Chinese-CLIP with its SPLIT_texts.jsonl. KIND is what is asked with: full (the whole\n"
+    "annotation), caption, emotion, emotion_label, style, ocr, short (queries.tsv), or all. Strictly,\n"
+    "a hit is the query's own sticker; once more with near-duplicates as hits, too: stickers with the\n"
+    "same annotation whose pictures have a cosine of at least 0.94; and \"any\", where every sticker\n"
+    "with exactly the same query counts. Ties count as if in random order. Stickers without such a\n"
+    "query are left out and counted.";
 
 typedef struct {
     bqb_ask ask;
@@ -123,7 +124,7 @@ int cli_eval(const cli_env *env, int argc, char **argv) {
     size_t limit = 0, threads = 0;
     bool json = false, drop_alpha = false;
     const cli_option options[] = {
-        {"data", 'd', CLI_LIST, &data, "TSV", "captions.tsv to measure on, or its folder; may be repeated"},
+        {"data", 'd', CLI_LIST, &data, "DATA", "captions.tsv, its folder, a library or a MUGE set to measure on; may be repeated"},
         {"model", 'm', CLI_STRING, &model, "MODEL", "model folder ($BQB_MODEL, else the bundled one)"},
         {"query", 'q', CLI_STRING, &query, "KIND", "full, caption, emotion, emotion_label, style, ocr, short, all (full)"},
         {"limit", 'n', CLI_SIZE, &limit, "N", "the first N stickers only"},
@@ -159,7 +160,7 @@ int cli_eval(const cli_env *env, int argc, char **argv) {
     model = cli_model_dir(model);
     bqb_status s = parse_precision(precision, &p, &err);
     if (!s) s = bqb_dataset_open(&ds, data.item, data.n, &err);
-    if (!s && bqb_dataset_left_out(ds)) fprintf(stderr, "stickers left out:\n%s", bqb_dataset_notes(ds));
+    if (!s && *bqb_dataset_notes(ds)) fprintf(stderr, "stickers:\n%s", bqb_dataset_notes(ds));
     if (!s) s = bqb_clip_open(&m, model, BQB_TOWER_BOTH, p, (int)threads, &err);
     if (!s) {
         bqb_pixels_options po = {.R = bqb_clip_get_config(m)->resolution, .drop_alpha = drop_alpha, .threads = (int)threads};

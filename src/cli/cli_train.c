@@ -8,13 +8,14 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: bqb train --data TSV --init MODEL --out DIR [OPTION…]\n"
-    "       bqb train --data TSV --from-scratch CONFIG.json --vocab vocab.txt --out DIR [OPTION…]\n"
+    "usage: bqb train --data DATA --init MODEL --out DIR [OPTION…]\n"
+    "       bqb train --data DATA --from-scratch CONFIG.json --vocab vocab.txt --out DIR [OPTION…]\n"
     "       bqb train --settings train.json --out DIR [OPTION…]\n"
     "       bqb train --resume --out DIR [OPTION…]\n\n"
     "Train StickerCLIP on annotated stickers: pictures and words are drawn together by a\n"
-    "symmetric contrastive loss. The defaults are the paper's fine-tuning. DIR becomes a model\n"
-    "folder, with last/, best/, checkpoint.safetensors, log.csv, valid.csv, curve.svg, train.json.\n"
+    "symmetric contrastive loss. DATA is a captions.tsv or its folder, the folder of a bqb library, or a\n"
+    "SPLIT_imgs.tsv of MUGE or Chinese-CLIP with its SPLIT_texts.jsonl. The defaults are the\n"
+    "paper's fine-tuning. DIR becomes a model folder, with last/, best/, checkpoint.safetensors, log.csv, valid.csv, curve.svg, train.json.\n"
     "Ctrl-C writes the checkpoint and ends; --resume goes on exactly where it stopped.";
 
 typedef struct {
@@ -40,14 +41,14 @@ int cli_train(const cli_env *env, int argc, char **argv) {
     bqb_train_unset(&o);
     cli_list data = {0};
     const cli_option options[] = {
-        {"data", 'd', CLI_LIST, &data, "TSV", "captions.tsv to learn from, or its folder; may be repeated"},
+        {"data", 'd', CLI_LIST, &data, "DATA", "captions.tsv, its folder, a library or a MUGE set to learn from; may be repeated"},
         {"out", 'o', CLI_STRING, &o.out, "DIR", "folder for the model, checkpoints and logs"},
         {"init", 0, CLI_STRING, &o.init, "MODEL", "model folder to start from"},
         {"from-scratch", 0, CLI_STRING, &o.config, "CONFIG", "config.json of a model to start at random"},
         {"vocab", 0, CLI_STRING, &o.vocab, "FILE", "vocab.txt for --from-scratch"},
         {"settings", 0, CLI_STRING, &o.settings, "FILE", "a train.json: its settings, where no option says otherwise"},
         {"resume", 0, CLI_FLAG, &o.resume, NULL, "go on with the run in --out; settings are remembered"},
-        {"valid", 0, CLI_STRING, &o.valid, "TSV", "held-out stickers to measure recall on"},
+        {"valid", 0, CLI_STRING, &o.valid, "DATA", "held-out stickers to measure recall on"},
         {"valid-every", 0, CLI_SIZE, &o.valid_every, "STEPS", "steps between measurements; 0: only at the end (500)"},
         {"valid-limit", 0, CLI_SIZE, &o.valid_limit, "N", "held-out stickers used at most (1000)"},
         {"patience", 0, CLI_SIZE, &o.patience, "N", "stop after N measurements without gain; 0: never (0)"},

@@ -135,6 +135,9 @@ bqb_status bqb_catalogue_each_animated(bqb_catalogue *c, bqb_id_fn fn, void *ctx
 /* Each sticker that is not missing, rising. */
 bqb_status bqb_catalogue_each_shown(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err);
 
+/* The same as a list [*n], for whoever asks for more of each. Free with free(). */
+bqb_status bqb_catalogue_list_shown(bqb_catalogue *c, bqb_sticker_id **ids, size_t *n, bqb_err *err);
+
 /* --- words: what the lexical match runs on --- */
 
 /* In how many stickers a gram stands (bqb_grams), and about how many stickers there are. */

@@ -204,6 +204,37 @@ bqb_status bqb_catalogue_each_shown(bqb_catalogue *c, bqb_id_fn fn, void *ctx, b
     return s ? s : each_id(c, st, fn, ctx, err);
 }
 
+typedef struct {
+    bqb_sticker_id *id;
+    size_t n, cap;
+} id_list;
+
+static int add_id(void *ctx, bqb_sticker_id id) {
+    id_list *l = ctx;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 1024;
+        bqb_sticker_id *p = realloc(l->id, cap * sizeof *p);
+        if (!p) return 1;
+        l->id = p;
+        l->cap = cap;
+    }
+    l->id[l->n++] = id;
+    return 0;
+}
+
+bqb_status bqb_catalogue_list_shown(bqb_catalogue *c, bqb_sticker_id **ids, size_t *n, bqb_err *err) {
+    id_list all = {0};
+    bqb_status s = bqb_catalogue_each_shown(c, add_id, &all, err);
+    if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", all.cap * sizeof *all.id);
+    if (s) {
+        free(all.id);
+        all = (id_list){0};
+    }
+    *ids = all.id;
+    *n = all.n;
+    return s;
+}
+
 bqb_status bqb_catalogue_word_count(bqb_catalogue *c, const char *gram, size_t n_bytes, uint64_t *n_stickers,
                                     bqb_err *err) {
     sqlite3_stmt *st;

@@ -8,24 +8,6 @@
 
 enum { MAX_FILE = 64 << 20 };
 
-typedef struct {
-    bqb_sticker_id *id;
-    size_t n, cap;
-} id_list;
-
-static int add_id(void *ctx, bqb_sticker_id id) {
-    id_list *l = ctx;
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 1024;
-        bqb_sticker_id *p = realloc(l->id, cap * sizeof *p);
-        if (!p) return 1;
-        l->id = p;
-        l->cap = cap;
-    }
-    l->id[l->n++] = id;
-    return 0;
-}
-
 /* A cell as bqb_table_open reads it back. */
 static bqb_status write_cell(bqb_outfile *o, const char *text, bqb_err *err) {
     bqb_status s = BQB_OK;
@@ -84,28 +66,28 @@ static bqb_status export_one(bqb_catalogue *c, bqb_sticker_id id, const char *di
 
 bqb_status bqb_library_export(bqb_catalogue *c, const char *dir, bqb_skipped_fn skipped, bqb_progress_fn progress,
                               void *ctx, bqb_export_report *report, bqb_err *err) {
-    id_list all = {0};
+    bqb_sticker_id *id = NULL;
+    size_t n = 0;
     bqb_outfile tsv = {0};
     *report = (bqb_export_report){0};
     char *table = bqb_path_join(dir, "captions.tsv"), *images = bqb_path_join(dir, "images");
     bqb_status s = table && images ? BQB_OK : bqb_fail_nomem(err, dir, strlen(dir));
     if (!s && bqb_is_file(table)) s = bqb_fail(err, BQB_EINVAL, "%s is there already; choose another folder", table);
-    if (!s) s = bqb_catalogue_each_shown(c, add_id, &all, err);
-    if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", all.cap * sizeof *all.id);
+    if (!s) s = bqb_catalogue_list_shown(c, &id, &n, err);
     if (!s) s = bqb_make_dirs(images, err);
     if (!s) s = bqb_outfile_open(&tsv, table, err);
     if (!s) s = bqb_outfile_printf(&tsv, err, "file");
     for (int i = 0; i < N_COLUMNS && !s; i++) s = bqb_outfile_printf(&tsv, err, "\t%s", bqb_field_name(columns[i]));
     if (!s) s = bqb_outfile_write(&tsv, "\n", 1, err);
-    for (size_t i = 0; i < all.n && !s; i++) {
+    for (size_t i = 0; i < n && !s; i++) {
         bool told = false;
-        s = export_one(c, all.id[i], dir, &tsv, &told, skipped, ctx, err);
+        s = export_one(c, id[i], dir, &tsv, &told, skipped, ctx, err);
         if (!s) ++*(told ? &report->skipped : &report->written);
-        if (!s && progress && progress(ctx, "export", i + 1, all.n)) s = bqb_fail(err, BQB_ECANCEL, "stopped");
+        if (!s && progress && progress(ctx, "export", i + 1, n)) s = bqb_fail(err, BQB_ECANCEL, "stopped");
     }
     if (!s) s = bqb_outfile_commit(&tsv, err);
     bqb_outfile_abort(&tsv);
-    free(all.id);
+    free(id);
     free(table);
     free(images);
     return s;

@@ -312,6 +312,11 @@ bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_p
     }
     if (!s && b->n_usable < 2)
         s = bqb_fail(err, BQB_EFORMAT, "%zu stickers can be used; training needs at least 2", b->n_usable);
+    if (!s && bqb_dataset_text_count(ds) < 2 && !(b->o.short_rate > 0 && bqb_dataset_query_count(ds))) {
+        const char *text = bqb_dataset_commonest_text(ds, &n);
+        s = bqb_fail(err, BQB_EFORMAT,
+                     "all %zu stickers have the same text (%s): nothing tells them apart, so there is nothing to learn", n, text);
+    }
     if (!s && b->o.batch > b->n_usable) b->o.batch = b->n_usable;
     if (!s && !bqb_pixels_cached(px)) {
         b->decoded = bqb_alloc_aligned(b->o.batch, 9 * b->R * b->R);

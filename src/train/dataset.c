@@ -1,33 +1,63 @@
+/* Stickers from all sources in one list; what is common to the readers of them. */
 #define _GNU_SOURCE
-#include "train/dataset.h"
+#include "train/dataset_source.h"
 
-#include "base/fs.h"
-#include "file/table.h"
+#include "base/utf8.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { NAMED = 5, NOTES_MAX = 1 << 16 };
+enum { NAMED = 5, NOTES_MAX = 1 << 16, TEXT_MAX = 1 << 24, BLOCK = 1 << 16, PICTURE_MAX = 64 << 20, SHOWN_CHARACTERS = 40 };
 
-typedef struct {
-    const char *file;
-    size_t sample;
-} file_entry;
+/* ---- what a data set owns ---- */
 
-struct bqb_dataset {
-    bqb_table **tables; /* two for each: captions, queries (NULL when there are none) */
-    size_t n_tables;
-    bqb_sample *sample;
-    size_t n, cap;
-    const char **query;
-    size_t n_queries, query_cap;
-    uint64_t hash, times;
-    size_t left_out;
-    size_t n_missing, n_empty, n_unnamed, n_broken;
-    bqb_buf notes;
+struct bqb_dataset_block {
+    bqb_dataset_block *next;
+    size_t used, size;
+    char text[];
 };
+
+const char *bqb_dataset_keep(bqb_dataset *ds, const char *text, size_t n) {
+    bqb_dataset_block *b = ds->strings;
+    if (!b || b->size - b->used < n + 1) {
+        size_t size = n + 1 > BLOCK ? n + 1 : BLOCK;
+        b = malloc(sizeof *b + size);
+        if (!b) return NULL;
+        *b = (bqb_dataset_block){.next = ds->strings, .size = size};
+        ds->strings = b;
+    }
+    char *to = b->text + b->used;
+    memcpy(to, text, n);
+    to[n] = 0;
+    b->used += n + 1;
+    return to;
+}
+
+bqb_status bqb_dataset_own(bqb_dataset *ds, void *what, void (*end)(void *), bqb_err *err) {
+    void *grown = realloc(ds->owned, (ds->n_owned + 1) * sizeof *ds->owned);
+    if (!grown) {
+        end(what);
+        return bqb_fail_nomem(err, "data set", (ds->n_owned + 1) * sizeof *ds->owned);
+    }
+    ds->owned = grown;
+    ds->owned[ds->n_owned].what = what;
+    ds->owned[ds->n_owned++].end = end;
+    return BQB_OK;
+}
+
+bqb_status bqb_dataset_add_box(bqb_dataset *ds, bqb_dataset_box b, size_t *box, bqb_err *err) {
+    bqb_dataset_box *grown = realloc(ds->box, (ds->n_boxes + 1) * sizeof *grown);
+    if (!grown) return bqb_fail_nomem(err, "data set", (ds->n_boxes + 1) * sizeof *grown);
+    ds->box = grown;
+    *box = ds->n_boxes;
+    ds->box[ds->n_boxes++] = b;
+    return BQB_OK;
+}
+
+/* ---- which data this is ---- */
 
 static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n) { /* FNV-1a */
     const uint8_t *p = bytes;
@@ -35,28 +65,80 @@ static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n) { /* FNV-1a 
     return h;
 }
 
-static bqb_status hash_file(uint64_t *h, const char *path, bqb_err *err) {
+void bqb_dataset_mix(bqb_dataset *ds, const void *bytes, size_t n) { ds->hash = hash_bytes(ds->hash, bytes, n); }
+
+void bqb_dataset_mix_time(bqb_dataset *ds, int64_t seconds, int64_t nanoseconds) {
+    int64_t time[2] = {seconds, nanoseconds};
+    ds->times = hash_bytes(ds->times, time, sizeof time);
+}
+
+bqb_status bqb_dataset_mix_file(bqb_dataset *ds, const char *path, bqb_err *err) {
     bqb_map m;
     bqb_status s = bqb_map_open(&m, path, err);
     if (s) return s;
-    *h = hash_bytes(*h, m.data, m.size);
+    bqb_dataset_mix(ds, m.data, m.size);
     bqb_map_close(&m);
     return BQB_OK;
 }
 
-static bqb_status add_sample(bqb_dataset *ds, bqb_sample s, bqb_err *err) {
-    if (ds->n == ds->cap) {
-        size_t cap = ds->cap ? 2 * ds->cap : 1024;
-        bqb_sample *grown = realloc(ds->sample, cap * sizeof *grown);
-        if (!grown) return bqb_fail_nomem(err, "sticker list", cap * sizeof *grown);
-        ds->sample = grown;
-        ds->cap = cap;
-    }
-    ds->sample[ds->n++] = s;
+/* ---- stickers and queries ---- */
+
+void bqb_dataset_leave_out(bqb_dataset *ds, bqb_left kind, const char *name, const char *why) {
+    if (++ds->left[kind] <= NAMED) bqb_buf_printf(&ds->notes, NULL, "  %s: %s\n", name, why);
+}
+
+static bqb_status reserve(bqb_dataset *ds, bqb_err *err) {
+    if (ds->n < ds->cap) return BQB_OK;
+    size_t cap = ds->cap ? 2 * ds->cap : 1024;
+    bqb_sample *sample = realloc(ds->sample, cap * sizeof *sample);
+    if (sample) ds->sample = sample;
+    bqb_dataset_place *place = realloc(ds->place, cap * sizeof *place);
+    if (place) ds->place = place;
+    if (!sample || !place) return bqb_fail_nomem(err, "sticker list", cap * (sizeof *sample + sizeof *place));
+    ds->cap = cap;
     return BQB_OK;
 }
 
-static bqb_status add_query(bqb_dataset *ds, const char *q, bqb_err *err) {
+/* Is there a picture's file? Its size and time belong to the data. */
+static bool look_at_file(bqb_dataset *ds, const char *path) {
+    struct stat st;
+    int bad = stat(path, &st);
+    if (bad || !S_ISREG(st.st_mode)) {
+        bqb_dataset_leave_out(ds, BQB_LEFT_MISSING, path, bad ? strerror(errno) : "not a regular file");
+        return false;
+    }
+    int64_t size = (int64_t)st.st_size;
+    bqb_dataset_mix(ds, &size, sizeof size);
+    bqb_dataset_mix_time(ds, (int64_t)st.st_mtim.tv_sec, (int64_t)st.st_mtim.tv_nsec);
+    return true;
+}
+
+bqb_status bqb_dataset_add(bqb_dataset *ds, const bqb_sample *x, const bqb_dataset_place *place, bool *added,
+                           bqb_err *err) {
+    if (added) *added = false;
+    if (!*x->file) {
+        ds->left[BQB_LEFT_UNNAMED]++;
+        return BQB_OK;
+    }
+    /* A sticker's text must not be empty: neutral labels alone describe nothing. */
+    ds->scratch.len = 0;
+    bqb_status s = bqb_annotation_text(&ds->scratch, &x->note, NULL, err);
+    if (s) return s;
+    if (!ds->scratch.len) {
+        bqb_dataset_leave_out(ds, BQB_LEFT_EMPTY, x->file, "no text");
+        return BQB_OK;
+    }
+    if (!place && !look_at_file(ds, x->path)) return BQB_OK;
+    s = reserve(ds, err);
+    if (s) return s;
+    ds->place[ds->n] = place ? *place : (bqb_dataset_place){.box = SIZE_MAX};
+    ds->sample[ds->n] = *x;
+    ds->sample[ds->n++].first_query = ds->n_queries;
+    if (added) *added = true;
+    return BQB_OK;
+}
+
+bqb_status bqb_dataset_add_query(bqb_dataset *ds, const char *q, bqb_err *err) {
     if (ds->n_queries == ds->query_cap) {
         size_t cap = ds->query_cap ? 2 * ds->query_cap : 1024;
         const char **grown = realloc(ds->query, cap * sizeof *grown);
@@ -68,176 +150,139 @@ static bqb_status add_query(bqb_dataset *ds, const char *q, bqb_err *err) {
     return BQB_OK;
 }
 
-static void note(bqb_dataset *ds, size_t nth, const char *fmt, const char *a, const char *b) {
-    if (nth <= NAMED) bqb_buf_printf(&ds->notes, NULL, "  %s: %s%s\n", a, fmt, b);
+/* ---- which source it is ---- */
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), k = strlen(end);
+    return n > k && !strcmp(s + n - k, end);
 }
 
-/* A sticker's text must not be empty: neutral labels alone describe nothing. */
-static bqb_status has_text(bool *yes, bqb_buf *scratch, const bqb_annotation *a, bqb_err *err) {
-    scratch->len = 0;
-    bqb_status s = bqb_annotation_text(scratch, a, NULL, err);
-    *yes = scratch->len > 0;
-    return s;
-}
-
-static bqb_status read_captions(bqb_dataset *ds, const bqb_table *t, const char *path, bqb_err *err) {
-    size_t file_at = bqb_table_find(t, "file"), field_at[BQB_FIELDS], n_fields = 0;
-    for (size_t f = 0; f < BQB_FIELDS; f++) field_at[f] = SIZE_MAX;
-    for (size_t c = 0; c < bqb_table_columns(t); c++) {
-        const char *name = bqb_table_column(t, c);
-        bqb_field f = bqb_field_parse(name, strlen(name));
-        if (f < BQB_FIELDS && field_at[f] == SIZE_MAX) {
-            field_at[f] = c;
-            n_fields++;
-        }
-    }
-    if (file_at == SIZE_MAX)
-        return bqb_fail_at(err, BQB_EFORMAT, 1, "%s: the header line has no column \"file\"", path);
-    if (!n_fields)
-        return bqb_fail_at(err, BQB_EFORMAT, 1,
-                           "%s: the header line has none of the columns caption, emotion, "
-                           "emotion_label, style, ocr",
-                           path);
-
-    const char *base = bqb_path_base(path);
-    char *dir = bqb_strndup(path, (size_t)(base - path));
-    if (!dir) return bqb_fail_nomem(err, path, strlen(path));
-    bqb_buf scratch = {.max = 1 << 24};
-    bqb_status s = BQB_OK;
-    for (size_t r = 0; r < bqb_table_rows(t) && !s; r++) {
-        bqb_sample x = {.file = bqb_table_cell(t, r, file_at)};
-        for (size_t f = 0; f < BQB_FIELDS; f++)
-            if (field_at[f] != SIZE_MAX) x.note.field[f] = bqb_table_cell(t, r, field_at[f]);
-        if (!*x.file) {
-            ds->n_unnamed++;
-            continue;
-        }
-        bool text = false;
-        s = has_text(&text, &scratch, &x.note, err);
-        if (s) break;
-        if (!text) {
-            note(ds, ++ds->n_empty, "no text", x.file, "");
-            continue;
-        }
-        char *full = bqb_path_join(dir, x.file);
-        if (!full) {
-            s = bqb_fail_nomem(err, x.file, strlen(x.file));
-            break;
-        }
-        struct stat st;
-        int bad = stat(full, &st);
-        if (bad || !S_ISREG(st.st_mode)) {
-            note(ds, ++ds->n_missing, "", full, bad ? strerror(errno) : "not a regular file");
-            free(full);
-            continue;
-        }
-        int64_t size = (int64_t)st.st_size, time[2] = {(int64_t)st.st_mtim.tv_sec, (int64_t)st.st_mtim.tv_nsec};
-        ds->hash = hash_bytes(ds->hash, &size, sizeof size);
-        ds->times = hash_bytes(ds->times, time, sizeof time);
-        x.path = full;
-        s = add_sample(ds, x, err);
-        if (s) free(full);
-    }
-    bqb_buf_free(&scratch);
-    free(dir);
-    return s;
-}
-
-static int by_file(const void *a, const void *b) {
-    const file_entry *x = a, *y = b;
-    int c = strcmp(x->file, y->file);
-    return c ? c : (x->sample > y->sample) - (x->sample < y->sample);
-}
-
-/* Short queries of the stickers from `first` on, kept together sticker by sticker. */
-static bqb_status read_queries(bqb_dataset *ds, const bqb_table *t, size_t first, const char *path, bqb_err *err) {
-    size_t file_at = bqb_table_find(t, "file"), query_at = bqb_table_find(t, "query");
-    if (file_at == SIZE_MAX || query_at == SIZE_MAX)
-        return bqb_fail_at(err, BQB_EFORMAT, 1, "%s: the header line needs the columns file and query", path);
-    size_t n = ds->n - first, n_rows = bqb_table_rows(t);
-    file_entry *map = bqb_calloc(n, sizeof *map), *rows = bqb_calloc(n_rows, sizeof *rows);
-    bqb_status s = map && rows ? BQB_OK : bqb_fail_nomem(err, "query index", (n + n_rows) * sizeof *map);
-    if (!s) {
-        for (size_t i = 0; i < n; i++) map[i] = (file_entry){ds->sample[first + i].file, first + i};
-        for (size_t r = 0; r < n_rows; r++) rows[r] = (file_entry){bqb_table_cell(t, r, file_at), r};
-        qsort(map, n, sizeof *map, by_file);
-        qsort(rows, n_rows, sizeof *rows, by_file);
-    }
-    /* A merge: for every sticker the rows of its name, in file order. */
-    size_t r = 0;
-    for (size_t i = 0; i < n && !s; i++) {
-        bqb_sample *x = &ds->sample[map[i].sample];
-        while (r < n_rows && strcmp(rows[r].file, x->file) < 0) r++;
-        x->first_query = ds->n_queries;
-        for (size_t k = r; k < n_rows && !s && !strcmp(rows[k].file, x->file); k++) {
-            const char *q = bqb_table_cell(t, rows[k].sample, query_at);
-            if (!*q) continue;
-            s = add_query(ds, q, err);
-            x->n_queries += !s;
-        }
-    }
-    free(map);
-    free(rows);
-    return s;
-}
-
-static void note_broken(bqb_dataset *ds, const bqb_table *t, const char *path) {
-    size_t n = bqb_table_broken(t);
-    if (!n) return;
-    ds->n_broken += n;
-    bqb_buf_printf(&ds->notes, NULL, "  %s: %zu broken line%s, the first is line %zu\n", path, n,
-                   n == 1 ? "" : "s", bqb_table_broken_line(t));
-}
-
-static bqb_status add_table(bqb_dataset *ds, size_t k, const char *given, bqb_err *err) {
-    char *path = bqb_is_dir(given) ? bqb_path_join(given, "captions.tsv") : bqb_strdup(given);
-    char *dir = NULL, *queries = NULL;
-    bqb_status s = path ? BQB_OK : bqb_fail_nomem(err, given, strlen(given));
-    size_t first = ds->n;
-    if (!s) s = hash_file(&ds->hash, path, err);
-    if (!s) s = bqb_table_open(&ds->tables[2 * k], path, err);
-    if (!s) s = read_captions(ds, ds->tables[2 * k], path, err);
-    if (!s) {
-        note_broken(ds, ds->tables[2 * k], path);
-        dir = bqb_strndup(path, (size_t)(bqb_path_base(path) - path));
-        queries = dir ? bqb_path_join(dir, "queries.tsv") : NULL;
-        if (!queries) s = bqb_fail_nomem(err, path, strlen(path));
-    }
-    if (!s && bqb_is_file(queries)) {
-        s = hash_file(&ds->hash, queries, err);
-        if (!s) s = bqb_table_open(&ds->tables[2 * k + 1], queries, err);
-        if (!s) s = read_queries(ds, ds->tables[2 * k + 1], first, queries, err);
-        if (!s) note_broken(ds, ds->tables[2 * k + 1], queries);
-    }
-    free(queries);
-    free(dir);
-    free(path);
-    return s;
-}
-
-bqb_status bqb_dataset_open(bqb_dataset **out, const char *const *tables, size_t n_tables, bqb_err *err) {
+/* The one SPLIT_imgs.tsv of a folder: its path in *out, NULL when there is none. */
+static bqb_status only_imgs(char **out, const char *dir, bqb_err *err) {
+    bqb_buf names = {.max = 1 << 12};
+    DIR *d = opendir(dir);
+    size_t n = 0;
     *out = NULL;
-    if (!n_tables) return bqb_fail(err, BQB_EINVAL, "no captions.tsv was given");
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (!ends_with(e->d_name, "_imgs.tsv")) continue;
+        bqb_buf_printf(&names, NULL, "%s%s", n++ ? ", " : "", e->d_name);
+    }
+    if (d) closedir(d);
+    bqb_status s = BQB_OK;
+    if (n == 1 && !(*out = bqb_path_join(dir, names.data))) s = bqb_fail_nomem(err, dir, strlen(dir));
+    if (n > 1) s = bqb_fail(err, BQB_EINVAL, "%s holds %zu sets; name one of them: %s", dir, n, names.data);
+    bqb_buf_free(&names);
+    return s;
+}
+
+static bqb_status read_folder(bqb_dataset *ds, const char *dir, bqb_err *err) {
+    char *table = bqb_path_join(dir, "captions.tsv"), *db = bqb_path_join(dir, "library.db"), *imgs = NULL;
+    bqb_status s = table && db ? BQB_OK : bqb_fail_nomem(err, dir, strlen(dir));
+    if (!s && bqb_is_file(table)) s = bqb_dataset_read_table(ds, table, err);
+    else if (!s && bqb_is_file(db)) s = bqb_dataset_read_library(ds, dir, err);
+    else if (!s) {
+        s = only_imgs(&imgs, dir, err);
+        if (!s && imgs) s = bqb_dataset_read_muge(ds, imgs, err);
+        else if (!s)
+            s = bqb_fail(err, BQB_ENOTFOUND, "%s: holds no captions.tsv, no library.db and no SPLIT_imgs.tsv", dir);
+    }
+    free(table);
+    free(db);
+    free(imgs);
+    return s;
+}
+
+static bqb_status read_source(bqb_dataset *ds, const char *given, bqb_err *err) {
+    if (bqb_is_dir(given)) return read_folder(ds, given, err);
+    if (ends_with(given, "_imgs.tsv")) return bqb_dataset_read_muge(ds, given, err);
+    if (!strcmp(bqb_path_base(given), "library.db")) {
+        char *dir = bqb_strndup(given, (size_t)(bqb_path_base(given) - given));
+        bqb_status s = dir ? bqb_dataset_read_library(ds, *dir ? dir : ".", err)
+                           : bqb_fail_nomem(err, given, strlen(given));
+        free(dir);
+        return s;
+    }
+    char *imgs = bqb_asprintf("%s_imgs.tsv", given); /* `folder/train` for both files of a split */
+    if (!imgs) return bqb_fail_nomem(err, given, strlen(given));
+    bqb_status s = !bqb_is_file(given) && bqb_is_file(imgs) ? bqb_dataset_read_muge(ds, imgs, err)
+                                                            : bqb_dataset_read_table(ds, given, err);
+    free(imgs);
+    return s;
+}
+
+/* ---- how many different texts ---- */
+
+typedef struct {
+    uint64_t hash;
+    size_t sample;
+} text_key;
+
+static int by_hash(const void *a, const void *b) {
+    const text_key *x = a, *y = b;
+    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
+    return (x->sample > y->sample) - (x->sample < y->sample);
+}
+
+static bqb_status count_texts(bqb_dataset *ds, bqb_err *err) {
+    text_key *key = bqb_calloc(ds->n, sizeof *key);
+    bqb_status s = key ? BQB_OK : bqb_fail_nomem(err, "texts", ds->n * sizeof *key);
+    for (size_t i = 0; i < ds->n && !s; i++) {
+        ds->scratch.len = 0;
+        s = bqb_annotation_text(&ds->scratch, &ds->sample[i].note, NULL, err);
+        if (!s) key[i] = (text_key){hash_bytes(0xcbf29ce484222325u, ds->scratch.data, ds->scratch.len), i};
+    }
+    if (!s && ds->n) qsort(key, ds->n, sizeof *key, by_hash);
+    size_t most = 0;
+    for (size_t i = 0, end; i < ds->n && !s; i = end) {
+        for (end = i + 1; end < ds->n && key[end].hash == key[i].hash;) end++;
+        ds->n_texts++;
+        if (end - i > ds->n_commonest) {
+            ds->n_commonest = end - i;
+            most = key[i].sample;
+        }
+    }
+    free(key);
+    if (s || !ds->n) return s;
+    ds->scratch.len = 0;
+    s = bqb_annotation_text(&ds->scratch, &ds->sample[most].note, NULL, err);
+    size_t shown = 0;
+    for (size_t k = 0; !s && k < SHOWN_CHARACTERS && shown < ds->scratch.len; k++) {
+        uint32_t cp;
+        shown += bqb_utf8_next(ds->scratch.data + shown, ds->scratch.len - shown, &cp, NULL);
+    }
+    if (!s && !(ds->commonest = bqb_dataset_keep(ds, ds->scratch.data, shown)))
+        s = bqb_fail_nomem(err, "texts", ds->scratch.len);
+    if (!s && ds->n > 2 && 2 * ds->n_commonest >= ds->n)
+        s = bqb_buf_printf(&ds->notes, err, "  %zu of %zu stickers have the same text: %s\n", ds->n_commonest, ds->n,
+                           ds->commonest);
+    return s;
+}
+
+/* ---- the whole ---- */
+
+bqb_status bqb_dataset_open(bqb_dataset **out, const char *const *sources, size_t n_sources, bqb_err *err) {
+    *out = NULL;
+    if (!n_sources) return bqb_fail(err, BQB_EINVAL, "no data was given");
     bqb_dataset *ds = bqb_calloc(1, sizeof *ds);
     if (!ds) return bqb_fail_nomem(err, "data set", sizeof *ds);
     ds->notes.max = NOTES_MAX;
+    ds->scratch.max = TEXT_MAX;
     ds->hash = 0xcbf29ce484222325u;
-    ds->tables = bqb_calloc(2 * n_tables, sizeof *ds->tables);
-    ds->n_tables = n_tables;
-    bqb_status s = ds->tables ? bqb_buf_puts(&ds->notes, "", err)
-                              : bqb_fail_nomem(err, "data set", n_tables * sizeof *ds->tables);
-    for (size_t k = 0; k < n_tables && !s; k++) s = add_table(ds, k, tables[k], err);
-    ds->left_out = ds->n_missing + ds->n_empty + ds->n_unnamed + ds->n_broken;
+    bqb_status s = bqb_buf_puts(&ds->notes, "", err);
+    for (size_t k = 0; k < n_sources && !s; k++) s = read_source(ds, sources[k], err);
+    const size_t *left = ds->left;
     if (!s && !ds->n)
         s = bqb_fail(err, BQB_EFORMAT,
                      "%s: no sticker to use (%zu missing files, %zu without text, %zu without a name, "
                      "%zu broken lines)",
-                     tables[0], ds->n_missing, ds->n_empty, ds->n_unnamed, ds->n_broken);
-    if (!s && ds->left_out)
+                     sources[0], left[BQB_LEFT_MISSING], left[BQB_LEFT_EMPTY], left[BQB_LEFT_UNNAMED],
+                     left[BQB_LEFT_BROKEN]);
+    if (!s && bqb_dataset_left_out(ds))
         s = bqb_buf_printf(&ds->notes, err,
                            "  left out: %zu missing files, %zu without text, %zu without a name, "
                            "%zu broken lines\n",
-                           ds->n_missing, ds->n_empty, ds->n_unnamed, ds->n_broken);
+                           left[BQB_LEFT_MISSING], left[BQB_LEFT_EMPTY], left[BQB_LEFT_UNNAMED], left[BQB_LEFT_BROKEN]);
+    if (!s) s = count_texts(ds, err);
     if (s) {
         bqb_dataset_close(ds);
         return s;
@@ -248,20 +293,68 @@ bqb_status bqb_dataset_open(bqb_dataset **out, const char *const *tables, size_t
 
 void bqb_dataset_close(bqb_dataset *ds) {
     if (!ds) return;
-    for (size_t i = 0; i < ds->n; i++) free((void *)(uintptr_t)ds->sample[i].path);
-    for (size_t k = 0; ds->tables && k < 2 * ds->n_tables; k++) bqb_table_close(ds->tables[k]);
-    free(ds->tables);
+    while (ds->n_owned) {
+        ds->n_owned--;
+        ds->owned[ds->n_owned].end(ds->owned[ds->n_owned].what);
+    }
+    for (bqb_dataset_block *b = ds->strings, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    free(ds->owned);
+    free(ds->box);
     free(ds->sample);
+    free(ds->place);
     free(ds->query);
+    bqb_buf_free(&ds->scratch);
     bqb_buf_free(&ds->notes);
     free(ds);
 }
 
+bqb_status bqb_dataset_picture(const bqb_dataset *ds, size_t i, bqb_picture *p, bqb_err *err) {
+    const bqb_dataset_place *at = &ds->place[i];
+    *p = (bqb_picture){.held = {.max = PICTURE_MAX}};
+    bqb_status s;
+    if (at->box == SIZE_MAX) {
+        s = bqb_map_open(&p->map, ds->sample[i].path, err);
+        p->data = p->map.data;
+        p->size = p->map.size;
+        return s;
+    }
+    s = ds->box[at->box].read(ds->box[at->box].ctx, at->at, at->size, &p->held, err);
+    if (s) {
+        bqb_picture_close(p);
+        bqb_err_prefix(err, ds->sample[i].path);
+        return s;
+    }
+    p->data = (const uint8_t *)p->held.data;
+    p->size = p->held.len;
+    return BQB_OK;
+}
+
+void bqb_picture_close(bqb_picture *p) {
+    bqb_map_close(&p->map);
+    bqb_buf_free(&p->held);
+    *p = (bqb_picture){0};
+}
+
+bool bqb_dataset_is_file(const bqb_dataset *ds, size_t i) { return ds->place[i].box == SIZE_MAX; }
 size_t bqb_dataset_count(const bqb_dataset *ds) { return ds->n; }
 const bqb_sample *bqb_dataset_at(const bqb_dataset *ds, size_t i) { return &ds->sample[i]; }
 size_t bqb_dataset_query_count(const bqb_dataset *ds) { return ds->n_queries; }
 const char *bqb_dataset_query(const bqb_dataset *ds, size_t q) { return ds->query[q]; }
+size_t bqb_dataset_text_count(const bqb_dataset *ds) { return ds->n_texts; }
 uint64_t bqb_dataset_hash(const bqb_dataset *ds) { return ds->hash; }
 uint64_t bqb_dataset_stamp(const bqb_dataset *ds) { return hash_bytes(ds->hash, &ds->times, sizeof ds->times); }
-size_t bqb_dataset_left_out(const bqb_dataset *ds) { return ds->left_out; }
 const char *bqb_dataset_notes(const bqb_dataset *ds) { return ds->notes.data; }
+
+const char *bqb_dataset_commonest_text(const bqb_dataset *ds, size_t *n_stickers) {
+    *n_stickers = ds->n_commonest;
+    return ds->commonest;
+}
+
+size_t bqb_dataset_left_out(const bqb_dataset *ds) {
+    size_t n = 0;
+    for (size_t k = 0; k < BQB_LEFT_KINDS; k++) n += ds->left[k];
+    return n;
+}

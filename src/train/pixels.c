@@ -216,7 +216,10 @@ bqb_status bqb_pixels_get(const bqb_pixels *px, size_t i, uint8_t *rgb, size_t *
         for (size_t f = 0; f < 3; f++) memcpy(rgb + f * size, from + (f < *n_frames ? f : 0) * size, size);
         return BQB_OK;
     }
-    bqb_status s = bqb_image_frames_file(rgb, NULL, path, px->R, &px->limits, err);
+    bqb_picture p;
+    bqb_status s = bqb_dataset_picture(px->ds, i, &p, err);
+    if (!s) s = bqb_image_frames(rgb, NULL, p.data, p.size, path, px->R, &px->limits, err);
+    bqb_picture_close(&p);
     if (s) return s;
     *n_frames = memcmp(rgb, rgb + size, size) || memcmp(rgb, rgb + 2 * size, size) ? 3 : 1;
     return BQB_OK;

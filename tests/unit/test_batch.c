@@ -245,6 +245,27 @@ TEST(batch_options_are_checked) {
     close_all(&s);
 }
 
+TEST(batch_refuses_one_text_for_everything) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 3, 0);
+    fixture_write(dir, "captions.tsv", "file\tcaption\nimages/0.png\t猫\nimages/1.png\t猫\nimages/2.png\t猫\n");
+    set s;
+    bqb_batch_options o = plain;
+    bqb_err err = {0};
+    bqb_batcher *b;
+    if (!open_all(&s, dir, false)) {
+        close_all(&s);
+        return;
+    }
+    CHECK(bqb_batcher_new(&b, s.ds, s.px, s.wp, &o, &err) == BQB_EFORMAT && !b);
+    CHECK_MSG(strstr(err.msg, "猫") && strstr(err.msg, "same text"), "%s", err.msg);
+    o.short_rate = 0.5; /* the short queries differ */
+    b = new_batcher(&s, o);
+    CHECK(b != NULL);
+    bqb_batcher_free(b);
+    close_all(&s);
+}
+
 static double crop_off(const bqb_crop *c) {
     static uint8_t rgb[FRAME];
     static float got[FRAME], want[FRAME];

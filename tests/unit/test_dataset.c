@@ -2,6 +2,8 @@
 #include "train_fixture.h"
 
 #include "base/fs.h"
+#include "file/base64.h"
+#include "library_help.h"
 #include "train/dataset.h"
 #include "train/pixels.h"
 
@@ -84,6 +86,121 @@ TEST(dataset_hash_sees_changes) {
     bqb_dataset_close(a);
     bqb_dataset_close(b);
     bqb_dataset_close(c);
+}
+
+/* DIR/NAME_imgs.tsv of the first n pictures of DIR/images, ids from 100; and one line that is none. */
+static void write_imgs(const char *dir, const char *name, size_t n) {
+    bqb_buf b = {.max = 1 << 20};
+    for (size_t i = 0; i < n; i++) {
+        char png[32], *bytes;
+        size_t size;
+        snprintf(png, sizeof png, "images/%zu.png", i);
+        if (bqb_file_read(&bytes, &size, fixture_path(dir, png), 1 << 20, NULL)) abort();
+        bqb_buf_printf(&b, NULL, "%zu\t", 100 + i);
+        bqb_base64_encode(&b, bytes, size, NULL);
+        bqb_buf_puts(&b, i ? "\n" : "\r\nno tab\n\n", NULL);
+        free(bytes);
+    }
+    if (bqb_file_write(fixture_path(dir, name), b.data, b.len, NULL)) abort();
+    bqb_buf_free(&b);
+}
+
+TEST(dataset_reads_muge) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 4, 0);
+    write_imgs(dir, "valid_imgs.tsv", 4);
+    fixture_write(dir, "valid_texts.jsonl",
+                  "{\"text_id\": 1, \"text\": \"猫\", \"image_ids\": [100, 102]}\n{\"text_id\": 2, \"text\": \"狗\", \"image_ids\": [102]}\n"
+                  "broken\n{\"text_id\": 3, \"text\": \"鸟\", \"image_ids\": [101, 999]}\n");
+    char split[1024];
+    snprintf(split, sizeof split, "%s/valid", dir);
+    const char *names[] = {fixture_path(dir, "valid_imgs.tsv"), split};
+    for (int k = 0; k < 2; k++) {
+        bqb_dataset *ds = open_set(names[k]);
+        if (!ds) return;
+        CHECK(bqb_dataset_count(ds) == 3 && bqb_dataset_query_count(ds) == 4);
+        CHECK(bqb_dataset_left_out(ds) == 4); /* two lines, a picture without a text, a text without a picture */
+        CHECK(strstr(bqb_dataset_notes(ds), "999") && strstr(bqb_dataset_notes(ds), "103: no text") &&
+              strstr(bqb_dataset_notes(ds), "line 2"));
+        const bqb_sample *x = bqb_dataset_at(ds, 2);
+        CHECK_STR(x->file, "102");
+        CHECK_STR(x->note.field[BQB_CAPTION], "猫；狗");
+        CHECK(x->n_queries == 2);
+        CHECK_STR(bqb_dataset_query(ds, x->first_query + 1), "狗");
+        CHECK(!bqb_dataset_is_file(ds, 2));
+        /* Its bytes are those of the file that went in. */
+        bqb_picture p;
+        char *bytes;
+        size_t size;
+        bqb_err err = {0};
+        CHECK_OK(bqb_dataset_picture(ds, 2, &p, &err), err);
+        CHECK(!bqb_file_read(&bytes, &size, fixture_path(dir, "images/2.png"), 1 << 20, NULL));
+        CHECK(p.size == size && !memcmp(p.data, bytes, size));
+        free(bytes);
+        bqb_picture_close(&p);
+        bqb_dataset_close(ds);
+    }
+    /* A folder that holds one such set is that set; of two, one must be named. */
+    char inner[1024];
+    snprintf(inner, sizeof inner, "%s/images", dir);
+    const char *folder = inner;
+    bqb_err err = {0};
+    bqb_dataset *ds = NULL;
+    CHECK(bqb_dataset_open(&ds, &folder, 1, &err) == BQB_ENOTFOUND && strstr(err.msg, "library.db"));
+    fixture_write(inner, "a_imgs.tsv", "7\tbm8gcGljdHVyZQ==\n");
+    CHECK(bqb_dataset_open(&ds, &folder, 1, &err) == BQB_ENOTFOUND && strstr(err.msg, "a_texts.jsonl"));
+    fixture_write(inner, "a_texts.jsonl", "{\"text_id\": 1, \"text\": \"猫\", \"image_ids\": [7]}\n");
+    ds = open_set(folder);
+    CHECK(ds && bqb_dataset_count(ds) == 1);
+    bqb_dataset_close(ds);
+    fixture_write(inner, "b_imgs.tsv", "7\tbm8gcGljdHVyZQ==\n");
+    CHECK(bqb_dataset_open(&ds, &folder, 1, &err) == BQB_EINVAL && strstr(err.msg, "a_imgs.tsv") && strstr(err.msg, "b_imgs.tsv"));
+}
+
+TEST(dataset_reads_a_library) {
+    const char *dir = test_tmp_dir();
+    help_png(dir, "set/a.png", 200, 0, 0);
+    help_png(dir, "set/b.png", 0, 200, 0);
+    help_png(dir, "set/c.png", 0, 0, 200);
+    help_text(dir, "set/captions.tsv", "file\tcaption\temotion\nset/nothing\t\t\na.png\t红\t开心\nb.png\t绿\t\nc.png\t蓝\t\n");
+    bqb_import_report r;
+    bqb_embedder e = help_embedder(MODEL_A);
+    help_import(dir, help_path(dir, "set"), &e, &r);
+    char lib[1024];
+    snprintf(lib, sizeof lib, "%s/lib", dir);
+    bqb_dataset *ds = open_set(lib);
+    if (!ds) return;
+    CHECK(bqb_dataset_count(ds) == 3 && bqb_dataset_left_out(ds) == 0 && bqb_dataset_is_file(ds, 0));
+    const bqb_sample *x = bqb_dataset_at(ds, 0);
+    CHECK_STR(x->note.field[BQB_CAPTION], "红");
+    CHECK_STR(x->note.field[BQB_EMOTION], "开心");
+    CHECK(strlen(x->file) == 12 && strstr(x->path, "set/a.png"));
+    uint64_t was = bqb_dataset_hash(ds);
+    bqb_dataset_close(ds);
+    /* A file that is gone, one that is another by now: both are named. */
+    unlink(help_path(dir, "set/a.png"));
+    help_text(dir, "set/b.png", "something else");
+    char db[1100];
+    snprintf(db, sizeof db, "%s/library.db", lib);
+    ds = open_set(db);
+    if (!ds) return;
+    CHECK(bqb_dataset_count(ds) == 1 && bqb_dataset_left_out(ds) == 2 && bqb_dataset_hash(ds) != was);
+    CHECK(strstr(bqb_dataset_notes(ds), "a.png: No such file") && strstr(bqb_dataset_notes(ds), "import it again"));
+    bqb_dataset_close(ds);
+}
+
+TEST(dataset_sees_one_text_for_everything) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 4, 0);
+    unlink(fixture_path(dir, "queries.tsv"));
+    fixture_write(dir, "captions.tsv", "file\tcaption\nimages/0.png\t猫\nimages/1.png\t狗\nimages/2.png\t猫\nimages/3.png\t猫\n");
+    bqb_dataset *ds = open_set(dir);
+    if (!ds) return;
+    size_t n = 0;
+    CHECK(bqb_dataset_text_count(ds) == 2);
+    CHECK_STR(bqb_dataset_commonest_text(ds, &n), "猫");
+    CHECK(n == 3 && strstr(bqb_dataset_notes(ds), "3 of 4 stickers have the same text: 猫"));
+    bqb_dataset_close(ds);
 }
 
 static int count_progress(void *ctx, const char *what, uint64_t done, uint64_t total) {

@@ -1,0 +1,58 @@
+#!/bin/bash
+# Where training data may come from, splitting it and describing it.
+cd "$(dirname "$0")/../.." || exit 2
+. tests/library_help.sh
+export BQB_THREADS=2
+
+run "$bqb" synth --out "$tmp/set" --count 16 --seed 3
+is synth "$status" 0
+cp -r "$tmp/set" "$tmp/odd"
+
+# --- the same stickers as a table, as a library, and inside MUGE's files ---
+run "$bqb" import "$tmp/set"
+is import "$status" 0
+{
+    n=0
+    while IFS=$'\t' read -r file _; do
+        printf '%d\t%s\n' $((n++)) "$(base64 -w0 "$tmp/set/$file")"
+    done < <(tail -n +2 "$tmp/set/captions.tsv")
+} >"$tmp/train_imgs.tsv"
+tail -n +2 "$tmp/set/captions.tsv" | awk -F'\t' '{ gsub(/"/, "", $2); printf "{\"text_id\": %d, \"text\": \"%s\", \"image_ids\": [%d]}\n", NR, $2, NR - 1 }' >"$tmp/train_texts.jsonl"
+scores=
+for data in "$tmp/set" "$BQB_LIBRARY" "$tmp/train_imgs.tsv" "$tmp/train"; do
+    run "$bqb" eval --data "$data" --query caption --json
+    is "eval $data" "$status" 0
+    json "pictures of $data" .images 16
+    scores="$scores $(jq -c .query.caption.text_to_any "$tmp/out")"
+done
+is same_scores "$(echo $scores | tr ' ' '\n' | sort -u | wc -l)" 1
+run "$bqb" eval --data "$tmp/train" --predictions "$tmp/p.jsonl"
+has muge_ids "$tmp/p.jsonl" '"image_ids":\[[0-9]+,'
+run "$bqb" train --data "$BQB_LIBRARY" --valid "$tmp/train" --init "$model" --steps 1 --batch 4 --out "$tmp/out1"
+is train_on_a_library "$status" 0
+has "train names the whole" "$tmp/err" '16 stickers'
+run "$bqb" train --data "$tmp/train" --init "$model" --steps 1 --batch 400 --out "$tmp/out2"
+is train_on_muge "$status" 0
+has batch_larger_than_data "$tmp/err" 'only 16 stickers can be used'
+
+# --- what is not as it should be ---
+first=$(sed -n 2p "$tmp/odd/captions.tsv" | cut -f1)
+rm "$tmp/odd/$first"
+sed -i '3s/\t.*/\t\t\t\t\t/' "$tmp/odd/captions.tsv"
+run "$bqb" eval --data "$tmp/odd" --json
+json odd .images 14
+has missing_named "$tmp/err" "$first: No such file"
+has empty_named "$tmp/err" 'no text'
+awk -F'\t' -v OFS='\t' 'NR == 1 { print "file", "caption" } NR > 1 { print $1, "表情" }' "$tmp/set/captions.tsv" >"$tmp/odd/captions.tsv"
+cp "$tmp/set/$first" "$tmp/odd/$first"
+run "$bqb" train --data "$tmp/odd" --init "$model" --steps 1 --batch 4 --out "$tmp/out3"
+is one_text "$status" 1
+has one_text_said "$tmp/err" 'all 16 stickers have the same text \(表情\)'
+run "$bqb" eval --data "$tmp"
+is two_or_none "$status" 0 # of one set in a folder that one is meant
+cp "$tmp/train_imgs.tsv" "$tmp/valid_imgs.tsv"
+run "$bqb" eval --data "$tmp"
+is which_set "$status" 1
+has which_set "$tmp/err" 'name one of them: .*_imgs.tsv, .*_imgs.tsv'
+
+summary data
