@@ -74,6 +74,7 @@ static const char *const sql[N_STATEMENTS] = {
     [STICKER_REFRESH] = "UPDATE sticker SET missing = NOT EXISTS(SELECT 1 FROM file WHERE sticker = ?1 AND"
                         " missing = 0) WHERE id = ?1",
     [STICKER_ORPHAN] = "SELECT NOT EXISTS(SELECT 1 FROM file WHERE sticker = ?)",
+    [STICKER_AFTER] = "SELECT min(id) FROM sticker WHERE id > ?",
     [FILE_GET] = "SELECT sticker, size_bytes, mtime_ns, missing FROM file WHERE path = ?",
     [FILE_PUT] = "INSERT INTO file(path, sticker, size_bytes, mtime_ns, missing) VALUES(?, ?, ?, ?, ?)"
                  " ON CONFLICT(path) DO UPDATE SET sticker = excluded.sticker, size_bytes = excluded.size_bytes,"
@@ -100,6 +101,7 @@ static const char *const sql[N_STATEMENTS] = {
     [SHOWN] = "SELECT id FROM sticker WHERE missing = 0 ORDER BY id",
     [WORDS_ADD] = "INSERT INTO words(rowid, grams) VALUES(?, ?)",
     [WORDS_DELETE] = "INSERT INTO words(words, rowid, grams) VALUES('delete', ?, ?)",
+    [WORDS_DELETE_ALL] = "INSERT INTO words(words) VALUES('delete-all')",
     [WORDS_LENGTH] = "UPDATE sticker SET grams = ?2 WHERE id = ?1",
     [WORDS_COUNT] = "SELECT doc FROM words_count WHERE term = ?",
     [WORDS_MATCH] = "SELECT s.id, s.grams FROM words w JOIN sticker s ON s.id = w.rowid"
@@ -290,6 +292,22 @@ static bqb_status create(bqb_catalogue *c, bqb_err *err) {
     return s;
 }
 
+/* Bring an older library up to date, all of it or nothing. */
+static bqb_status upgrade(bqb_catalogue *c, bqb_err *err) {
+    int64_t version = 0;
+    bqb_status s = bqb_catalogue_begin(c, err);
+    if (!s) s = check_version(c, &version, err);
+    if (!s && version < BQB_CATALOGUE_VERSION) { /* no other process was quicker */
+        char set[60];
+        s = bqb_db_words_rebuild(c, err);
+        snprintf(set, sizeof set, "PRAGMA user_version = %d", BQB_CATALOGUE_VERSION);
+        if (!s) s = exec(c, set, err);
+    }
+    if (!s) s = bqb_catalogue_commit(c, err);
+    if (s) bqb_catalogue_rollback(c);
+    return s;
+}
+
 /* Switching to WAL needs the database alone and does not wait for it by itself. */
 static bqb_status use_wal(bqb_catalogue *c, bqb_err *err) {
     bqb_status s = BQB_OK;
@@ -323,6 +341,10 @@ static bqb_status open_to_read(bqb_catalogue *c, bqb_err *err) {
         return s;
     }
     if (!version) return bqb_fail(err, BQB_ENOTFOUND, "%s: an empty library; `bqb import FOLDER` fills it", c->dir);
+    if (version < BQB_CATALOGUE_VERSION && !access(c->dir, W_OK) && !access(c->path, W_OK)) {
+        bqb_catalogue *w;
+        if (!bqb_catalogue_open(&w, c->dir, BQB_CATALOGUE_WRITE, NULL)) bqb_catalogue_close(w);
+    }
     return BQB_OK;
 }
 
@@ -333,6 +355,7 @@ static bqb_status open_to_write(bqb_catalogue *c, bqb_err *err) {
     if (!s) s = check_version(c, &version, err);
     if (!s) s = use_wal(c, err);
     if (!s && !version) s = create(c, err);
+    if (!s && version && version < BQB_CATALOGUE_VERSION) s = upgrade(c, err);
     return s;
 }
 

@@ -20,12 +20,15 @@
 
 #include <stdbool.h>
 
-enum { BQB_CATALOGUE_VERSION = 1 };
+/* 1: words as they are written. 2: simplified and traditional characters are one. */
+enum { BQB_CATALOGUE_VERSION = 2 };
 
 typedef struct bqb_catalogue bqb_catalogue;
 
 /* READ: the library must exist (else BQB_ENOTFOUND); a folder that cannot be
- * written to is fine. WRITE: makes folder and database where they are missing. */
+ * written to is fine. WRITE: makes folder and database where they are missing.
+ * An older library's words are indexed anew when it is opened, whichever way; where that
+ * is impossible READ goes on with the old words. */
 typedef enum { BQB_CATALOGUE_READ, BQB_CATALOGUE_WRITE } bqb_catalogue_mode;
 bqb_status bqb_catalogue_open(bqb_catalogue **out, const char *dir, bqb_catalogue_mode mode, bqb_err *err);
 void bqb_catalogue_close(bqb_catalogue *c); /* rolls back what is not committed */

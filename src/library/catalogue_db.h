@@ -11,9 +11,9 @@
 typedef enum {
     BEGIN, COMMIT, ROLLBACK, BUMP, GENERATION, UID,
     STICKER_ADD, STICKER_GET, STICKER_FIND, STICKER_PREFIX, STICKER_NEIGHBOURS, STICKER_DELETE, STICKER_REFRESH,
-    STICKER_ORPHAN, FILE_GET, FILE_PUT, FILE_EACH, FILE_EACH_OF, FILE_OF,
+    STICKER_ORPHAN, STICKER_AFTER, FILE_GET, FILE_PUT, FILE_EACH, FILE_EACH_OF, FILE_OF,
     ANNOTATION_GET, ANNOTATION_PUT, ANNOTATION_ALL, ANNOTATION_VALUES, ANNOTATION_WITH, ANIMATED, SHOWN,
-    WORDS_ADD, WORDS_DELETE, WORDS_LENGTH, WORDS_COUNT, WORDS_MATCH, WORDS_ROWS,
+    WORDS_ADD, WORDS_DELETE, WORDS_DELETE_ALL, WORDS_LENGTH, WORDS_COUNT, WORDS_MATCH, WORDS_ROWS,
     MODEL_ADD, EMBEDDING_PUT, EMBEDDING_HAS, EMBEDDING_ANY, EMBEDDING_GET, EMBEDDING_COUNT, EMBEDDING_EACH, EMBEDDING_LACKING, MODEL_MAIN,
     STATS, STATS_FIELD,
     N_STATEMENTS
@@ -42,6 +42,9 @@ bqb_status bqb_db_run_plain(bqb_catalogue *c, bqb_statement which, bqb_err *err)
 /* Put the sticker's words into the index (WORDS_ADD), or take them out again
  * (WORDS_DELETE: its annotations must then be what they were). */
 bqb_status bqb_db_words_put(bqb_catalogue *c, bqb_sticker_id id, bqb_statement which, bqb_err *err);
+
+/* Take every word out of the index and put in what is believed of every sticker; inside a transaction. */
+bqb_status bqb_db_words_rebuild(bqb_catalogue *c, bqb_err *err);
 
 /* Give fn the paths that a statement finds. */
 bqb_status bqb_db_each_path(bqb_catalogue *c, sqlite3_stmt *st, bqb_path_fn fn, void *ctx, bqb_err *err);

@@ -93,6 +93,23 @@ bqb_status bqb_db_words_put(bqb_catalogue *c, bqb_sticker_id id, bqb_statement w
     return s;
 }
 
+bqb_status bqb_db_words_rebuild(bqb_catalogue *c, bqb_err *err) {
+    bqb_sticker_id id = 0;
+    bqb_status s = bqb_db_run_plain(c, WORDS_DELETE_ALL, err);
+    while (!s) {
+        sqlite3_stmt *st;
+        bool row;
+        if ((s = bqb_db_prepare(c, STICKER_AFTER, &st, err))) break;
+        sqlite3_bind_int64(st, 1, id);
+        if ((s = bqb_db_step(c, st, &row, err))) break;
+        id = row ? sqlite3_column_int64(st, 0) : 0; /* NULL after the last */
+        sqlite3_reset(st);
+        if (!id) break;
+        s = bqb_db_words_put(c, id, WORDS_ADD, err);
+    }
+    return s;
+}
+
 /* Length of value, cut to MAX_VALUE at a character. */
 static size_t value_size(const char *value) {
     size_t n = strlen(value);

@@ -1,6 +1,7 @@
 #include "text/grams.h"
 
 #include "base/utf8.h"
+#include "text/variants.h"
 
 #include <stdlib.h>
 #include <utf8proc.h>
@@ -40,7 +41,9 @@ bqb_status bqb_text_fold(bqb_buf *out, const char *text, size_t n_bytes, bqb_err
         if (cat == UTF8PROC_CATEGORY_ZS || cp == ' ') space = true;
         else {
             if (space && out->len > start) s = bqb_buf_append(out, " ", 1, err);
-            if (!s) s = bqb_buf_append(out, folded + i, k, err);
+            uint32_t simple = bqb_simplified(cp);
+            char utf8[4];
+            if (!s) s = simple == cp ? bqb_buf_append(out, folded + i, k, err) : bqb_buf_append(out, utf8, bqb_utf8_put(utf8, simple), err);
             space = false;
         }
         i += k;

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 /* One form for all writings of a text: NFKC (full width = half width), case
- * folded, invalid bytes as U+FFFD, control characters as spaces, runs of white
+ * folded, simplified = traditional, invalid bytes as U+FFFD, control characters as spaces, runs of white
  * space as one space, none at the ends. Appended to out. */
 bqb_status bqb_text_fold(bqb_buf *out, const char *text, size_t n_bytes, bqb_err *err);
 

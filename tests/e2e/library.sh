@@ -53,6 +53,10 @@ run "$bqb" search --json --emotion 愤怒 加班
 is "an emotion that nothing has: status" $status 0
 json "an emotion that nothing has" '.results' '[]'
 has "an emotion that nothing has: says which there are" "$tmp/err" '平静 \(1\)'
+run "$bqb" search --json --emotion 平靜 --style 像素 加班
+json "traditional in a filter" '[.results[].ocr]' '["晚安"]'
+run "$bqb" search --json 開心 -n 1
+json "a traditional query finds simplified words" '.results[0].caption' 开心
 run "$bqb" search --json --image "$tmp/in/a00001.jpg"
 json "search --image" '.results[0]|[.ocr,(.score > 0.999)]' '["晚安",true]'
 run "$bqb" search --json --image "$tmp/in/a00001.jpg" 加班好累
@@ -96,6 +100,14 @@ json "removed: the rest is there" '.results|length' 3
 [ -e "$tmp/in/a00001.jpg" ] && ok || fail "remove deleted a file"
 run "$bqb" import "$tmp/in"
 has "removed stickers come back" "$tmp/out" '^1 added, 4 already there'
+
+# Simplified words find traditional ones.
+printf 'file\tcaption\na00001.jpg\t喵喵萬歲\n' >"$tmp/in/captions.tsv"
+run "$bqb" import "$tmp/in"
+run "$bqb" search --json 喵喵万岁 -n 1
+json "a simplified query finds traditional words" '.results[0].caption' 喵喵萬歲
+printf 'file\tcaption\temotion\temotion_label\tstyle\tocr\na00001.jpg\t一只猫在睡觉\t平静\t困\t像素\t晚安\n' >"$tmp/in/captions.tsv"
+run "$bqb" import "$tmp/in"
 
 # The cache may go at any time.
 run "$bqb" search --json 开心

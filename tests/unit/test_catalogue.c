@@ -309,6 +309,34 @@ static void run_sql(const char *sql) {
     sqlite3_close(db);
 }
 
+/* The words of a library of version 1, where 萬 is not 万. */
+TEST(catalogue_brings_old_words_up_to_date) {
+    for (int mode = BQB_CATALOGUE_READ; mode <= BQB_CATALOGUE_WRITE; mode++) {
+        bqb_catalogue *c = open_library(BQB_CATALOGUE_WRITE);
+        if (!c) return;
+        CHECK_OK(bqb_catalogue_begin(c, &err), err);
+        bqb_sticker_id a = add(c, "/a", 1, 0), b = add(c, "/b", 2, 0);
+        annotate(c, a, BQB_CAPTION, "萬", BQB_GIVEN, NULL);
+        annotate(c, b, BQB_CAPTION, "一", BQB_GIVEN, NULL);
+        CHECK_OK(bqb_catalogue_commit(c, &err), err);
+        CHECK(words(c, "万") == 1 && words(c, "一") == 1);
+        bqb_catalogue_close(c);
+        run_sql("INSERT INTO words(words) VALUES('delete-all'); INSERT INTO words(rowid, grams) SELECT id, 'e890ac' FROM sticker"
+                " WHERE sha256 < x'02'; PRAGMA user_version = 1");
+
+        if (!(c = open_library((bqb_catalogue_mode)mode))) return;
+        CHECK_MSG(words(c, "万") == 1 && words(c, "萬") == 0 && words(c, "一") == 1, "opened to %s: the old words are there",
+                  mode == BQB_CATALOGUE_READ ? "read" : "write");
+        bqb_catalogue_close(c);
+        if (!(c = open_library(BQB_CATALOGUE_WRITE))) return;
+        CHECK_OK(bqb_catalogue_begin(c, &err), err); /* what the index holds can be taken out again */
+        annotate(c, a, BQB_CAPTION, "二", BQB_GIVEN, NULL);
+        CHECK(words(c, "万") == 0 && words(c, "二") == 1);
+        CHECK_OK(bqb_catalogue_commit(c, &err), err);
+        bqb_catalogue_close(c);
+    }
+}
+
 TEST(catalogue_says_why_a_folder_is_no_library) {
     bqb_catalogue *c = NULL;
     char file[600], name[600];
@@ -336,7 +364,7 @@ TEST(catalogue_refuses_newer_foreign_and_broken_databases) {
     bqb_catalogue_close(open_library(BQB_CATALOGUE_WRITE));
     bqb_catalogue_close(open_library(BQB_CATALOGUE_READ));
 
-    run_sql("PRAGMA user_version = 2");
+    run_sql("PRAGMA user_version = 99");
     CHECK(bqb_catalogue_open(&c, library(), BQB_CATALOGUE_READ, &err) == BQB_EVERSION);
     CHECK(strstr(err.msg, "newer bqb") && strstr(err.msg, "library.db"));
     CHECK(bqb_catalogue_open(&c, library(), BQB_CATALOGUE_WRITE, &err) == BQB_EVERSION);

@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include "text/grams.h"
+#include "text/variants.h"
 
 #include <string.h>
 
@@ -38,6 +39,27 @@ TEST(grams_fold_width_case_and_bad_bytes) {
     GRAMS("a\xff" "b", "a|b");
     GRAMS("\xe5\x8a", ""); /* half a character */
     check("好\0累", 7, "好|累");
+}
+
+TEST(grams_fold_traditional_characters) {
+    GRAMS("萬歲", "万|岁|万岁");
+    GRAMS("万岁", "万|岁|万岁");
+    GRAMS("頭髮發財，妳懂麼", "头|发|头发|发|发发|财|发财|你|懂|你懂|么|懂么");
+    GRAMS("加班好累 OK", "加|班|加班|好|班好|累|好累|ok");
+}
+
+/* The table is searched by halves: one row out of order would hide others. */
+TEST(variants_table) {
+    size_t changed = 0;
+    for (uint32_t cp = 0; cp < 0x110000; cp++) {
+        uint32_t simple = bqb_simplified(cp);
+        if (simple == cp) continue;
+        changed++;
+        CHECK_MSG(bqb_simplified(simple) == simple, "U+%04X twice", cp);
+        CHECK_MSG(simple >= 0x3400 && simple <= 0x9FFF && cp >= 0x3400 && cp <= 0x9FFF, "U+%04X gives U+%04X", cp, simple);
+    }
+    CHECK_MSG(changed == bqb_variants_count() && changed > 2500, "%zu of %zu are found", changed, bqb_variants_count());
+    CHECK(bqb_simplified(0x842C) == 0x4E07 && bqb_simplified(0x9F9C) == 0x9F9F && bqb_simplified('a') == 'a');
 }
 
 static int stop_at_once(void *ctx, const char *token, size_t n) {
