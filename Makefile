@@ -17,7 +17,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
-PKGS     := vips sqlite3 jansson libutf8proc chafa
+PKGS     := vips sqlite3 jansson libutf8proc chafa zlib
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wmissing-prototypes
 WERROR   ?= $(if $(CI),-Werror)
 OPT      ?= -O2

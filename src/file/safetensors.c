@@ -43,6 +43,8 @@ struct bqb_safetensors {
     size_t n_shards;
     bqb_tensor *tensor; /* in name order */
     size_t n, cap;
+    void *owner; /* of adopted tensors */
+    void (*free_owner)(void *);
 };
 
 void bqb_safetensors_close(bqb_safetensors *st) {
@@ -51,6 +53,7 @@ void bqb_safetensors_close(bqb_safetensors *st) {
         json_decref(st->shard[i].info);
         bqb_map_close(&st->shard[i].map);
     }
+    if (st->free_owner) st->free_owner(st->owner);
     free(st->shard);
     free(st->tensor);
     free(st);
@@ -265,6 +268,26 @@ bqb_status bqb_safetensors_open(bqb_safetensors **out, const char *path, bqb_err
     bqb_status s = new_with_shards(&st, 1, err);
     if (!s) s = add_shard(st, path, err);
     if (!s) s = finish(st, path, err);
+    return give_or_close(out, st, s);
+}
+
+bqb_status bqb_safetensors_adopt(bqb_safetensors **out, const bqb_tensor *t, size_t n, const char *path, void *owner,
+                                 void (*free_owner)(void *), bqb_err *err) {
+    bqb_safetensors *st;
+    bqb_status s = new_with_shards(&st, 0, err);
+    if (s) {
+        free_owner(owner);
+        *out = NULL;
+        return s;
+    }
+    st->owner = owner;
+    st->free_owner = free_owner;
+    s = reserve(st, n, err);
+    if (!s) {
+        if (n) memcpy(st->tensor, t, n * sizeof *t);
+        st->n = n;
+        s = finish(st, path, err);
+    }
     return give_or_close(out, st, s);
 }
 

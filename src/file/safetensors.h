@@ -38,6 +38,12 @@ bqb_status bqb_safetensors_open(bqb_safetensors **out, const char *path, bqb_err
 bqb_status bqb_safetensors_open_folder(bqb_safetensors **out, const char *dir, bqb_err *err);
 void bqb_safetensors_close(bqb_safetensors *st);
 
+/* The same view of tensors that another kind of file holds: t [n] is copied, its
+ * names and data live in `owner`, which free_owner frees on close, and on
+ * failure too. BQB_EFORMAT: a name twice; `path` is for the message. */
+bqb_status bqb_safetensors_adopt(bqb_safetensors **out, const bqb_tensor *t, size_t n, const char *path, void *owner,
+                                 void (*free_owner)(void *), bqb_err *err);
+
 size_t bqb_safetensors_count(const bqb_safetensors *st);
 const bqb_tensor *bqb_safetensors_at(const bqb_safetensors *st, size_t i); /* in name order */
 const bqb_tensor *bqb_safetensors_find(const bqb_safetensors *st, const char *name); /* or NULL */
