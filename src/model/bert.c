@@ -69,14 +69,18 @@ static void block_fwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *c,
     bqb_norm_fwd(p, out, BQB_NUM_F32, b->mean2, b->rstd2, b->sum2, &w->ln2, c->t_eps, Q, C);
 }
 
-/* dx holds d(out) [Q,C] on entry; returns d(x) [R,C], as in vit.c. */
-static float *block_bwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *c, const block_saved *b, float *dx,
-                        const bqb_sequences *s) {
-    size_t C = c->t_width, M = c->t_mlp, R = s->start[s->n], Q = b->first_only ? s->n : R;
-    float *full = b->first_only ? BQB_TAKE(p, R * C) : dx;
+/* dx holds d(out) [Q,C] on entry; returns d(x) [R,C], as in prenorm.c. bottom: nobody
+ * reads d(x), and it is not computed. */
+static float *block_bwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *c, const block_saved *kept, float *dx,
+                        const bqb_sequences *s, bool bottom) {
+    size_t C = c->t_width, M = c->t_mlp, R = s->start[s->n], Q = kept->first_only ? s->n : R;
+    float *full = kept->first_only && !bottom ? BQB_TAKE(p, R * C) : dx;
     bqb_arena_mark mark = bqb_arena_save(p->arena);
-    void *wide = BQB_TAKE_DT(p, Q * M);
+    block_saved again = *kept;
+    const block_saved *b = p->checkpoint ? &again : kept;
     float *dh = BQB_TAKE(p, R * C);
+    if (p->checkpoint) block_fwd(p, w, c, &again, kept->x, dh, s, true); /* its output is not read */
+    void *wide = BQB_TAKE_DT(p, Q * M);
     if (p->no_memory) return dx;
     bqb_norm_bwd(p, dx, true, dx, b->sum2, b->mean2, b->rstd2, &w->ln2, Q, C);
     const void *d = bqb_to_dt(p, dx, Q * C);
@@ -93,7 +97,8 @@ static float *block_bwd(bqb_pass *p, const bqb_block *w, const bqb_clip_config *
     if (p->no_memory) return dx;
     bqb_linear_bwd(p, dattn, p->num, d, b->attn, &w->proj, Q);
     bqb_attention_bwd(p, dqkv, dattn, b->probs, b->qkv, s, C, c->t_heads, rows_of(b));
-    if (b->first_only) {
+    if (bottom) bqb_linear_bwd(p, NULL, BQB_NUM_F32, dqkv, b->xh, &w->qkv, R);
+    else if (b->first_only) {
         bqb_linear_bwd(p, full, BQB_NUM_F32, dqkv, b->xh, &w->qkv, R);
         bqb_rows_add(full, dx, s, BQB_ROWS_FIRST, C);
     } else {
@@ -128,39 +133,84 @@ static void embed_bwd(float *dword, float *dpos, float *dtype, const float *dx, 
         }
 }
 
-void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
-                  const int32_t *ids, const bqb_sequences *s, bqb_bert_saved **saved, const bqb_trace *trace) {
-    size_t C = c->t_width, R = s->start[s->n];
+static bqb_bert_saved *begin(bqb_pass *p, const bqb_clip_config *c, const int32_t *ids, const bqb_sequences *s) {
     bqb_bert_saved *v = bqb_pass_take(p, 1, sizeof *v);
-    if (!v) return;
-    memset(v, 0, sizeof *v);
+    block_saved *block = bqb_pass_take(p, c->t_layers, sizeof *block);
+    if (p->no_memory) return NULL;
+    memset(block, 0, c->t_layers * sizeof *block);
+    *v = (bqb_bert_saved){.seq = *s, .ids = ids, .block = block};
     p->ragged = true;
-    v->seq = *s;
-    v->ids = ids;
-    v->block = bqb_pass_take(p, c->t_layers, sizeof *v->block);
+    return v;
+}
+
+/* From tokens to the first block's input [R,C]. `learns`: what its gradient needs stays in v. */
+static float *embed_norm(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bqb_bert_saved *v,
+                         bool learns) {
+    size_t C = c->t_width, R = v->seq.start[v->seq.n];
+    float *x = BQB_TAKE(p, R * C);
+    bqb_arena_mark before = bqb_arena_save(p->arena);
     v->embedded = BQB_TAKE(p, R * C);
     v->mean = BQB_TAKE(p, R);
     v->rstd = BQB_TAKE(p, R);
-    float *x = BQB_TAKE(p, R * C);
-    if (p->no_memory) return;
-    memset(v->block, 0, c->t_layers * sizeof *v->block);
-    embed(v->embedded, ids, s, p->weights + map->word, p->weights + map->t_pos, p->weights + map->t_type, C);
+    if (p->no_memory) return x;
+    embed(v->embedded, v->ids, &v->seq, p->weights + map->word, p->weights + map->t_pos, p->weights + map->t_type, C);
     bqb_norm_fwd(p, x, BQB_NUM_F32, v->mean, v->rstd, v->embedded, &map->t_ln, c->t_eps, R, C);
-    bqb_trace_copy(trace, 0, x, R * C);
-    for (size_t i = 0; i < c->t_layers && !p->no_memory; i++) {
+    if (!learns) bqb_arena_release(p->arena, before);
+    return x;
+}
+
+static float *run_blocks(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bqb_bert_saved *v, float *x,
+                         size_t from, size_t to, bool save, const bqb_trace *trace) {
+    const bqb_sequences *s = &v->seq;
+    size_t C = c->t_width, R = s->start[s->n];
+    for (size_t i = from; i < to && !p->no_memory; i++) {
         block_saved *b = &v->block[i];
+        bool keep = save && i >= p->frozen;
         b->first_only = i + 1 == c->t_layers && !trace;
-        float *out = saved || b->first_only ? BQB_TAKE(p, (b->first_only ? s->n : R) * C) : x;
+        float *out = keep || b->first_only ? BQB_TAKE(p, (b->first_only ? s->n : R) * C) : x;
+        if (p->no_memory) break;
         bqb_arena_mark mark = bqb_arena_save(p->arena);
-        block_fwd(p, &map->t_block[i], c, b, x, out, s, saved != NULL);
-        if (!saved) bqb_arena_release(p->arena, mark);
+        block_fwd(p, &map->t_block[i], c, b, x, out, s, keep);
+        if (!keep || p->checkpoint) bqb_arena_release(p->arena, mark);
         x = out;
         if (!p->no_memory) bqb_trace_copy(trace, i + 1, x, R * C);
     }
+    return x;
+}
+
+void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
+                  const int32_t *ids, const bqb_sequences *s, bqb_bert_saved **saved, const bqb_trace *trace) {
+    size_t C = c->t_width;
+    bqb_bert_saved *v = begin(p, c, ids, s);
+    if (!v) return;
+    float *x = embed_norm(p, map, c, v, saved && !p->frozen);
+    if (p->no_memory) return;
+    bqb_trace_copy(trace, 0, x, s->start[s->n] * C);
+    x = run_blocks(p, map, c, v, x, 0, c->t_layers, saved != NULL, trace);
     v->cls = trace ? BQB_TAKE(p, s->n * C) : x;
     if (p->no_memory) return;
     if (trace) bqb_rows_take(v->cls, x, s, BQB_ROWS_FIRST, C);
     bqb_project_fwd(p, feature, v->cls, map->t_proj, s->n, C, c->embed);
+    if (saved) *saved = v;
+}
+
+void bqb_bert_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *trunk,
+                    const int32_t *ids, const bqb_sequences *s) {
+    bqb_bert_saved *v = begin(p, c, ids, s);
+    if (!v) return;
+    float *x = embed_norm(p, map, c, v, false);
+    x = run_blocks(p, map, c, v, x, 0, p->frozen, false, NULL);
+    size_t rows = p->frozen < c->t_layers ? s->start[s->n] : s->n;
+    if (!p->no_memory) memcpy(trunk, x, rows * c->t_width * sizeof *trunk);
+}
+
+void bqb_bert_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature, float *trunk,
+                  const bqb_sequences *s, bqb_bert_saved **saved) {
+    bqb_bert_saved *v = begin(p, c, NULL, s);
+    if (!v) return;
+    v->cls = run_blocks(p, map, c, v, trunk, p->frozen, c->t_layers, saved != NULL, NULL);
+    if (p->no_memory) return;
+    bqb_project_fwd(p, feature, v->cls, map->t_proj, s->n, c->t_width, c->embed);
     if (saved) *saved = v;
 }
 
@@ -171,10 +221,10 @@ void bqb_bert_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config 
     if (p->no_memory) return;
     bqb_project_bwd(p, dx, dfeature, v->cls, map->t_proj, S, C, c->embed);
     p->ragged = true;
-    for (size_t i = c->t_layers; i-- > 0 && !p->no_memory;)
-        dx = block_bwd(p, &map->t_block[i], c, &v->block[i], dx, &v->seq);
+    for (size_t i = c->t_layers; i-- > p->frozen && !p->no_memory;)
+        dx = block_bwd(p, &map->t_block[i], c, &v->block[i], dx, &v->seq, p->frozen && i == p->frozen);
     p->ragged = false;
-    if (p->no_memory) return;
+    if (p->no_memory || p->frozen) return;
     bqb_norm_bwd(p, dx, true, dx, v->embedded, v->mean, v->rstd, &map->t_ln, R, C);
     embed_bwd(p->grad + map->word, p->grad + map->t_pos, p->grad + map->t_type, dx, v->ids, &v->seq, C);
 }

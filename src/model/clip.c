@@ -1,5 +1,5 @@
 /* A StickerCLIP's life: opening, saving, and who computes. Encoding is in
- * clip_encode.c, training in clip_grad.c. */
+ * clip_encode.c, training in clip_grad.c and clip_learn.c. */
 #include "base/fs.h"
 #include "base/thread.h"
 #include "file/safetensors.h"
@@ -32,9 +32,11 @@ static bqb_status alloc_model(bqb_clip **out, const bqb_clip_config *c, int towe
         if (precision == BQB_PREC_BF16) m->half = bqb_calloc(m->map.n_floats, sizeof *m->half);
         m->worker = bqb_calloc((size_t)m->threads + 1, sizeof *m->worker);
         m->packed = bqb_calloc(m->map.n_linear, sizeof *m->packed);
-        if (!m->weights || !m->worker || !m->packed || (precision == BQB_PREC_BF16 && !m->half))
+        m->learn = bqb_calloc(m->map.n_params, sizeof *m->learn);
+        if (!m->weights || !m->worker || !m->packed || !m->learn || (precision == BQB_PREC_BF16 && !m->half))
             s = bqb_fail_nomem(err, "model", m->map.n_floats * sizeof *m->weights);
     }
+    if (!s) s = bqb_clip_freeze(m, &(bqb_clip_frozen){0}, err);
     if (s) bqb_clip_free(m);
     else *out = m;
     return s;
@@ -51,6 +53,7 @@ void bqb_clip_free(bqb_clip *m) {
     bqb_wordpiece_close(m->tokenizer);
     bqb_clip_unpack(m);
     free(m->packed);
+    free(m->learn);
     bqb_layout_free(&m->map);
     free(m->weights);
     free(m->half);

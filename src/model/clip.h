@@ -38,6 +38,7 @@ typedef struct {
     size_t offset, n;    /* into the block, in floats */
     size_t n_dims, dim[4];
     bool decay;          /* false when the name has bn, ln, bias or logit_scale */
+    bool frozen;         /* see bqb_clip_freeze */
 } bqb_param;
 
 typedef struct bqb_clip bqb_clip;
@@ -91,15 +92,44 @@ bqb_status bqb_clip_encode_images(bqb_clip *m, float *out, const uint8_t *rgb, s
 bqb_status bqb_clip_encode_tokens(bqb_clip *m, float *out, const int32_t *ids, size_t N, size_t L, bqb_err *err);
 bqb_status bqb_clip_encode_texts(bqb_clip *m, float *out, const char *const *texts, size_t N, bqb_err *err);
 
+/* What learns. A frozen parameter gets no gradient (its part of grad is not touched)
+ * and bqb_clip_adamw leaves it alone, decay included. Nothing is computed backwards
+ * below the lowest block that learns, nor kept for it. */
+typedef struct {
+    int towers;                /* BQB_TOWER_…: towers that do not learn at all */
+    size_t v_blocks, t_blocks; /* else the embedding and this many lower blocks do not; 0: all learns */
+} bqb_clip_frozen;
+
+/* BQB_EINVAL: more blocks than the tower has. Holds until the next call; {0} undoes it. */
+bqb_status bqb_clip_freeze(bqb_clip *m, const bqb_clip_frozen *frozen, bqb_err *err);
+bqb_clip_frozen bqb_clip_get_frozen(const bqb_clip *m);
+size_t bqb_clip_learning_count(const bqb_clip *m); /* floats that learn */
+
+/* How a step saves memory by computing more.
+ *   chunk       0: the activations of the whole batch are kept. Else gradient caching
+ *               (GradCache, Gao et al., arXiv:2101.06983): the features of the whole batch
+ *               first, keeping nothing, the loss and its gradient for every feature, then
+ *               pass by pass forward again and backward. The gradient is that of the whole
+ *               batch, at a third more arithmetic. A pass takes at most `chunk` frames or
+ *               texts, and never more than it would without; SIZE_MAX: as many.
+ *   checkpoint  of every block keep only its input, and compute the rest again on
+ *               the way back
+ * Where passes are cut as without (chunk 0 or large), both give the same bits as without. */
+void bqb_clip_save_memory(bqb_clip *m, size_t chunk, bool checkpoint);
+
 /* One training step's mathematics, without the optimiser: forward, symmetric
  * contrastive loss over the N pairs, backward. The gradient of every parameter
  * is *added* to grad [n_floats] (zero it first).
- *   pixels  in  [P,3,R,R] f32 normalised frames, all pictures' frames one after another
+ *   pixels  in  [P,3,R,R] f32 normalised frames, all pictures' frames one after another; or
+ *   rgb     in  [P,R,R,3] u8, the same not yet normalised: a quarter of the memory; or
+ *   image_trunk in [P] where each frame's trunk lies; see bqb_clip_trunk_images
  *   frames  in  [N] how many of those belong to each picture (1 for a still, else 3);
  *               NULL: three each. A picture's feature is the mean over its frames.
  *   keep    in  [P,K] patch numbers (0 … (R/patch)²-1, rising) that each frame keeps
- *               (FLIP masking); NULL: all
+ *               (FLIP masking); NULL: all. Not together with image_trunk.
  *   ids     in  [N,L]
+ *   text_trunk  in [N] where each text's trunk lies, or NULL: computed from ids
+ *   trunk   in  format of the trunks
  *   text_group, image_group  in [N] numbers of the caller's choosing, or NULL: all
  *               differ. Pairs i and k whose texts have the same number, or whose
  *               pictures have, are right answers for each other, not wrong ones: the
@@ -115,9 +145,30 @@ typedef struct {
     const int32_t *ids;
     size_t N, L;
     const uint32_t *text_group, *image_group;
+    const uint8_t *rgb;
+    const void *const *image_trunk, *const *text_trunk;
+    bqb_num trunk;
 } bqb_clip_batch;
 
 bqb_status bqb_clip_grad(bqb_clip *m, float *grad, float *loss, const bqb_clip_batch *batch, bqb_err *err);
+
+/* The trunk of a frame or text: what the frozen part of its tower gives. It depends on
+ * nothing that learns, so it can be computed once and training started from it.
+ * [rows,width] numbers each: of a frame 1 + (R/patch)² rows, of a text one a token (padding
+ * excluded), C wide; one row where no block learns; one row of the D-wide feature
+ * where the whole tower is frozen. Rows 0: nothing is frozen, there is no trunk. */
+typedef struct {
+    size_t rows, width; /* rows of a text: the most there can be, L */
+} bqb_clip_trunk_shape;
+bqb_clip_trunk_shape bqb_clip_image_trunk_shape(const bqb_clip *m);
+bqb_clip_trunk_shape bqb_clip_text_trunk_shape(const bqb_clip *m, size_t L);
+
+/*   out  out [F,rows,width], or [N,rows,width] (rows of padding 0), in the format `num`
+ *   rgb  in  [F,R,R,3] u8 frames        ids  in [N,L]
+ * BQB_EINVAL when nothing of the tower is frozen. */
+bqb_status bqb_clip_trunk_images(bqb_clip *m, void *out, bqb_num num, const uint8_t *rgb, size_t F, bqb_err *err);
+bqb_status bqb_clip_trunk_tokens(bqb_clip *m, void *out, bqb_num num, const int32_t *ids, size_t N, size_t L,
+                                 bqb_err *err);
 
 /* AdamW, decoupled weight decay on the parameters whose decay is set:
  *   w -= lr*wd*w;  m = b1*m + (1-b1)*g;  v = b2*v + (1-b2)*g²

@@ -1,11 +1,13 @@
 /* One training step: the batch is cut into one shard a worker, a shard into
- * chunks. Every chunk runs forward and keeps its activations; the loss joins
- * all features; every chunk runs backward into its worker's gradient block; the
- * blocks are summed in worker order, so that a step is repeatable to the bit. */
+ * pieces that are one pass each. Every piece runs forward and keeps its
+ * activations; the loss joins all features; every piece runs backward into its
+ * worker's gradient block; the blocks are summed in worker order, so that a step
+ * is repeatable to the bit. With gradient caching the first forward keeps
+ * nothing, and each piece runs forward once more just before its backward. */
 #include "base/thread.h"
+#include "image/decode.h"
 #include "model/clip_internal.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,13 +15,13 @@ typedef struct {
     bqb_vit_saved *vit;
     bqb_bert_saved *bert;
     size_t from, n; /* frames of the batch, or places in the shard's text order */
-} chunk;
+} piece;
 
 typedef struct {
     size_t picture, end;     /* pictures of this shard */
     size_t frame, frame_end; /* their frames */
     uint32_t *order;         /* the shard's texts by length: rows of the batch */
-    chunk *vit, *bert;
+    piece *vit, *bert;
     size_t n_vit, n_bert;
     bqb_pass pass;
 } shard;
@@ -38,10 +40,17 @@ typedef struct {
 
 static size_t frames_of(const bqb_clip_batch *b, size_t i) { return b->frames ? b->frames[i] : 3; }
 
-/* Texts of the shard sorted by length, cut where a pass is full; insertion sort
- * keeps it stable and the shard is small. */
+static bool learns(const step *st, int tower) { return st->backward && !(st->m->frozen.towers & tower); }
+
+/* Whether the first forward of a tower keeps what its backward needs. */
+static bool keeps(const step *st, int tower) { return learns(st, tower) && !st->m->chunk; }
+
+static size_t at_most(const step *st, size_t n) { return st->m->chunk && st->m->chunk < n ? st->m->chunk : n; }
+
+/* Texts of the shard sorted by length, cut where a pass is full. Insertion sort
+ * keeps it stable, and is milliseconds for thousands. */
 static bool plan_texts(step *st, shard *h) {
-    size_t n = h->end - h->picture;
+    size_t n = h->end - h->picture, most = at_most(st, n);
     h->order = bqb_pass_take(&h->pass, n, sizeof *h->order);
     h->bert = bqb_pass_take(&h->pass, n, sizeof *h->bert);
     if (h->pass.no_memory) return false;
@@ -52,9 +61,9 @@ static bool plan_texts(step *st, shard *h) {
         h->order[k] = row;
     }
     for (size_t i = 0; i < n;) {
-        chunk *c = &h->bert[h->n_bert++];
-        *c = (chunk){.from = i};
-        for (size_t rows = 0; i < n && (c->n == 0 || rows + st->len[h->order[i]] <= BQB_PASS_ROWS); i++) {
+        piece *c = &h->bert[h->n_bert++];
+        *c = (piece){.from = i};
+        for (size_t rows = 0; i < n && c->n < most && (c->n == 0 || rows + st->len[h->order[i]] <= BQB_PASS_ROWS); i++) {
             rows += st->len[h->order[i]];
             c->n++;
         }
@@ -65,53 +74,111 @@ static bool plan_texts(step *st, shard *h) {
 static bool plan_frames(step *st, shard *h) {
     const bqb_clip_config *c = &st->m->config;
     size_t grid = c->resolution / c->patch, T = 1 + (st->b->keep ? st->b->n_keep : grid * grid);
-    size_t most = BQB_PASS_ROWS / T ? BQB_PASS_ROWS / T : 1, n = h->frame_end - h->frame;
+    size_t most = at_most(st, BQB_PASS_ROWS / T ? BQB_PASS_ROWS / T : 1), n = h->frame_end - h->frame;
     h->vit = bqb_pass_take(&h->pass, (n + most - 1) / most, sizeof *h->vit);
     if (!h->vit) return false;
     for (size_t i = 0; i < n; i += most)
-        h->vit[h->n_vit++] = (chunk){.from = h->frame + i, .n = i + most < n ? most : n - i};
+        h->vit[h->n_vit++] = (piece){.from = h->frame + i, .n = i + most < n ? most : n - i};
     return true;
 }
 
-static void forward_texts(step *st, shard *h, chunk *c) {
-    size_t L = st->b->L, D = st->m->config.embed;
-    uint32_t *start = bqb_pass_take(&h->pass, c->n + 1, sizeof *start);
-    int32_t *ids = bqb_pass_take(&h->pass, c->n * L, sizeof *ids);
-    float *feature = BQB_TAKE(&h->pass, c->n * D);
-    if (h->pass.no_memory) return;
+static void to_f32(const bqb_ops *ops, float *out, const void *x, bqb_num num, size_t n) {
+    if (num == BQB_NUM_F32) memcpy(out, x, n * sizeof *out);
+    else ops->from_bf16(out, x, n);
+}
+
+/* The features of a piece's frames; what backward needs is kept in the piece when `keep`. */
+static void forward_frames(step *st, shard *h, piece *c, bool keep) {
+    const bqb_clip *m = st->m;
+    const bqb_clip_batch *b = st->b;
+    bqb_pass *p = &h->pass;
+    size_t R = m->config.resolution, D = m->config.embed, size = 3 * R * R;
+    float *feature = st->frame_feature + c->from * D;
+    bqb_vit_saved **saved = keep ? &c->vit : NULL;
+    p->frozen = m->frozen.v_blocks;
+    if (b->image_trunk) {
+        bqb_clip_trunk_shape t = bqb_clip_image_trunk_shape(m);
+        bool done = m->frozen.towers & BQB_TOWER_IMAGE;
+        float *x = done ? feature : BQB_TAKE(p, c->n * t.rows * t.width);
+        for (size_t f = 0; x && f < c->n; f++)
+            to_f32(p->ops, x + f * t.rows * t.width, b->image_trunk[c->from + f], b->trunk, t.rows * t.width);
+        if (x && !done) bqb_vit_top(p, &m->map, &m->config, feature, x, c->n, saved);
+        return;
+    }
+    const float *pixels = b->pixels ? b->pixels + c->from * size : NULL;
+    if (!pixels) {
+        float *x = BQB_TAKE(p, c->n * size);
+        if (x) bqb_image_normalise(x, b->rgb + c->from * size, c->n, R);
+        pixels = x;
+    }
+    const uint16_t *kept = b->keep ? b->keep + c->from * b->n_keep : NULL;
+    if (pixels) bqb_vit_fwd(p, &m->map, &m->config, feature, pixels, kept, b->n_keep, c->n, saved, NULL);
+}
+
+static void forward_texts(step *st, shard *h, piece *c, bool keep) {
+    const bqb_clip *m = st->m;
+    const bqb_clip_batch *b = st->b;
+    bqb_pass *p = &h->pass;
+    size_t D = m->config.embed, rows = 0;
+    for (size_t k = 0; k < c->n; k++) rows += st->len[h->order[c->from + k]];
+    uint32_t *start = bqb_pass_take(p, c->n + 1, sizeof *start);
+    int32_t *ids = bqb_pass_take(p, rows, sizeof *ids);
+    float *feature = BQB_TAKE(p, c->n * D);
+    if (p->no_memory) return;
     start[0] = 0;
     for (size_t k = 0; k < c->n; k++) {
         size_t row = h->order[c->from + k];
-        memcpy(ids + start[k], st->b->ids + row * L, st->len[row] * sizeof *ids);
+        memcpy(ids + start[k], b->ids + row * b->L, st->len[row] * sizeof *ids);
         start[k + 1] = start[k] + st->len[row];
     }
     bqb_sequences seq = {.n = c->n, .start = start};
-    bqb_bert_fwd(&h->pass, &st->m->map, &st->m->config, feature, ids, &seq, st->backward ? &c->bert : NULL, NULL);
-    if (h->pass.no_memory) return;
+    bqb_bert_saved **saved = keep ? &c->bert : NULL;
+    p->frozen = m->frozen.t_blocks;
+    if (b->text_trunk) {
+        size_t width = bqb_clip_text_trunk_shape(m, b->L).width;
+        bool done = m->frozen.towers & BQB_TOWER_TEXT, one = m->frozen.t_blocks == m->config.t_layers;
+        float *x = done ? feature : BQB_TAKE(p, (one ? c->n : rows) * width);
+        for (size_t k = 0; x && k < c->n; k++)
+            to_f32(p->ops, x + (one ? k : start[k]) * width, b->text_trunk[h->order[c->from + k]], b->trunk,
+                   (one ? 1 : start[k + 1] - start[k]) * width);
+        if (x && !done) bqb_bert_top(p, &m->map, &m->config, feature, x, &seq, saved);
+    } else bqb_bert_fwd(p, &m->map, &m->config, feature, ids, &seq, saved, NULL);
+    if (p->no_memory) return;
     for (size_t k = 0; k < c->n; k++)
         memcpy(st->text_feature + h->order[c->from + k] * D, feature + k * D, D * sizeof *feature);
 }
 
+/* Gradient caching goes the way that keeps, although nothing is: the kernels that keep
+ * nothing round otherwise, and the features must be those that backward starts from. */
 static void forward(void *ctx, size_t i, int worker) {
     (void)worker;
     step *st = ctx;
     shard *h = &st->shard[i];
     bqb_clip *m = st->m;
     if (bqb_worker_begin(m, &m->worker[i], &h->pass, false)) return;
-    size_t R = m->config.resolution, D = m->config.embed, size = 3 * R * R;
+    h->pass.checkpoint = m->checkpoint;
     if (plan_frames(st, h) && plan_texts(st, h)) {
         for (size_t k = 0; k < h->n_vit; k++) {
-            chunk *c = &h->vit[k];
-            const uint16_t *keep = st->b->keep ? st->b->keep + c->from * st->b->n_keep : NULL;
             bqb_arena_mark mark = bqb_arena_save(h->pass.arena);
-            bqb_vit_fwd(&h->pass, &m->map, &m->config, st->frame_feature + c->from * D,
-                        st->b->pixels + c->from * size, keep, st->b->n_keep, c->n, st->backward ? &c->vit : NULL,
-                        NULL);
-            if (!st->backward) bqb_arena_release(h->pass.arena, mark);
+            forward_frames(st, h, &h->vit[k], learns(st, BQB_TOWER_IMAGE));
+            if (!keeps(st, BQB_TOWER_IMAGE)) bqb_arena_release(h->pass.arena, mark);
         }
-        for (size_t k = 0; k < h->n_bert; k++) forward_texts(st, h, &h->bert[k]);
+        for (size_t k = 0; k < h->n_bert; k++) {
+            bqb_arena_mark mark = bqb_arena_save(h->pass.arena);
+            forward_texts(st, h, &h->bert[k], learns(st, BQB_TOWER_TEXT));
+            if (!keeps(st, BQB_TOWER_TEXT)) bqb_arena_release(h->pass.arena, mark);
+        }
     }
     bqb_worker_end(m, &m->worker[i], &h->pass);
+}
+
+static void backward_texts(step *st, shard *h, const piece *c) {
+    size_t D = st->m->config.embed;
+    float *d = BQB_TAKE(&h->pass, c->n * D);
+    if (!d) return;
+    for (size_t r = 0; r < c->n; r++) memcpy(d + r * D, st->dtext + h->order[c->from + r] * D, D * sizeof *d);
+    h->pass.frozen = st->m->frozen.t_blocks;
+    bqb_bert_bwd(&h->pass, &st->m->map, &st->m->config, d, c->bert);
 }
 
 static void backward(void *ctx, size_t i, int worker) {
@@ -119,23 +186,23 @@ static void backward(void *ctx, size_t i, int worker) {
     step *st = ctx;
     shard *h = &st->shard[i];
     bqb_clip *m = st->m;
-    size_t D = m->config.embed;
     bqb_worker *w = &m->worker[i];
     if (bqb_worker_begin(m, w, &h->pass, true)) return;
+    h->pass.checkpoint = m->checkpoint;
     h->pass.grad = i ? w->grad : st->grad;
-    if (i) memset(w->grad, 0, m->map.n_floats * sizeof *w->grad);
-    for (size_t k = 0; k < h->n_vit; k++) {
+    for (size_t k = 0; i && k < m->n_learn; k++) memset(w->grad + m->learn[k].from, 0, m->learn[k].n * sizeof *w->grad);
+    for (size_t k = 0; k < h->n_vit && learns(st, BQB_TOWER_IMAGE); k++) {
         bqb_arena_mark mark = bqb_arena_save(h->pass.arena);
-        bqb_vit_bwd(&h->pass, &m->map, &m->config, st->dframe + h->vit[k].from * D, h->vit[k].vit);
+        if (m->chunk) forward_frames(st, h, &h->vit[k], true);
+        h->pass.frozen = m->frozen.v_blocks;
+        if (!h->pass.no_memory)
+            bqb_vit_bwd(&h->pass, &m->map, &m->config, st->dframe + h->vit[k].from * m->config.embed, h->vit[k].vit);
         bqb_arena_release(h->pass.arena, mark);
     }
-    for (size_t k = 0; k < h->n_bert; k++) {
-        const chunk *c = &h->bert[k];
+    for (size_t k = 0; k < h->n_bert && learns(st, BQB_TOWER_TEXT); k++) {
         bqb_arena_mark mark = bqb_arena_save(h->pass.arena);
-        float *d = BQB_TAKE(&h->pass, c->n * D);
-        for (size_t r = 0; d && r < c->n; r++)
-            memcpy(d + r * D, st->dtext + h->order[c->from + r] * D, D * sizeof *d);
-        if (d) bqb_bert_bwd(&h->pass, &m->map, &m->config, d, c->bert);
+        if (m->chunk) forward_texts(st, h, &h->bert[k], true);
+        if (!h->pass.no_memory) backward_texts(st, h, &h->bert[k]);
         bqb_arena_release(h->pass.arena, mark);
     }
     bqb_worker_end(m, w, &h->pass);
@@ -143,6 +210,7 @@ static void backward(void *ctx, size_t i, int worker) {
 
 typedef struct {
     const step *st;
+    bqb_run run;
     size_t per;
 } gather;
 
@@ -150,8 +218,17 @@ static void sum_part(void *ctx, size_t i, int worker) {
     (void)worker;
     const gather *g = ctx;
     const bqb_clip *m = g->st->m;
-    size_t from = i * g->per, left = m->map.n_floats - from, n = left < g->per ? left : g->per;
+    size_t from = i * g->per, left = g->run.n - from, n = left < g->per ? left : g->per;
+    from += g->run.from;
     for (size_t k = 1; k < g->st->shards; k++) m->ops->add(g->st->grad + from, m->worker[k].grad + from, n);
+}
+
+/* The workers' gradients onto the caller's. */
+static void sum_grads(step *st) {
+    for (size_t k = 0; k < st->m->n_learn; k++) {
+        gather g = {.st = st, .run = st->m->learn[k], .per = (size_t)1 << 18};
+        bqb_parallel_for((g.run.n + g.per - 1) / g.per, st->m->threads, sum_part, &g);
+    }
 }
 
 /* Pictures to shards, so that each has about as many frames. */
@@ -208,22 +285,34 @@ static void join(step *st, bqb_pass *p, float *loss, float *img_out, float *txt_
     }
 }
 
+static bqb_status check_pictures(const bqb_clip *m, const bqb_clip_batch *b, size_t P, bqb_err *err) {
+    size_t grid = m->config.resolution / m->config.patch;
+    if (!b->pixels + !b->rgb + !b->image_trunk != 2)
+        return bqb_fail(err, BQB_EINVAL, "a batch's pictures are needed once: as pixels, rgb or image_trunk");
+    if (b->image_trunk && b->keep)
+        return bqb_fail(err, BQB_EINVAL, "patches cannot be left out of pictures that start from their trunk");
+    if (b->image_trunk && !bqb_clip_image_trunk_shape(m).rows)
+        return bqb_fail(err, BQB_EINVAL, "pictures cannot start from their trunk: nothing of the picture tower is frozen");
+    if (b->keep && (!b->n_keep || b->n_keep > grid * grid))
+        return bqb_fail(err, BQB_EINVAL, "%zu kept patches of %zu", b->n_keep, grid * grid);
+    for (size_t i = 0; b->keep && i < P * b->n_keep; i++)
+        if (b->keep[i] >= grid * grid)
+            return bqb_fail(err, BQB_EINVAL, "kept patch %u of %zu", (unsigned)b->keep[i], grid * grid);
+    return BQB_OK;
+}
+
 static bqb_status check_batch(const bqb_clip *m, const bqb_clip_batch *b, size_t *P, bqb_err *err) {
     bqb_status s = bqb_check_tower(m, BQB_TOWER_IMAGE, err);
     if (!s) s = bqb_check_tower(m, BQB_TOWER_TEXT, err);
     if (s) return s;
-    size_t grid = m->config.resolution / m->config.patch;
     if (!b->N) return bqb_fail(err, BQB_EINVAL, "a batch needs at least one pair");
     for (size_t i = *P = 0; i < b->N; i++) {
         if (!frames_of(b, i)) return bqb_fail(err, BQB_EINVAL, "picture %zu of the batch has no frame", i);
         *P += frames_of(b, i);
     }
-    if (b->keep && (!b->n_keep || b->n_keep > grid * grid))
-        return bqb_fail(err, BQB_EINVAL, "%zu kept patches of %zu", b->n_keep, grid * grid);
-    for (size_t i = 0; b->keep && i < *P * b->n_keep; i++)
-        if (b->keep[i] >= grid * grid)
-            return bqb_fail(err, BQB_EINVAL, "kept patch %u of %zu", (unsigned)b->keep[i], grid * grid);
-    return BQB_OK;
+    if (b->text_trunk && !bqb_clip_text_trunk_shape(m, b->L).rows)
+        return bqb_fail(err, BQB_EINVAL, "texts cannot start from their trunk: nothing of the text tower is frozen");
+    return check_pictures(m, b, *P, err);
 }
 
 static bqb_status worker_grads(bqb_clip *m, size_t shards, bqb_err *err) {
@@ -270,8 +359,7 @@ bqb_status bqb_clip_grad_full(bqb_clip *m, float *grad, float *loss, float *img,
     if (grad) {
         bqb_parallel_for(st.shards, m->threads, backward, &st);
         s = bqb_workers_status(m, err);
-        gather g = {.st = &st, .per = (size_t)1 << 18};
-        if (!s) bqb_parallel_for((m->map.n_floats + g.per - 1) / g.per, m->threads, sum_part, &g);
+        if (!s) sum_grads(&st);
     }
 done:
     free(len);
@@ -282,34 +370,4 @@ done:
 
 bqb_status bqb_clip_grad(bqb_clip *m, float *grad, float *loss, const bqb_clip_batch *batch, bqb_err *err) {
     return bqb_clip_grad_full(m, grad, loss, NULL, NULL, NULL, batch, err);
-}
-
-typedef struct {
-    bqb_clip *m;
-    const float *grad;
-    float *mom, *var;
-    const bqb_adamw_config *c;
-    float step_size, vscale;
-} update;
-
-static void update_param(void *ctx, size_t i, int worker) {
-    (void)worker;
-    const update *u = ctx;
-    const bqb_param *p = &u->m->map.param[i];
-    float decay = p->decay ? u->c->lr * u->c->weight_decay : 0.0f;
-    u->m->ops->adamw(u->m->weights + p->offset, u->mom + p->offset, u->var + p->offset, u->grad + p->offset, decay,
-                     u->step_size, u->vscale, u->c->beta1, u->c->beta2, u->c->eps, p->n);
-}
-
-void bqb_clip_adamw(bqb_clip *m, const float *grad, float *mom, float *var, const bqb_adamw_config *c,
-                    uint64_t step_number) {
-    double t = (double)step_number;
-    update u = {.m = m, .grad = grad, .mom = mom, .var = var, .c = c};
-    u.step_size = (float)((double)c->lr / (1.0 - pow((double)c->beta1, t)));
-    u.vscale = (float)(1.0 / sqrt(1.0 - pow((double)c->beta2, t)));
-    bqb_parallel_for(m->map.n_params, m->threads, update_param, &u);
-    float *scale = m->weights + m->map.logit_scale;
-    if (*scale < 0.0f) *scale = 0.0f;
-    if (*scale > 4.6051702f) *scale = 4.6051702f;
-    bqb_clip_weights_changed(m);
 }

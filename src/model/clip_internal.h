@@ -13,6 +13,11 @@ typedef struct {
     bqb_err err;
 } bqb_worker;
 
+/* Floats from … from+n-1 of the block. */
+typedef struct {
+    size_t from, n;
+} bqb_run;
+
 struct bqb_clip {
     bqb_clip_config config;
     bqb_layout_map map;
@@ -23,6 +28,11 @@ struct bqb_clip {
     size_t encoded[2];    /* rows encoded with these weights, pictures and texts */
     bqb_precision precision;
     int threads;
+    bqb_clip_frozen frozen; /* v_blocks and t_blocks are all of a tower's where it is frozen whole */
+    bqb_run *learn;         /* [n_learn] what learns, rising */
+    size_t n_learn;
+    size_t chunk;           /* see bqb_clip_save_memory */
+    bool checkpoint;
     bqb_worker *worker; /* [threads + 1]; the last one's products use every thread */
     const bqb_ops *ops;
     bqb_wordpiece *tokenizer;

@@ -4,8 +4,9 @@
 
 static bool one_asks(const bqb_prenorm *k) { return k->rows == BQB_ROWS_FIRST || k->rows == BQB_ROWS_LAST; }
 
-void bqb_prenorm_fwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, bqb_prenorm_saved *b, const float *x,
-                     float *out, const bqb_sequences *s, bool keep) {
+/* out NULL: all but the last product, whose result backward does not read. */
+static void block_fwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, bqb_prenorm_saved *b, const float *x,
+                      float *out, const bqb_sequences *s, bool keep) {
     size_t C = k->width, M = k->mlp, R = s->start[s->n], Q = bqb_rows_count(s, k->rows);
     b->x = x;
     b->out = out;
@@ -33,16 +34,26 @@ void bqb_prenorm_fwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, bqb_
     if (keep) {
         bqb_linear_fwd(p, b->up, p->num, b->h2, &w->fc1, BQB_ACT_NONE, false, Q);
         bqb_act_fwd(p, b->act, b->up, k->act, Q * M);
-        memcpy(out, b->mid, Q * C * sizeof *out);
+        if (out) memcpy(out, b->mid, Q * C * sizeof *out);
     } else bqb_linear_fwd(p, b->act, p->num, b->h2, &w->fc1, k->act, false, Q);
-    bqb_linear_fwd(p, out, BQB_NUM_F32, b->act, &w->fc2, BQB_ACT_NONE, true, Q);
+    if (out) bqb_linear_fwd(p, out, BQB_NUM_F32, b->act, &w->fc2, BQB_ACT_NONE, true, Q);
 }
 
-float *bqb_prenorm_bwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, const bqb_prenorm_saved *b, float *dx,
-                       const bqb_sequences *s) {
+void bqb_prenorm_fwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, bqb_prenorm_saved *b, const float *x,
+                     float *out, const bqb_sequences *s, bool keep) {
+    bqb_arena_mark mark = bqb_arena_save(p->arena);
+    block_fwd(p, k, w, b, x, out, s, keep);
+    if (!keep || p->checkpoint) bqb_arena_release(p->arena, mark);
+}
+
+float *bqb_prenorm_bwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, const bqb_prenorm_saved *kept,
+                       float *dx, const bqb_sequences *s) {
     size_t C = k->width, M = k->mlp, R = s->start[s->n], Q = bqb_rows_count(s, k->rows);
     float *full = one_asks(k) ? BQB_TAKE(p, R * C) : dx;
     bqb_arena_mark mark = bqb_arena_save(p->arena);
+    bqb_prenorm_saved again;
+    const bqb_prenorm_saved *b = p->checkpoint ? &again : kept;
+    if (p->checkpoint) block_fwd(p, k, w, &again, kept->x, NULL, s, true);
     void *wide = BQB_TAKE_DT(p, Q * M);
     float *dh = BQB_TAKE(p, R * C);
     const void *d = bqb_to_dt(p, dx, Q * C);

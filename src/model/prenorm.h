@@ -27,12 +27,13 @@ typedef struct {
     float *out;           /* [Q,C] */
 } bqb_prenorm_saved;
 
-/* out [Q,C] from x [R,C]. In training (keep) everything stays in `b`; otherwise
- * nothing but out is worth keeping, and out may be x itself when every row asks. */
+/* out [Q,C] from x [R,C]. In training (keep) everything stays in `b`, or, where p->checkpoint,
+ * only x and out do; otherwise the arena is as it was, and out may be x itself when every row asks. */
 void bqb_prenorm_fwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, bqb_prenorm_saved *b, const float *x,
                      float *out, const bqb_sequences *s, bool keep);
 
-/* dx holds d(out) [Q,C] on entry. Returns d(x) [R,C]: dx itself, or new memory where not every row asks. */
+/* dx holds d(out) [Q,C] on entry. Where p->checkpoint, the block is first computed once more from b->x, by
+ * the same kernels and so to the same bits. Returns d(x) [R,C]: dx itself, or new memory where not every row asks. */
 float *bqb_prenorm_bwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, const bqb_prenorm_saved *b, float *dx,
                        const bqb_sequences *s);
 

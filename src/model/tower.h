@@ -21,6 +21,8 @@ typedef struct {
     bqb_packed *const *packed; /* layers' weights re-ordered, by number; NULL: as they lie in the block */
     float *grad;           /* this worker's gradient block, NULL outside training */
     bool ragged;           /* hardly two passes have as many rows: texts; see bqb_linear_fwd */
+    size_t frozen;         /* the tower's embedding and this many lower blocks do not learn; 0: all learns */
+    bool checkpoint;       /* keep only the blocks' inputs for backward, which computes the rest once more */
     bool no_memory;        /* an allocation failed: results are worthless */
 } bqb_pass;
 
@@ -103,13 +105,21 @@ typedef struct bqb_vit_saved bqb_vit_saved; /* what forward keeps for backward, 
 /* feature[F,D] = projected, un-normalised class token of F frames.
  *   pixels  in [F,3,R,R] f32 normalised
  *   keep    in [F,n_keep] patch numbers, or NULL for all
- *   saved   out, NULL: inference
+ *   saved   out, NULL: inference. Nothing is kept of p->frozen lower blocks
  *   trace   NULL, or where to copy activations (then every row of the last block is computed) */
 void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
                  const float *pixels, const uint16_t *keep, size_t n_keep, size_t F, bqb_vit_saved **saved,
                  const bqb_trace *trace);
 void bqb_vit_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, const float *dfeature,
                  const bqb_vit_saved *saved);
+
+/* The same in two parts, cut above the p->frozen lower blocks (at least 1): what they
+ * give, trunk[F, T or 1, C] f32 (one row a frame where no block learns), and the
+ * rest from there. `trunk` is kept for backward and may be written to. */
+void bqb_vit_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *trunk,
+                   const float *pixels, size_t F);
+void bqb_vit_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature, float *trunk,
+                 size_t F, bqb_vit_saved **saved);
 
 /* --- the text tower (bert.c) --- */
 
@@ -120,5 +130,11 @@ void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config 
                   const int32_t *ids, const bqb_sequences *s, bqb_bert_saved **saved, const bqb_trace *trace);
 void bqb_bert_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, const float *dfeature,
                   const bqb_bert_saved *saved);
+
+/* In two parts, as the picture tower: trunk[R or S, C]. */
+void bqb_bert_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *trunk,
+                    const int32_t *ids, const bqb_sequences *s);
+void bqb_bert_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature, float *trunk,
+                  const bqb_sequences *s, bqb_bert_saved **saved);
 
 #endif

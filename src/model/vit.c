@@ -68,56 +68,107 @@ static uint32_t *equal_starts(bqb_pass *p, size_t n, size_t len) {
     return start;
 }
 
-void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
-                 const float *pixels, const uint16_t *keep, size_t n_keep, size_t F, bqb_vit_saved **saved,
-                 const bqb_trace *trace) {
-    size_t C = c->v_width, P = c->patch, grid = c->resolution / P, K = keep ? n_keep : grid * grid;
-    size_t T = K + 1, R = F * T, in = 3 * P * P;
+static size_t patches_of(const bqb_clip_config *c) {
+    return c->resolution / c->patch * (c->resolution / c->patch);
+}
+
+/* What a pass over F frames of K patches keeps; blocks zeroed. NULL: out of memory. */
+static bqb_vit_saved *begin(bqb_pass *p, const bqb_clip_config *c, const uint16_t *keep, size_t K, size_t F) {
     bqb_vit_saved *v = bqb_pass_take(p, 1, sizeof *v);
-    if (!v) return;
-    memset(v, 0, sizeof *v);
-    v->seq = (bqb_sequences){.n = F, .start = equal_starts(p, F, T)};
-    v->block = bqb_pass_take(p, c->v_layers, sizeof *v->block);
-    v->keep = keep;
-    v->K = K;
+    bqb_prenorm_saved *block = bqb_pass_take(p, c->v_layers, sizeof *block);
+    uint32_t *start = equal_starts(p, F, K + 1);
+    if (p->no_memory) return NULL;
+    memset(block, 0, c->v_layers * sizeof *block);
+    *v = (bqb_vit_saved){.seq = {.n = F, .start = start}, .block = block, .keep = keep, .K = K};
+    p->ragged = false;
+    return v;
+}
+
+/* From pixels to the first block's input [R,C]. `learns`: what its gradient needs stays in v. */
+static float *embed(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bqb_vit_saved *v,
+                    const float *pixels, bool learns) {
+    size_t C = c->v_width, P = c->patch, F = v->seq.n, K = v->K, R = F * (K + 1), in = 3 * P * P;
     float *x = BQB_TAKE(p, R * C);
+    bqb_arena_mark before = bqb_arena_save(p->arena);
     v->embedded = BQB_TAKE(p, R * C);
     v->mean_pre = BQB_TAKE(p, R);
     v->rstd_pre = BQB_TAKE(p, R);
     v->patches = BQB_TAKE_DT(p, F * K * in);
-    bqb_arena_mark mark = bqb_arena_save(p->arena);
+    bqb_arena_mark scratch = bqb_arena_save(p->arena);
     float *cut = p->num == BQB_NUM_F32 ? v->patches : BQB_TAKE(p, F * K * in);
     float *conv = BQB_TAKE(p, F * K * C);
-    if (p->no_memory) return;
-    memset(v->block, 0, c->v_layers * sizeof *v->block);
-
-    cut_patches(cut, pixels, keep, K, F, c->resolution, P);
+    if (p->no_memory) return x;
+    cut_patches(cut, pixels, v->keep, K, F, c->resolution, P);
     if (p->num == BQB_NUM_BF16) p->ops->to_bf16(v->patches, cut, F * K * in);
     const void *w = p->num == BQB_NUM_F32 ? (const void *)(p->weights + map->conv) : (const void *)(p->half + map->conv);
     bqb_gemm_linear(p->gemm, conv, BQB_NUM_F32, v->patches, w, p->num, NULL, BQB_ACT_NONE, false, F * K, C, in);
-    add_positions(v->embedded, conv, p->weights + map->cls, p->weights + map->v_pos, keep, K, F, C);
-    bqb_arena_release(p->arena, mark);
+    add_positions(v->embedded, conv, p->weights + map->cls, p->weights + map->v_pos, v->keep, K, F, C);
     bqb_norm_fwd(p, x, BQB_NUM_F32, v->mean_pre, v->rstd_pre, v->embedded, &map->ln_pre, c->v_eps, R, C);
-    bqb_trace_copy(trace, 0, x, R * C);
+    bqb_arena_release(p->arena, learns ? scratch : before);
+    return x;
+}
 
-    for (size_t i = 0; i < c->v_layers && !p->no_memory; i++) {
+/* Blocks from … to-1. Returns the last one's output: x itself where nothing is kept of them. */
+static float *run_blocks(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bqb_vit_saved *v, float *x,
+                         size_t from, size_t to, bool save, const bqb_trace *trace) {
+    size_t C = c->v_width, F = v->seq.n, R = F * (v->K + 1);
+    for (size_t i = from; i < to && !p->no_memory; i++) {
         bqb_prenorm kind = kind_of(c, i, trace != NULL);
-        bool one = kind.rows != BQB_ROWS_ALL;
-        float *out = saved || one ? BQB_TAKE(p, (one ? F : R) * C) : x;
-        mark = bqb_arena_save(p->arena);
-        bqb_prenorm_fwd(p, &kind, &map->v_block[i], &v->block[i], x, out, &v->seq, saved != NULL);
-        if (!saved) bqb_arena_release(p->arena, mark);
+        bool one = kind.rows != BQB_ROWS_ALL, keep = save && i >= p->frozen;
+        float *out = keep || one ? BQB_TAKE(p, (one ? F : R) * C) : x;
+        if (p->no_memory) break;
+        bqb_prenorm_fwd(p, &kind, &map->v_block[i], &v->block[i], x, out, &v->seq, keep);
         x = out;
         if (!p->no_memory) bqb_trace_copy(trace, i + 1, x, R * C);
     }
-    v->cls = trace ? BQB_TAKE(p, F * C) : x;
+    return x;
+}
+
+/* From the class tokens [F,C] into the shared space. */
+static void finish(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bqb_vit_saved *v, float *cls,
+                   float *feature) {
+    size_t C = c->v_width, F = v->seq.n;
+    v->cls = cls;
     v->post = BQB_TAKE(p, F * C);
     v->mean_post = BQB_TAKE(p, F);
     v->rstd_post = BQB_TAKE(p, F);
     if (p->no_memory) return;
-    if (trace) bqb_rows_take(v->cls, x, &v->seq, BQB_ROWS_FIRST, C);
     bqb_norm_fwd(p, v->post, BQB_NUM_F32, v->mean_post, v->rstd_post, v->cls, &map->ln_post, c->v_eps, F, C);
     bqb_project_fwd(p, feature, v->post, map->v_proj, F, C, c->embed);
+}
+
+void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
+                 const float *pixels, const uint16_t *keep, size_t n_keep, size_t F, bqb_vit_saved **saved,
+                 const bqb_trace *trace) {
+    size_t C = c->v_width, K = keep ? n_keep : patches_of(c);
+    bqb_vit_saved *v = begin(p, c, keep, K, F);
+    if (!v) return;
+    float *x = embed(p, map, c, v, pixels, saved && !p->frozen);
+    if (p->no_memory) return;
+    bqb_trace_copy(trace, 0, x, F * (K + 1) * C);
+    x = run_blocks(p, map, c, v, x, 0, c->v_layers, saved != NULL, trace);
+    float *cls = trace ? BQB_TAKE(p, F * C) : x;
+    if (p->no_memory) return;
+    if (trace) bqb_rows_take(cls, x, &v->seq, BQB_ROWS_FIRST, C);
+    finish(p, map, c, v, cls, feature);
+    if (saved) *saved = v;
+}
+
+void bqb_vit_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *trunk,
+                   const float *pixels, size_t F) {
+    bqb_vit_saved *v = begin(p, c, NULL, patches_of(c), F);
+    if (!v) return;
+    float *x = embed(p, map, c, v, pixels, false);
+    x = run_blocks(p, map, c, v, x, 0, p->frozen, false, NULL);
+    if (!p->no_memory) memcpy(trunk, x, F * (p->frozen < c->v_layers ? v->K + 1 : 1) * c->v_width * sizeof *trunk);
+}
+
+void bqb_vit_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature, float *trunk,
+                 size_t F, bqb_vit_saved **saved) {
+    bqb_vit_saved *v = begin(p, c, NULL, patches_of(c), F);
+    if (!v) return;
+    float *cls = run_blocks(p, map, c, v, trunk, p->frozen, c->v_layers, saved != NULL, NULL);
+    finish(p, map, c, v, cls, feature);
     if (saved) *saved = v;
 }
 
@@ -128,10 +179,11 @@ void bqb_vit_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
     if (p->no_memory) return;
     bqb_project_bwd(p, dx, dfeature, v->post, map->v_proj, F, C, c->embed);
     bqb_norm_bwd(p, dx, true, dx, v->cls, v->mean_post, v->rstd_post, &map->ln_post, F, C);
-    for (size_t i = c->v_layers; i-- > 0 && !p->no_memory;) {
+    for (size_t i = c->v_layers; i-- > p->frozen && !p->no_memory;) {
         bqb_prenorm kind = kind_of(c, i, false);
         dx = bqb_prenorm_bwd(p, &kind, &map->v_block[i], &v->block[i], dx, &v->seq);
     }
+    if (p->frozen) return;
     float *dconv = BQB_TAKE(p, F * K * C);
     if (p->no_memory) return;
     bqb_norm_bwd(p, dx, true, dx, v->embedded, v->mean_pre, v->rstd_pre, &map->ln_pre, R, C);
