@@ -12,4 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
  * stays the same, replaced by every call. NULL when it cannot be written. */
 const char *fuzz_file(const uint8_t *data, size_t size);
 
+/* The same once more, for parsers of two files. */
+const char *fuzz_second_file(const uint8_t *data, size_t size);
+
 #endif

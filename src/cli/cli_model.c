@@ -43,7 +43,8 @@ static bqb_status count(counts *n, const bqb_clip *m, const char *dir, bqb_err *
     return BQB_OK;
 }
 
-static const char *const known_files[] = {"config.json", "model.safetensors", "model.safetensors.index.json", "vocab.txt"};
+static const char *const known_files[] = {"config.json", "model.safetensors", "model.safetensors.index.json", "vocab.txt",
+                                          "vocab.json", "merges.txt"};
 enum { N_FILES = sizeof known_files / sizeof *known_files };
 
 static long long size_of(const char *dir, const char *name) {
@@ -99,7 +100,7 @@ static bqb_status info(const char *dir, bool json, bqb_err *err) {
     bqb_status s = bqb_clip_open(&m, dir, BQB_TOWER_BOTH, BQB_PREC_F32, 1, err);
     if (s) return s;
     s = count(&n, m, dir, err);
-    size_t vocab = bqb_wordpiece_size(bqb_clip_tokenizer(m));
+    size_t vocab = bqb_tokenizer_size(bqb_clip_tokenizer(m));
     if (!s && json) print_json(dir, bqb_clip_get_config(m), &n, vocab, bqb_clip_id(m));
     else if (!s) print_info(dir, bqb_clip_get_config(m), &n, vocab);
     bqb_clip_free(m);

@@ -50,7 +50,7 @@ void bqb_clip_free(bqb_clip *m) {
         free(m->worker[i].grad);
     }
     free(m->worker);
-    bqb_wordpiece_close(m->tokenizer);
+    bqb_tokenizer_close(m->tokenizer);
     bqb_clip_unpack(m);
     free(m->packed);
     free(m->learn);
@@ -163,10 +163,10 @@ bqb_status bqb_clip_new(bqb_clip **out, const bqb_clip_config *config, const cha
 static bqb_status open_tokenizer(bqb_clip *m, const char *dir, bqb_err *err) {
     char *path = bqb_path_join(dir, "vocab.txt");
     if (!path) return bqb_fail_nomem(err, dir, 0);
-    bqb_status s = bqb_wordpiece_open(&m->tokenizer, path, err);
-    if (!s && bqb_wordpiece_size(m->tokenizer) > m->config.vocab)
+    bqb_status s = bqb_tokenizer_open(&m->tokenizer, path, err);
+    if (!s && bqb_tokenizer_size(m->tokenizer) > m->config.vocab)
         s = bqb_fail(err, BQB_EFORMAT, "%s: has %zu tokens, the model's embedding only %zu", path,
-                     bqb_wordpiece_size(m->tokenizer), m->config.vocab);
+                     bqb_tokenizer_size(m->tokenizer), m->config.vocab);
     free(path);
     return s;
 }
@@ -225,36 +225,24 @@ static bqb_status write_config(const bqb_clip_config *c, const char *path, bqb_e
     return s;
 }
 
-enum { VOCAB_MAX_BYTES = 64 << 20 };
-
-static bqb_status copy_file(const char *from, const char *to, bqb_err *err) {
-    char *text;
-    size_t n;
-    bqb_status s = bqb_file_read(&text, &n, from, VOCAB_MAX_BYTES, err);
-    if (!s) s = bqb_file_write(to, text, n, err);
-    free(text);
-    return s;
-}
-
 bqb_status bqb_clip_save(const bqb_clip *m, const char *dir, bool half, const char *vocab_path, bqb_err *err) {
     if (m->towers != BQB_TOWER_BOTH) return bqb_fail(err, BQB_EINVAL, "%s: only one tower is loaded", dir);
     bqb_status s = bqb_make_dirs(dir, err);
     char *config = bqb_path_join(dir, "config.json"), *weights = bqb_path_join(dir, "model.safetensors"),
-         *vocab = bqb_path_join(dir, "vocab.txt"), *own = m->dir ? bqb_path_join(m->dir, "vocab.txt") : NULL;
+         *own = m->dir ? bqb_path_join(m->dir, "vocab.txt") : NULL;
     if (!vocab_path) vocab_path = own;
-    if (!s && (!config || !weights || !vocab)) s = bqb_fail_nomem(err, dir, 0);
+    if (!s && (!config || !weights)) s = bqb_fail_nomem(err, dir, 0);
     if (!s) s = write_config(&m->config, config, err);
-    if (!s && vocab_path && strcmp(vocab_path, vocab)) s = copy_file(vocab_path, vocab, err);
+    if (!s && vocab_path) s = bqb_tokenizer_copy(vocab_path, dir, err);
     if (!s) s = bqb_layout_save(&m->map, m->weights, weights, half, false, err);
     free(config);
     free(weights);
-    free(vocab);
     free(own);
     return s;
 }
 
 const bqb_clip_config *bqb_clip_get_config(const bqb_clip *m) { return &m->config; }
-const bqb_wordpiece *bqb_clip_tokenizer(const bqb_clip *m) { return m->tokenizer; }
+const bqb_tokenizer *bqb_clip_tokenizer(const bqb_clip *m) { return m->tokenizer; }
 bqb_precision bqb_clip_precision(const bqb_clip *m) { return m->precision; }
 int bqb_clip_threads(const bqb_clip *m) { return m->threads; }
 size_t bqb_clip_param_count(const bqb_clip *m) { return m->map.n_params; }
@@ -375,7 +363,7 @@ bqb_status bqb_check_tower(const bqb_clip *m, int tower, bqb_err *err) {
 }
 
 bqb_status bqb_check_tokens(const bqb_clip *m, uint32_t *len, const int32_t *ids, size_t N, size_t L, bqb_err *err) {
-    int32_t pad = m->tokenizer ? bqb_wordpiece_pad(m->tokenizer) : 0;
+    int32_t pad = m->tokenizer ? bqb_tokenizer_pad(m->tokenizer) : 0;
     if (!L || L > m->config.t_positions)
         return bqb_fail(err, BQB_EINVAL, "%zu tokens a text, the model has room for 1 … %zu", L,
                         m->config.t_positions);

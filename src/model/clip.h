@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 #include "math/matmul.h"
-#include "text/wordpiece.h"
+#include "text/tokenizer.h"
 
 #include <stdbool.h>
 
@@ -67,7 +67,7 @@ bqb_status bqb_clip_config_read(bqb_clip_config *c, const char *path, bqb_err *e
 bqb_status bqb_clip_save(const bqb_clip *m, const char *dir, bool half, const char *vocab_path, bqb_err *err);
 
 const bqb_clip_config *bqb_clip_get_config(const bqb_clip *m);
-const bqb_wordpiece *bqb_clip_tokenizer(const bqb_clip *m); /* NULL when it has none */
+const bqb_tokenizer *bqb_clip_tokenizer(const bqb_clip *m); /* NULL when it has none */
 bqb_precision bqb_clip_precision(const bqb_clip *m);
 int bqb_clip_threads(const bqb_clip *m);
 
@@ -86,7 +86,7 @@ float *bqb_clip_logit_scale(bqb_clip *m); /* the log of the scale, inside the bl
 
 /* Encoding. Outputs are unit rows [N,D].
  *   rgb     in [N,3,R,R,3] u8, the three frames of every picture; equal frames are computed once
- *   ids     in [N,L] as bqb_wordpiece_encode writes them (padding by its pad id)
+ *   ids     in [N,L] as bqb_tokenizer_encode writes them (padding by its pad id)
  * Rows are shared out over the model's threads; not for two callers at once. */
 bqb_status bqb_clip_encode_images(bqb_clip *m, float *out, const uint8_t *rgb, size_t N, bqb_err *err);
 bqb_status bqb_clip_encode_tokens(bqb_clip *m, float *out, const int32_t *ids, size_t N, size_t L, bqb_err *err);

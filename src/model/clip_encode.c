@@ -168,7 +168,7 @@ bqb_status bqb_clip_encode_texts(bqb_clip *m, float *out, const char *const *tex
     size_t L = m->config.context;
     int32_t *ids = bqb_calloc(N * L, sizeof *ids);
     if (!ids) return bqb_fail_nomem(err, "texts to encode", N * L * sizeof *ids);
-    for (size_t i = 0; i < N; i++) bqb_wordpiece_encode(m->tokenizer, ids + i * L, L, texts[i], strlen(texts[i]));
+    for (size_t i = 0; i < N; i++) bqb_tokenizer_encode(m->tokenizer, ids + i * L, L, texts[i], strlen(texts[i]));
     bqb_status s = bqb_clip_encode_tokens(m, out, ids, N, L, err);
     free(ids);
     return s;

@@ -35,7 +35,7 @@ struct bqb_clip {
     bool checkpoint;
     bqb_worker *worker; /* [threads + 1]; the last one's products use every thread */
     const bqb_ops *ops;
-    bqb_wordpiece *tokenizer;
+    bqb_tokenizer *tokenizer;
     char *dir;
     char id[65];
 };

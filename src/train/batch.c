@@ -27,7 +27,7 @@ typedef struct {
 struct bqb_batcher {
     const bqb_dataset *ds;
     const bqb_pixels *px;
-    const bqb_wordpiece *wp;
+    const bqb_tokenizer *tok;
     bqb_batch_options o;
     size_t R, n_keep;
     uint32_t *usable, *order;
@@ -194,7 +194,7 @@ static bqb_status fill_text(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err *e
     for (size_t k = 0; k < N; k++) {
         bqb_status st = choose_text(b, bqb_dataset_at(b->ds, s->sample[k]), &rands[k], err);
         if (st) return st;
-        size_t n = bqb_wordpiece_encode(b->wp, s->wide_ids + k * C, C, b->text.data, b->text.len);
+        size_t n = bqb_tokenizer_encode(b->tok, s->wide_ids + k * C, C, b->text.data, b->text.len);
         if (n > L) L = n;
     }
     for (size_t k = 0; k < N; k++) memcpy(s->ids + k * L, s->wide_ids + k * C, L * sizeof *s->ids);
@@ -283,7 +283,7 @@ static bqb_status alloc_slot(const bqb_batcher *b, slot *s, bqb_err *err) {
     return BQB_OK;
 }
 
-bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_pixels *px, const bqb_wordpiece *wp,
+bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_pixels *px, const bqb_tokenizer *tok,
                            const bqb_batch_options *options, bqb_err *err) {
     *out = NULL;
     bqb_status s = check_options(options, err);
@@ -294,7 +294,7 @@ bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_p
     if (!b) return bqb_fail_nomem(err, "batches", sizeof *b);
     b->ds = ds;
     b->px = px;
-    b->wp = wp;
+    b->tok = tok;
     b->o = *options;
     b->R = bqb_pixels_resolution(px);
     b->epoch = UINT64_MAX;

@@ -4,7 +4,7 @@
 #define BQB_TRAIN_BATCH_H
 
 #include "model/clip.h"
-#include "text/wordpiece.h"
+#include "text/tokenizer.h"
 #include "train/pixels.h"
 
 typedef struct {
@@ -25,7 +25,7 @@ typedef struct bqb_batcher bqb_batcher;
 /* The data set, pixels and tokenizer are borrowed. Stickers whose picture is
  * known to be unreadable take no part. BQB_EINVAL: an option out of its range;
  * BQB_EFORMAT: fewer than two stickers, or all with one text. */
-bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_pixels *px, const bqb_wordpiece *wp,
+bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_pixels *px, const bqb_tokenizer *tok,
                            const bqb_batch_options *options, bqb_err *err);
 void bqb_batcher_free(bqb_batcher *b);
 

@@ -283,13 +283,13 @@ bqb_status bqb_ask_measure(bqb_ask_result *r, const bqb_gallery *g, const float 
     return s;
 }
 
-bqb_status bqb_ask_run(bqb_ask_result *r, bqb_ask ask, bqb_clip *m, const bqb_wordpiece *wp, const bqb_gallery *g,
+bqb_status bqb_ask_run(bqb_ask_result *r, bqb_ask ask, bqb_clip *m, const bqb_tokenizer *tok, const bqb_gallery *g,
                        bqb_progress_fn progress, void *ctx, bqb_err *err) {
     bqb_status s = bqb_ask_collect(r, ask, g, err);
     if (!s && r->n) {
         float *q = bqb_alloc_aligned(r->n * g->D, sizeof *q);
         if (!q) s = bqb_fail_nomem(err, "query features", r->n * g->D * sizeof *q);
-        if (!s) s = bqb_embed_texts(q, m, wp, (const char *const *)r->text, r->n, progress, ctx, err);
+        if (!s) s = bqb_embed_texts(q, m, tok, (const char *const *)r->text, r->n, progress, ctx, err);
         if (!s) s = bqb_ask_measure(r, g, q, bqb_clip_threads(m), progress, ctx, err);
         free(q);
     }

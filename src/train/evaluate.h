@@ -29,7 +29,7 @@ typedef struct {
 } bqb_ask_result;
 
 /* n = 0 when no picture has such a query: nothing is measured then. */
-bqb_status bqb_ask_run(bqb_ask_result *r, bqb_ask ask, bqb_clip *m, const bqb_wordpiece *wp, const bqb_gallery *g,
+bqb_status bqb_ask_run(bqb_ask_result *r, bqb_ask ask, bqb_clip *m, const bqb_tokenizer *tok, const bqb_gallery *g,
                        bqb_progress_fn progress, void *ctx, bqb_err *err);
 void bqb_ask_free(bqb_ask_result *r);
 

@@ -166,7 +166,7 @@ static int by_length(const void *a, const void *b) {
     return (x->text > y->text) - (x->text < y->text);
 }
 
-bqb_status bqb_embed_texts(float *out, bqb_clip *m, const bqb_wordpiece *wp, const char *const *texts, size_t n,
+bqb_status bqb_embed_texts(float *out, bqb_clip *m, const bqb_tokenizer *tok, const char *const *texts, size_t n,
                            bqb_progress_fn progress, void *ctx, bqb_err *err) {
     const bqb_clip_config *c = bqb_clip_get_config(m);
     size_t L = c->context, D = c->embed;
@@ -176,7 +176,7 @@ bqb_status bqb_embed_texts(float *out, bqb_clip *m, const bqb_wordpiece *wp, con
     bqb_status s = BQB_OK;
     if (!order || !ids || !block || !rows) s = bqb_fail_nomem(err, "tokens", n * L * sizeof *ids);
     for (size_t i = 0; i < n && !s; i++)
-        order[i] = (text_order){bqb_wordpiece_encode(wp, ids + i * L, L, texts[i], strlen(texts[i])), i};
+        order[i] = (text_order){bqb_tokenizer_encode(tok, ids + i * L, L, texts[i], strlen(texts[i])), i};
     if (!s) qsort(order, n, sizeof *order, by_length);
     for (size_t at = 0; at < n && !s; at += TEXTS_AT_ONCE) {
         size_t here = n - at < TEXTS_AT_ONCE ? n - at : TEXTS_AT_ONCE, longest = order[at + here - 1].length;

@@ -35,7 +35,7 @@ void bqb_gallery_close(bqb_gallery *g);
 bqb_status bqb_gallery_find_near(bqb_gallery *g, bqb_err *err);
 
 /* Unit features of texts, [n,D]; texts of like length are encoded together. */
-bqb_status bqb_embed_texts(float *out, bqb_clip *m, const bqb_wordpiece *wp, const char *const *texts, size_t n,
+bqb_status bqb_embed_texts(float *out, bqb_clip *m, const bqb_tokenizer *tok, const char *const *texts, size_t n,
                            bqb_progress_fn progress, void *ctx, bqb_err *err);
 
 #endif

@@ -15,13 +15,12 @@ typedef struct {
     json_t *old, *given; /* settings of the checkpoint and of a file; o borrows texts from both */
     const char **data;   /* o.data, when it came from there */
     char *settings_text;
-    char *vocab_path, *last_dir, *best_dir, *cache_dir;
+    char *last_dir, *best_dir, *cache_dir;
     char *checkpoint_path, *older_path; /* the last one, and the one before it */
     bool older_alone;                   /* the last one is damaged: the older one is not to be given up */
     int lock_fd;
     bqb_precision precision;
     bqb_clip *model;
-    bqb_wordpiece *wp;
     bqb_dataset *ds, *valid_ds;
     bqb_pixels *px, *valid_px;
     bqb_batcher *batcher;

@@ -30,7 +30,7 @@ static bqb_status lock_out(bqb_run *t, bqb_err *err) {
 
 /* What a run that was killed left half written; safe under the lock. */
 static void remove_leftovers(const char *dir) {
-    static const char *const names[] = {"checkpoint.safetensors.", "model.safetensors.", "config.json.", "vocab.txt.",
+    static const char *const names[] = {"checkpoint.safetensors.", "model.safetensors.", "config.json.", "vocab.txt.", "vocab.json.", "merges.txt.",
                                         "train.json.", "log.csv.", "valid.csv.", "curve.svg.", "pixels-", "valid-"};
     DIR *d = opendir(dir);
     if (!d) return;
@@ -130,27 +130,27 @@ bqb_status bqb_run_check_options(bqb_run *t, bqb_err *err) {
         return bqb_fail(err, BQB_EINVAL, "a model folder to start from and a configuration to start at random exclude each other");
     if (!o->init && !(o->config && o->vocab))
         return bqb_fail(err, BQB_EINVAL,
-                        "a start is needed: --init MODEL, or --from-scratch CONFIG.json together with --vocab vocab.txt");
+                        "a start is needed: --init MODEL, or --from-scratch CONFIG.json together with --vocab FILE");
     return BQB_OK;
 }
 
 bqb_status bqb_run_open_model(bqb_run *t, bqb_err *err) {
     const bqb_train_options *o = &t->o;
     const char *dir = o->resume ? t->last_dir : o->init;
-    t->vocab_path = dir ? bqb_path_join(dir, "vocab.txt") : bqb_strdup(o->vocab);
-    if (!t->vocab_path) return bqb_fail_nomem(err, "vocab.txt", 16);
-    bqb_status s = bqb_wordpiece_open(&t->wp, t->vocab_path, err);
-    if (s) return s;
+    bqb_status s = BQB_OK;
     if (dir) s = bqb_clip_open(&t->model, dir, BQB_TOWER_BOTH, t->precision, (int)o->threads, err);
     else {
         bqb_clip_config c;
-        s = bqb_clip_config_read(&c, o->config, err);
-        if (!s && c.vocab != bqb_wordpiece_size(t->wp))
+        bqb_tokenizer *tok = NULL;
+        s = bqb_tokenizer_open(&tok, o->vocab, err);
+        if (!s) s = bqb_clip_config_read(&c, o->config, err);
+        if (!s && c.vocab != bqb_tokenizer_size(tok))
             s = bqb_fail(err, BQB_EFORMAT, "%s: vocabulary size %zu, but %s has %zu tokens", o->config, c.vocab, o->vocab,
-                         bqb_wordpiece_size(t->wp));
+                         bqb_tokenizer_size(tok));
+        bqb_tokenizer_close(tok);
         /* By way of a folder, as a resumed run: so both know the vocabulary and have read the same files. */
         if (!s) s = bqb_clip_new(&t->model, &c, NULL, (uint64_t)o->seed, t->precision, (int)o->threads, err);
-        if (!s) s = bqb_clip_save(t->model, t->last_dir, false, t->vocab_path, err);
+        if (!s) s = bqb_clip_save(t->model, t->last_dir, false, o->vocab, err);
         bqb_clip_free(t->model);
         t->model = NULL;
         if (!s) s = bqb_clip_open(&t->model, t->last_dir, BQB_TOWER_BOTH, t->precision, (int)o->threads, err);
@@ -224,7 +224,7 @@ bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err) {
                            .short_rate = o->short_rate, .mask_ratio = o->mask_ratio,
                            .augment = !strcmp(o->augment, "on"), .threads = (int)o->threads};
     if (b.context > c->t_positions) b.context = c->t_positions;
-    if (!s) s = bqb_batcher_new(&t->batcher, t->ds, t->px, t->wp, &b, err);
+    if (!s) s = bqb_batcher_new(&t->batcher, t->ds, t->px, bqb_clip_tokenizer(t->model), &b, err);
     if (s) return s;
     if (bqb_batcher_size(t->batcher) < o->batch)
         bqb_run_say(t, "only %zu stickers can be used: that many in a batch, not %zu", bqb_batcher_size(t->batcher), o->batch);

@@ -68,7 +68,7 @@ bqb_status bqb_run_save_model(bqb_run *t, const char *dir, bqb_err *err) {
     bool was = t->averaged;
     bqb_status s = bqb_make_dirs(dir, err);
     show_average(t, true);
-    if (!s) s = bqb_clip_save(t->model, dir, t->o.half, t->vocab_path, err);
+    if (!s) s = bqb_clip_save(t->model, dir, t->o.half, NULL, err);
     show_average(t, was);
     double n = (double)bqb_clip_float_count(t->model);
     if (s == BQB_EIO) return explain_write(t, n * (t->o.half ? 2 : 4), err);
@@ -142,7 +142,7 @@ static bqb_status measure(bqb_run *t, bqb_err *err) {
     if (s) return s;
     show_average(t, true);
     s = bqb_gallery_open(&g, t->model, t->valid_ds, t->valid_px, t->o.valid_limit, pass_on_stop, t, err);
-    if (!s) s = bqb_ask_run(&r, BQB_ASK_FULL, t->model, t->wp, &g, pass_on_stop, t, err);
+    if (!s) s = bqb_ask_run(&r, BQB_ASK_FULL, t->model, bqb_clip_tokenizer(t->model), &g, pass_on_stop, t, err);
     if (!s) s = log_measured(t, &r, err);
     if (!s) {
         const bqb_recall *a = &r.to_image;

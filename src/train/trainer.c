@@ -95,14 +95,12 @@ static void end(bqb_run *t) {
     bqb_pixels_close(t->valid_px);
     bqb_dataset_close(t->ds);
     bqb_dataset_close(t->valid_ds);
-    bqb_wordpiece_close(t->wp);
     bqb_clip_free(t->model);
     free(t->grad);
     free(t->mom);
     free(t->var);
     free(t->average);
     free(t->settings_text);
-    free(t->vocab_path);
     free(t->checkpoint_path);
     free(t->older_path);
     free(t->last_dir);

@@ -1,5 +1,6 @@
 #include "golden/golden.h"
 
+#include "base/fs.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -13,4 +14,11 @@ const char *golden_path(const char *file) {
     if (!dir || !*dir) dir = test_path("golden");
     snprintf(p, sizeof path[0], "%s/%s", dir, file);
     return p;
+}
+
+bool golden_has(const char *file) {
+    const char *dir = getenv("BQB_GOLDEN");
+    if (!dir || !*dir || bqb_is_file(golden_path(file))) return true;
+    printf("  %s is not in this set: not compared\n", file);
+    return false;
 }

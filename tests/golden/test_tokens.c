@@ -1,9 +1,9 @@
-/* Token ids, exact: tokens.jsonl with vocab.txt. */
+/* Token ids, exact: tokens.jsonl with vocab.txt, clip_openai/ with vocab.json and merges.txt. */
 #include "base/fs.h"
 #include "base/mem.h"
 #include "golden/golden.h"
 #include "test.h"
-#include "text/wordpiece.h"
+#include "text/tokenizer.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ enum { MAX_CONTEXT = 4096, DEFAULT_CONTEXT = 64 };
 typedef enum { NO_FAULT, WRONG_ID, WRONG_LENGTH } fault;
 
 /* 0 when ids of the text are what the line expects; else says why in `why`. */
-static int compare(const bqb_wordpiece *wp, const json_t *line, fault planted, char *why, size_t why_size) {
+static int compare(const bqb_tokenizer *tok, const json_t *line, fault planted, char *why, size_t why_size) {
     const json_t *text = json_object_get(line, "text"), *want = json_object_get(line, "ids");
     const json_t *cut = json_object_get(line, "context_length");
     size_t context = cut ? (size_t)json_integer_value(cut) : DEFAULT_CONTEXT;
@@ -25,7 +25,7 @@ static int compare(const bqb_wordpiece *wp, const json_t *line, fault planted, c
         return 1;
     }
     int32_t ids[MAX_CONTEXT];
-    size_t n = bqb_wordpiece_encode(wp, ids, context, json_string_value(text), json_string_length(text));
+    size_t n = bqb_tokenizer_encode(tok, ids, context, json_string_value(text), json_string_length(text));
     size_t n_want = json_array_size(want) + (planted == WRONG_LENGTH);
     if (n != n_want) {
         snprintf(why, why_size, "%zu ids, expected %zu, for %.200s", n, n_want, json_string_value(text));
@@ -39,7 +39,7 @@ static int compare(const bqb_wordpiece *wp, const json_t *line, fault planted, c
         return 1;
     }
     for (size_t i = n; i < context; i++) {
-        if (ids[i] == bqb_wordpiece_pad(wp)) continue;
+        if (ids[i] == bqb_tokenizer_pad(tok)) continue;
         snprintf(why, why_size, "id %zu is %d, not padding", i, (int)ids[i]);
         return 1;
     }
@@ -47,7 +47,7 @@ static int compare(const bqb_wordpiece *wp, const json_t *line, fault planted, c
 }
 
 /* Compare every line; returns how many differ and counts the lines. */
-static size_t compare_all(const bqb_wordpiece *wp, const char *path, fault planted, size_t *lines, char *why,
+static size_t compare_all(const bqb_tokenizer *tok, const char *path, fault planted, size_t *lines, char *why,
                           size_t why_size) {
     size_t bad = 0;
     *lines = 0;
@@ -59,7 +59,7 @@ static size_t compare_all(const bqb_wordpiece *wp, const char *path, fault plant
         json_error_t error;
         json_t *line = json_loads(text, JSON_ALLOW_NUL, &error);
         ++*lines;
-        if (line) bad += (size_t)compare(wp, line, planted, why, why_size);
+        if (line) bad += (size_t)compare(tok, line, planted, why, why_size);
         else CHECK_MSG(false, "%s: line %zu: %s", path, *lines, error.text);
         json_decref(line);
     }
@@ -70,14 +70,14 @@ static size_t compare_all(const bqb_wordpiece *wp, const char *path, fault plant
 
 static void check_file(const char *vocab, const char *jsonl) {
     bqb_err err = {0};
-    bqb_wordpiece *wp;
+    bqb_tokenizer *tok;
     char why[512] = "";
     size_t lines;
-    if (!CHECK_OK(bqb_wordpiece_open(&wp, vocab, &err), err)) return;
-    size_t bad = compare_all(wp, jsonl, NO_FAULT, &lines, why, sizeof why);
+    if (!CHECK_OK(bqb_tokenizer_open(&tok, vocab, &err), err)) return;
+    size_t bad = compare_all(tok, jsonl, NO_FAULT, &lines, why, sizeof why);
     CHECK_MSG(lines > 0, "%s is empty", jsonl);
     CHECK_MSG(bad == 0, "%zu of %zu lines differ; the last: %s", bad, lines, why);
-    bqb_wordpiece_close(wp);
+    bqb_tokenizer_close(tok);
 }
 
 TEST(golden_tokens) {
@@ -88,17 +88,57 @@ TEST(golden_tokens) {
     if (full && *full) check_file(full, golden_path("tokens_bert_full_vocab.jsonl"));
 }
 
+TEST(golden_clip_tokens) {
+    if (!golden_has("clip_openai/tokens.jsonl")) return;
+    check_file(golden_path("clip_openai/vocab.json"), golden_path("clip_openai/tokens.jsonl"));
+}
+
 /* The comparison must see a wrong id and a wrong length on every line. */
-TEST(golden_tokens_faults_are_seen) {
+static void check_faults(const char *vocab, const char *path) {
     bqb_err err = {0};
-    bqb_wordpiece *wp;
+    bqb_tokenizer *tok;
     char why[512];
     size_t lines;
-    if (!CHECK_OK(bqb_wordpiece_open(&wp, golden_path("vocab.txt"), &err), err)) return;
-    const char *path = golden_path("tokens.jsonl");
-    CHECK(compare_all(wp, path, WRONG_ID, &lines, why, sizeof why) == lines && strstr(why, "expected"));
-    CHECK(compare_all(wp, path, WRONG_LENGTH, &lines, why, sizeof why) == lines && strstr(why, "expected"));
-    bqb_wordpiece_close(wp);
+    if (!CHECK_OK(bqb_tokenizer_open(&tok, vocab, &err), err)) return;
+    CHECK(compare_all(tok, path, WRONG_ID, &lines, why, sizeof why) == lines && strstr(why, "expected"));
+    CHECK(compare_all(tok, path, WRONG_LENGTH, &lines, why, sizeof why) == lines && strstr(why, "expected"));
+    bqb_tokenizer_close(tok);
+}
+
+TEST(golden_tokens_faults_are_seen) {
+    check_faults(golden_path("vocab.txt"), golden_path("tokens.jsonl"));
+    if (golden_has("clip_openai/tokens.jsonl"))
+        check_faults(golden_path("clip_openai/vocab.json"), golden_path("clip_openai/tokens.jsonl"));
+}
+
+/* With the merges in the opposite order some texts must differ. */
+TEST(golden_clip_tokens_merge_fault_is_seen) {
+    if (!golden_has("clip_openai/tokens.jsonl")) return;
+    bqb_err err = {0};
+    char *merges, path[512], why[512] = "";
+    size_t n, lines, bad = 0;
+    if (!CHECK_OK(bqb_file_read(&merges, &n, golden_path("clip_openai/merges.txt"), 1 << 26, &err), err)) return;
+    bqb_buf b = {.max = 1 << 26};
+    while (n) {
+        if (merges[n - 1] == '\n') n--;
+        size_t start = n;
+        while (start && merges[start - 1] != '\n') start--;
+        if (merges[start] != '#') CHECK_OK(bqb_buf_printf(&b, &err, "%.*s\n", (int)(n - start), merges + start), err);
+        n = start;
+    }
+    snprintf(path, sizeof path, "%s/merges.txt", test_tmp_dir());
+    CHECK_OK(bqb_file_write(path, b.data, b.len, &err), err);
+    CHECK_OK(bqb_file_read(&b.data, &n, (free(b.data), golden_path("clip_openai/vocab.json")), 1 << 26, &err), err);
+    snprintf(path, sizeof path, "%s/vocab.json", test_tmp_dir());
+    CHECK_OK(bqb_file_write(path, b.data, n, &err), err);
+    bqb_tokenizer *tok;
+    if (CHECK_OK(bqb_tokenizer_open(&tok, path, &err), err)) {
+        bad = compare_all(tok, golden_path("clip_openai/tokens.jsonl"), NO_FAULT, &lines, why, sizeof why);
+        CHECK_MSG(bad > 0, "merges in the wrong order go unnoticed");
+        bqb_tokenizer_close(tok);
+    }
+    free(merges);
+    free(b.data);
 }
 
 /* Two different ids from the middles of two expectations: no [CLS] or [SEP]. */
@@ -125,23 +165,23 @@ static bool find_two_ids(size_t id[2], const char *path) {
 /* With two lines of the vocabulary exchanged some texts must differ. */
 TEST(golden_tokens_vocabulary_fault_is_seen) {
     bqb_err err = {0};
-    bqb_wordpiece *wp = NULL, *faulty = NULL;
+    bqb_tokenizer *tok = NULL, *faulty = NULL;
     char why[512], path[512];
     size_t id[2], lines;
     bqb_buf b = {.max = 1 << 26};
     if (!CHECK(find_two_ids(id, golden_path("tokens.jsonl")))) return;
-    if (!CHECK_OK(bqb_wordpiece_open(&wp, golden_path("vocab.txt"), &err), err)) return;
-    for (size_t i = 0; i < bqb_wordpiece_size(wp); i++) {
+    if (!CHECK_OK(bqb_tokenizer_open(&tok, golden_path("vocab.txt"), &err), err)) return;
+    for (size_t i = 0; i < bqb_tokenizer_size(tok); i++) {
         size_t from = i == id[0] ? id[1] : i == id[1] ? id[0] : i;
-        CHECK_OK(bqb_buf_printf(&b, &err, "%s\n", bqb_wordpiece_token(wp, from)), err);
+        CHECK_OK(bqb_buf_printf(&b, &err, "%s\n", bqb_tokenizer_token(tok, from)), err);
     }
     snprintf(path, sizeof path, "%s/vocab.txt", test_tmp_dir());
     CHECK_OK(bqb_file_write(path, b.data, b.len, &err), err);
-    if (CHECK_OK(bqb_wordpiece_open(&faulty, path, &err), err)) {
+    if (CHECK_OK(bqb_tokenizer_open(&faulty, path, &err), err)) {
         size_t bad = compare_all(faulty, golden_path("tokens.jsonl"), NO_FAULT, &lines, why, sizeof why);
         CHECK_MSG(bad > 0 && bad < lines, "%zu of %zu lines differ", bad, lines);
     }
-    bqb_wordpiece_close(wp);
-    bqb_wordpiece_close(faulty);
+    bqb_tokenizer_close(tok);
+    bqb_tokenizer_close(faulty);
     bqb_buf_free(&b);
 }

@@ -14,7 +14,7 @@ enum { R = 32, PLANE = R * R, FRAME = 3 * PLANE };
 typedef struct {
     bqb_dataset *ds;
     bqb_pixels *px;
-    bqb_wordpiece *wp;
+    bqb_tokenizer *tok;
 } set;
 
 static bool open_all(set *s, const char *dir, bool cache) {
@@ -23,11 +23,11 @@ static bool open_all(set *s, const char *dir, bool cache) {
     bqb_pixels_options po = {.R = R, .threads = 2, .cache_path = cache ? fixture_path(dir, "p.cache") : NULL, .cache_max_bytes = 1 << 30};
     return CHECK_OK(bqb_dataset_open(&s->ds, &dir, 1, &err), err) &&
            CHECK_OK(bqb_pixels_open(&s->px, s->ds, &po, NULL, NULL, &err), err) &&
-           CHECK_OK(bqb_wordpiece_open(&s->wp, test_path("golden/vocab.txt"), &err), err);
+           CHECK_OK(bqb_tokenizer_open(&s->tok, test_path("golden/vocab.txt"), &err), err);
 }
 
 static void close_all(set *s) {
-    bqb_wordpiece_close(s->wp);
+    bqb_tokenizer_close(s->tok);
     bqb_pixels_close(s->px);
     bqb_dataset_close(s->ds);
 }
@@ -37,7 +37,7 @@ static const bqb_batch_options plain = {.seed = 3, .batch = 8, .context = 24, .n
 static bqb_batcher *new_batcher(const set *s, bqb_batch_options o) {
     bqb_err err = {0};
     bqb_batcher *b = NULL;
-    CHECK_OK(bqb_batcher_new(&b, s->ds, s->px, s->wp, &o, &err), err);
+    CHECK_OK(bqb_batcher_new(&b, s->ds, s->px, s->tok, &o, &err), err);
     return b;
 }
 
@@ -156,7 +156,7 @@ TEST(batch_masks_frames_and_texts) {
                     CHECK(x->keep[p * 6 + k] < 16);
                     CHECK(!k || x->keep[p * 6 + k] > x->keep[p * 6 + k - 1]);
                 }
-            int32_t pad = bqb_wordpiece_pad(s.wp), longest = 0;
+            int32_t pad = bqb_tokenizer_pad(s.tok), longest = 0;
             for (size_t i = 0; i < 12; i++) longest |= x->ids[i * x->L + x->L - 1] != pad;
             CHECK(longest && x->L <= 24); /* cut to the longest text */
         }
@@ -186,7 +186,7 @@ TEST(batch_texts_follow_their_options) {
     if (open_all(&s, dir, true)) {
         bqb_batch_options o = plain;
         o.batch = 20;
-        int32_t pad = bqb_wordpiece_pad(s.wp);
+        int32_t pad = bqb_tokenizer_pad(s.tok);
         size_t tokens[3] = {0};
         for (int k = 0; k < 3; k++) {
             o.field_drop = k == 1;
@@ -205,7 +205,7 @@ TEST(batch_texts_follow_their_options) {
                         size_t hits = 0;
                         for (size_t q = 0; q < 2; q++) {
                             const char *text = bqb_dataset_query(s.ds, y->first_query + q);
-                            size_t m = bqb_wordpiece_encode(s.wp, want[q], 24, text, strlen(text));
+                            size_t m = bqb_tokenizer_encode(s.tok, want[q], 24, text, strlen(text));
                             hits += m == n && !memcmp(want[q], x->ids + i * x->L, n * sizeof **want);
                         }
                         CHECK(hits == 1);
@@ -238,7 +238,7 @@ TEST(batch_options_are_checked) {
             o.mask_ratio = bad[k].mask;
             bqb_err err = {0};
             bqb_batcher *b;
-            CHECK(bqb_batcher_new(&b, s.ds, s.px, s.wp, &o, &err) == BQB_EINVAL && !b);
+            CHECK(bqb_batcher_new(&b, s.ds, s.px, s.tok, &o, &err) == BQB_EINVAL && !b);
             CHECK_MSG(strstr(err.msg, bad[k].named) != NULL, "%s is not named in: %s", bad[k].named, err.msg);
         }
     }
@@ -257,7 +257,7 @@ TEST(batch_refuses_one_text_for_everything) {
         close_all(&s);
         return;
     }
-    CHECK(bqb_batcher_new(&b, s.ds, s.px, s.wp, &o, &err) == BQB_EFORMAT && !b);
+    CHECK(bqb_batcher_new(&b, s.ds, s.px, s.tok, &o, &err) == BQB_EFORMAT && !b);
     CHECK_MSG(strstr(err.msg, "猫") && strstr(err.msg, "same text"), "%s", err.msg);
     o.short_rate = 0.5; /* the short queries differ */
     b = new_batcher(&s, o);
