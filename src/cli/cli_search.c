@@ -105,6 +105,7 @@ static int print_json(const bqb_search_results *r, const char *query, double too
     json_t *o = json_object(), *list = json_array();
     cli_json_set(o, "query", cli_json_text(query));
     cli_json_set(o, "took_ms", json_real(took_ms));
+    cli_json_set(o, "fits", r->fits == BQB_FITS_UNKNOWN ? json_null() : json_boolean(r->fits == BQB_FITS));
     for (size_t i = 0; list && i < r->n; i++) {
         json_t *f = cli_json_found(&r->item[i], i + 1);
         if (!f || json_array_append_new(list, f)) {
@@ -125,7 +126,10 @@ static int answer(session *s, const bqb_search_query *q, const search_options *o
     else if (st) return cli_fail(&err);
     double took_ms = cli_now_ms() - since;
     if (o->json) status = print_json(&r, query, took_ms);
-    else if (r.n) cli_show_results(&r, !o->no_pictures);
+    else if (r.n) {
+        if (r.fits == BQB_FITS_NOT) fputs("bqb: nothing in the library fits this query well; these are the nearest\n", stderr);
+        cli_show_results(&r, !o->no_pictures);
+    }
     else if (!st) fputs("nothing found\n", stderr);
     bqb_search_results_free(&r);
     return status;

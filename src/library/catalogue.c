@@ -107,6 +107,7 @@ static const char *const sql[N_STATEMENTS] = {
     [WORDS_MATCH] = "SELECT s.id, s.grams FROM words w JOIN sticker s ON s.id = w.rowid"
                     " WHERE w.words MATCH ? AND s.missing = 0 ORDER BY w.rowid",
     [WORDS_ROWS] = "SELECT coalesce(max(id), 0) FROM sticker",
+    [WORDS_SHARE] = "SELECT coalesce(avg(grams > 0), 0) FROM sticker WHERE missing = 0",
     [MODEL_ADD] = "INSERT INTO model(name, dim) VALUES(?, ?) ON CONFLICT DO NOTHING",
     [EMBEDDING_PUT] = "INSERT INTO embedding(model, kind, sticker, vector)"
                       " SELECT id, ?2, ?3, ?4 FROM model WHERE name = ?1 AND dim = ?5"

@@ -148,6 +148,9 @@ bqb_status bqb_catalogue_word_count(bqb_catalogue *c, const char *gram, size_t n
                                     bqb_err *err);
 bqb_status bqb_catalogue_words_rows(bqb_catalogue *c, uint64_t *n, bqb_err *err);
 
+/* The share of the stickers that are shown of which anything is said, 0 … 1. */
+bqb_status bqb_catalogue_words_share(bqb_catalogue *c, double *share, bqb_err *err);
+
 /* Each sticker, not missing, in whose believed annotation the gram stands, rising; with how many grams that has. */
 typedef int (*bqb_word_fn)(void *ctx, bqb_sticker_id id, size_t n_grams);
 bqb_status bqb_catalogue_match_word(bqb_catalogue *c, const char *gram, size_t n_bytes, bqb_word_fn fn, void *ctx,

@@ -303,3 +303,15 @@ bqb_status bqb_catalogue_words_rows(bqb_catalogue *c, uint64_t *n, bqb_err *err)
     sqlite3_reset(st);
     return BQB_OK;
 }
+
+bqb_status bqb_catalogue_words_share(bqb_catalogue *c, double *share, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row;
+    *share = 0;
+    bqb_status s = bqb_db_prepare(c, WORDS_SHARE, &st, err);
+    if (!s) s = bqb_db_step(c, st, &row, err);
+    if (s) return s;
+    if (row) *share = sqlite3_column_double(st, 0);
+    sqlite3_reset(st);
+    return BQB_OK;
+}

@@ -4,6 +4,8 @@
 
 #include "search/scan.h"
 
+#include <stdbool.h>
+
 /* A cosine means something only beside the others that the same query got, so it
  * is counted in standard deviations above their mean, z = (cosine - mean) / sd
  * (sd at least 0.01, so that a handful of stickers cannot blow up noise). */
@@ -15,6 +17,15 @@ double bqb_fusion_z(float cosine, const bqb_spread *spread);
  * character hardly moves anything. */
 #define BQB_LEXICAL_WEIGHT 6.0
 double bqb_fusion_sum(double z_text, double z_picture, double lexical);
+
+/* The z that the best of n stickers most likely has when none has to do with the query (the mode of the
+ * largest of n normal numbers); 0 for n below 2. */
+double bqb_fusion_chance(size_t n);
+
+/* Does the best answer fit, or is it only the nearest? It fits when somewhere stands at least a quarter of the query's
+ * words (lexical 0.05) or when the best picture stands further out of the n stickers than chance explains. Only to be
+ * asked of a library of whose stickers most have words. Measured: docs/library.md. */
+bool bqb_fusion_fits(double best_z, size_t n, double best_lexical);
 
 /* For people: 0 … 1, rising; 0.5 stands four deviations out of the library. */
 double bqb_fusion_score(double sum);

@@ -7,6 +7,7 @@
 #include "search/fusion.h"
 #include "search/lexical.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ typedef struct {
     size_t n_words;
     entrant *e;
     size_t n, cap;
+    double best_z, best_lexical;
 } search;
 
 static bqb_status enter(search *s, bqb_sticker_id id, size_t row, bqb_err *err) {
@@ -88,6 +90,7 @@ static double lexical_of(const search *s, bqb_sticker_id id) {
 
 /* Each sticker once, with its sum, best first. */
 static void rank(search *s) {
+    s->best_z = -INFINITY;
     const bqb_search_query *q = s->q;
     if (s->n) qsort(s->e, s->n, sizeof *s->e, by_id);
     size_t m = 0;
@@ -103,7 +106,9 @@ static void rank(search *s) {
         if (e.row != SIZE_MAX && q->text_vec) {
             e.cosine = bqb_scan_row(s->v, e.row, q->text_vec);
             zt = bqb_fusion_z(e.cosine, &s->text);
+            if (zt > s->best_z) s->best_z = zt;
         }
+        if (e.lexical > s->best_lexical) s->best_lexical = e.lexical;
         bool picture_alone = q->image_vec && !q->text_vec && !(q->text && *q->text);
         e.sum = picture_alone ? (double)e.cosine : bqb_fusion_sum(zt, zi, e.lexical);
         s->e[m++] = e;
@@ -175,6 +180,14 @@ static bqb_status load(bqb_search_results *out, const search *s, bqb_err *err) {
     return BQB_OK;
 }
 
+static bqb_status judge(bqb_search_results *out, search *s, bqb_err *err) {
+    double with_words;
+    if (!s->q->text || !*s->q->text || s->q->image_vec) return BQB_OK;
+    bqb_status st = bqb_catalogue_words_share(s->c, &with_words, err);
+    if (!st && with_words >= 0.5) out->fits = bqb_fusion_fits(s->best_z, s->text.n, s->best_lexical) ? BQB_FITS : BQB_FITS_NOT;
+    return st;
+}
+
 static bqb_status run(bqb_search_results *out, search *s, bqb_err *err) {
     const bqb_search_query *q = s->q;
     bool words = q->text && *q->text, vectors = q->text_vec || q->image_vec;
@@ -196,7 +209,8 @@ static bqb_status run(bqb_search_results *out, search *s, bqb_err *err) {
     if (!st && words) st = enter_words(s, err);
     if (st) return st;
     rank(s);
-    st = fold(s, err);
+    st = judge(out, s, err);
+    if (!st) st = fold(s, err);
     return st ? st : load(out, s, err);
 }
 

@@ -31,9 +31,14 @@ typedef struct {
     char *field[BQB_FIELDS];
 } bqb_found;
 
+/* Does the best answer fit the query, or is it only the nearest there is? Unknown for pictures,
+ * and where most stickers have no words. */
+typedef enum { BQB_FITS_UNKNOWN, BQB_FITS_NOT, BQB_FITS } bqb_fits;
+
 typedef struct {
     bqb_found *item;
     size_t n;
+    bqb_fits fits;
     size_t in_library;       /* stickers with vectors of this model */
     size_t passed;           /* those that passed the filters */
 } bqb_search_results;

@@ -33,6 +33,7 @@ has "stats in words" "$tmp/out" '^ +4  stickers$'
 
 run "$bqb" search --json 加班 好累
 json "search: query" .query '加班 好累'
+json "search: fits" .fits true
 json "search: shape" '[.results[0]|has("rank","id","file","score","caption","ocr","emotion","style")]|all' true
 json "search: types" '[(.took_ms|type),(.results[0].score|type),(.results[0].rank)]' '["number","number",1]'
 json "search: the words win" '.results[0]|[.caption,.file]' "[\"加班好累\",\"$tmp/in/加班好累.png\"]"
@@ -57,7 +58,12 @@ run "$bqb" search --json --emotion 平靜 --style 像素 加班
 json "traditional in a filter" '[.results[].ocr]' '["晚安"]'
 run "$bqb" search --json 開心 -n 1
 json "a traditional query finds simplified words" '.results[0].caption' 开心
+run "$bqb" search --json --emotion 困 微积分
+json "nothing fits" '[.fits,(.results|length)]' '[false,1]'
+run "$bqb" search --emotion 困 微积分
+has "nothing fits: says so" "$tmp/err" 'nothing in the library fits this query well'
 run "$bqb" search --json --image "$tmp/in/a00001.jpg"
+json "a picture: cannot be told" .fits null
 json "search --image" '.results[0]|[.ocr,(.score > 0.999)]' '["晚安",true]'
 run "$bqb" search --json --image "$tmp/in/a00001.jpg" 加班好累
 json "search --image with words" '.results|length' 4

@@ -201,6 +201,54 @@ TEST(search_finds_stickers_by_name) {
     bqb_catalogue_close(c);
 }
 
+TEST(fusion_chance_is_what_the_best_of_n_reaches) {
+    static const struct {
+        size_t n;
+        double low, high;
+    } want[] = {{0, 0, 0}, {1, 0, 0}, {2, 0.1, 0.6}, {10, 1.2, 1.6}, {100, 2.2, 2.6}, {1000, 3, 3.3}, {1000000, 4.6, 5}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        double z = bqb_fusion_chance(want[i].n);
+        CHECK_MSG(z >= want[i].low && z <= want[i].high, "best of %zu: %g", want[i].n, z);
+    }
+    CHECK(bqb_fusion_fits(2, 1000, 0.1) && bqb_fusion_fits(4, 1000, 0) && !bqb_fusion_fits(2, 1000, 0.01) && bqb_fusion_fits(2, 10, 0));
+    CHECK(!bqb_fusion_fits(-INFINITY, 0, 0) && bqb_fusion_fits(-INFINITY, 0, 0.5));
+}
+
+TEST(search_says_when_nothing_fits) {
+    bqb_catalogue *c = make();
+    if (!c) return;
+    static const struct {
+        const char *text;
+        bqb_fits fits;
+    } want[] = {{"加班", BQB_FITS}, {"下班啦", BQB_FITS}, {"加減乘除微積分", BQB_FITS_NOT}};
+    for (size_t i = 0; i < 3; i++) {
+        bqb_search_results r;
+        bqb_search_query q = {.text = want[i].text, .n = 3};
+        if (!CHECK_OK(bqb_search_run(&r, c, &q, &err), err)) break;
+        CHECK_MSG(r.n && r.fits == want[i].fits, "%s: %d", want[i].text, (int)r.fits);
+        bqb_search_results_free(&r);
+    }
+    bqb_catalogue_close(c);
+    /* Most without words: a word that stands nowhere proves nothing. */
+    if (!CHECK_OK(bqb_catalogue_open(&c, help_path(test_tmp_dir(), "lib"), BQB_CATALOGUE_WRITE, &err), err)) return;
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    for (int i = 0; i < 7; i++) {
+        bqb_sticker s = {.format = "png", .frames = 1, .sha256 = {(uint8_t)i, 1}};
+        bool added;
+        char path[20];
+        snprintf(path, sizeof path, "/%d.png", i);
+        CHECK_OK(bqb_catalogue_put_sticker(c, &s, &added, &err), err);
+        CHECK_OK(bqb_catalogue_put_file(c, path, &(bqb_file){.sticker = s.id}, &err), err);
+    }
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
+    bqb_search_results r;
+    if (CHECK_OK(bqb_search_run(&r, c, &(bqb_search_query){.text = "加減乘除微積分", .n = 3}, &err), err)) {
+        CHECK_MSG(r.n && r.fits == BQB_FITS_UNKNOWN, "%d", (int)r.fits);
+        bqb_search_results_free(&r);
+    }
+    bqb_catalogue_close(c);
+}
+
 TEST(fusion_is_monotone_and_bounded) {
     bqb_spread s = {.mean = 0.2, .sd = 0.05, .n = 100};
     CHECK(fabs(bqb_fusion_z(0.3f, &s) - 2) < 1e-4);
