@@ -63,7 +63,7 @@ void bqb_clip_free(bqb_clip *m);
 bqb_status bqb_clip_config_read(bqb_clip_config *c, const char *path, bqb_err *err);
 
 /* Write a Hugging Face folder: config.json, model.safetensors (f32, or f16
- * when half), vocab.txt copied from vocab_path (NULL: from where it was opened). */
+ * when half; BQB_EINVAL where a weight is too large for it), vocab.txt copied from vocab_path (NULL: from where it was opened). */
 bqb_status bqb_clip_save(const bqb_clip *m, const char *dir, bool half, const char *vocab_path, bqb_err *err);
 
 const bqb_clip_config *bqb_clip_get_config(const bqb_clip *m);

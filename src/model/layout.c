@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "file/safetensors.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -325,6 +326,20 @@ static void add_tensor(outgoing *o, const char *name, const float *data, const s
     t->data = at;
 }
 
+/* Rounding to f16 must not turn a number into an infinity; what was infinite before may stay so. */
+static bqb_status check_half(const bqb_layout_map *map, const float *block, const char *path, bqb_err *err) {
+    for (size_t i = 0; i < map->n_params; i++) {
+        const bqb_param *p = &map->param[i];
+        for (size_t k = 0; k < p->n; k++) {
+            float x = block[p->offset + k];
+            if (fabsf(x) >= 65520 && isfinite(x))
+                return bqb_fail(err, BQB_EINVAL, "%s: \"%s\" has a weight of %g, more than f16 can hold (65504); write f32", path,
+                                p->name, (double)x);
+        }
+    }
+    return BQB_OK;
+}
+
 bqb_status bqb_layout_save(const bqb_layout_map *map, const float *block, const char *path, bool half, bool ofa,
                            bqb_err *err) {
     size_t biggest = 0;
@@ -334,8 +349,8 @@ bqb_status bqb_layout_save(const bqb_layout_map *map, const float *block, const 
     o.t = bqb_calloc(map->n_params * 3, sizeof *o.t);
     o.bytes = bqb_alloc_aligned(map->n_floats, half ? 2 : 4);
     float *turned = bqb_alloc_aligned(biggest, sizeof *turned);
-    bqb_status s = BQB_OK;
-    if (!o.t || !o.bytes || !turned) s = bqb_fail_nomem(err, path, map->n_floats * 4);
+    bqb_status s = half ? check_half(map, block, path, err) : BQB_OK;
+    if (!s && (!o.t || !o.bytes || !turned)) s = bqb_fail_nomem(err, path, map->n_floats * 4);
     for (size_t i = 0; i < map->n_params && !s; i++) {
         const bqb_param *p = &map->param[i];
         const bqb_param_names *n = &map->names[i];

@@ -458,6 +458,21 @@ TEST(clip_save_and_open_again) {
     bqb_clip_free(m);
 }
 
+TEST(clip_too_large_for_f16_is_not_made_infinite) {
+    bqb_err err = {0};
+    bqb_clip *m;
+    fresh();
+    if (!CHECK_OK(bqb_clip_open(&m, dir, BQB_TOWER_BOTH, BQB_PREC_F32, 1, &err), err)) return;
+    bqb_clip_weights(m)[bqb_clip_param(m, 3)->offset] = -70000;
+    bqb_clip_weights_changed(m);
+    CHECK(bqb_clip_save(m, in_dir("half"), true, NULL, &err) == BQB_EINVAL);
+    CHECK_MSG(strstr(err.msg, "-70000") && strstr(err.msg, bqb_clip_param(m, 3)->name), "%s", err.msg);
+    CHECK_OK(bqb_clip_save(m, in_dir("whole"), false, NULL, &err), err);
+    bqb_clip_weights(m)[bqb_clip_param(m, 3)->offset] = -65504;
+    CHECK_OK(bqb_clip_save(m, in_dir("half"), true, NULL, &err), err);
+    bqb_clip_free(m);
+}
+
 /* A model in memory is named as its file will be, also where a tensor is long enough to be looked at in more than one place. */
 TEST(clip_id_is_that_of_the_saved_file) {
     bqb_clip_config config = MODEL_CONFIG;
