@@ -29,8 +29,8 @@ bqb_field bqb_field_parse(const char *name, size_t n) {
     return BQB_FIELDS;
 }
 
-/* Labels that say nothing. Only labels: a picture may well say 其他. */
-static bool is_neutral(bqb_field f, const char *s) {
+/* Only labels: a picture may well say 其他. */
+bool bqb_label_is_neutral(bqb_field f, const char *s) {
     static const char *const neutral[] = {"其他类型", "其他/中性", "其他", "中性"};
     if (f == BQB_CAPTION || f == BQB_OCR) return false;
     for (size_t i = 0; i < sizeof neutral / sizeof *neutral; i++)
@@ -51,7 +51,7 @@ bqb_status bqb_annotation_text(bqb_buf *out, const bqb_annotation *a, bqb_rand *
     size_t n_fields = 0;
     for (unsigned f = 0; f < BQB_FIELDS; f++) {
         const char *s = a->field[f];
-        if (s && *s && !is_neutral((bqb_field)f, s)) order[n_fields++] = f;
+        if (s && *s && !bqb_label_is_neutral((bqb_field)f, s)) order[n_fields++] = f;
     }
     if (shuffle) bqb_rand_shuffle(shuffle, order, n_fields);
     bqb_status status = bqb_buf_append(out, "", 0, err);

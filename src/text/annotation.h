@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
+#include <stdbool.h>
+
 /* In the order of the evaluation text. */
 typedef enum {
     BQB_CAPTION, BQB_EMOTION, BQB_EMOTION_LABEL, BQB_STYLE, BQB_OCR,
@@ -18,6 +20,9 @@ typedef enum {
  * "ocr_text"; BQB_FIELDS when it is none of them. */
 const char *bqb_field_name(bqb_field f);
 bqb_field bqb_field_parse(const char *name, size_t n);
+
+/* Whether a label says nothing: 其他类型, 其他/中性, 其他, 中性. Never a caption or ocr. */
+bool bqb_label_is_neutral(bqb_field f, const char *s);
 
 /* Absent fields are NULL or "". Strings are borrowed. */
 typedef struct {

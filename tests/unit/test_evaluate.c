@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include "train/evaluate.h"
+#include "train/gallery.h"
 #include "train_fixture.h"
 
 #include <math.h>

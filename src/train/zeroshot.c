@@ -1,0 +1,203 @@
+#include "train/zeroshot.h"
+
+#include "train/rank.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* %s is the label. The bare label comes first: so it stands in annotations. */
+static const char *const of_emotions[] = {"%s", "%s的表情", "一张表达%s的表情", "表达%s的表情包", "心情：%s", NULL};
+static const char *const of_styles[] = {"%s", "%s的表情", "一张%s的表情", "%s风格的表情包", NULL};
+static const char *const of_others[] = {"%s", "一张%s的表情", NULL};
+
+static const char *template_of(bqb_field f, size_t k) {
+    const char *const *t = f == BQB_EMOTION || f == BQB_EMOTION_LABEL ? of_emotions : f == BQB_STYLE ? of_styles : of_others;
+    for (size_t i = 0; t[i]; i++)
+        if (i == k) return t[i];
+    return NULL;
+}
+
+bool bqb_zeroshot_prompt(bqb_buf *out, bqb_field field, size_t k, const char *label) {
+    const char *t = template_of(field, k);
+    if (!t) return false;
+    const char *at = strstr(t, "%s");
+    return !bqb_buf_append(out, t, (size_t)(at - t), NULL) && !bqb_buf_puts(out, label, NULL) &&
+           !bqb_buf_puts(out, at + 2, NULL);
+}
+
+/* ---- the classes ---- */
+
+typedef struct {
+    const char *label;
+    uint32_t picture;
+} labelled;
+
+static int by_label(const void *a, const void *b) {
+    const labelled *x = a, *y = b;
+    int c = strcmp(x->label, y->label);
+    return c ? c : (x->picture > y->picture) - (x->picture < y->picture);
+}
+
+typedef struct {
+    const char *label;
+    size_t count;
+} class_size;
+
+static int by_size(const void *a, const void *b) {
+    const class_size *x = a, *y = b;
+    return x->count != y->count ? (x->count < y->count ? 1 : -1) : strcmp(x->label, y->label);
+}
+
+static bqb_status name_classes(bqb_zeroshot *z, const class_size *c, bqb_err *err) {
+    size_t C = z->n_classes;
+    z->label = bqb_calloc(C, sizeof *z->label);
+    z->count = bqb_calloc(C, sizeof *z->count);
+    z->confusion = bqb_calloc(C * C, sizeof *z->confusion);
+    z->accuracy = bqb_calloc(C, sizeof *z->accuracy);
+    bool bad = !z->label || !z->count || !z->confusion || !z->accuracy;
+    for (size_t k = 0; k < C && !bad; k++) {
+        z->label[k] = bqb_strdup(c[k].label);
+        z->count[k] = c[k].count;
+        bad = !z->label[k];
+    }
+    return bad ? bqb_fail_nomem(err, "classes", C * C * sizeof *z->confusion) : BQB_OK;
+}
+
+static uint32_t class_of(const bqb_zeroshot *z, const char *label) {
+    uint32_t k = 0;
+    while (strcmp(z->label[k], label)) k++;
+    return k;
+}
+
+bqb_status bqb_zeroshot_collect(bqb_zeroshot *z, bqb_field field, const bqb_gallery *g, bqb_err *err) {
+    *z = (bqb_zeroshot){.field = field};
+    labelled *all = bqb_calloc(g->n, sizeof *all);
+    class_size *sizes = bqb_calloc(BQB_ZEROSHOT_CLASSES, sizeof *sizes);
+    z->picture = bqb_calloc(g->n, sizeof *z->picture);
+    z->truth = bqb_calloc(g->n, sizeof *z->truth);
+    z->chosen = bqb_calloc(g->n, sizeof *z->chosen);
+    bqb_status s = BQB_OK;
+    if (!all || !sizes || !z->picture || !z->truth || !z->chosen) s = bqb_fail_nomem(err, "labels", g->n * sizeof *all);
+    for (size_t i = 0; i < g->n && !s; i++) {
+        const char *label = bqb_dataset_at(g->ds, g->sample[i])->note.field[field];
+        if (!label || !*label || bqb_label_is_neutral(field, label)) {
+            z->left_out++;
+            continue;
+        }
+        z->picture[z->n] = (uint32_t)i;
+        all[z->n++] = (labelled){label, (uint32_t)i};
+    }
+    if (!s) qsort(all, z->n, sizeof *all, by_label);
+    for (size_t at = 0, end; at < z->n && !s; at = end) {
+        for (end = at + 1; end < z->n && !strcmp(all[end].label, all[at].label); end++) {}
+        if (z->n_classes == BQB_ZEROSHOT_CLASSES)
+            s = bqb_fail(err, BQB_ELIMIT, "more than %d different labels in \"%s\": no classes", BQB_ZEROSHOT_CLASSES,
+                         bqb_field_name(field));
+        else sizes[z->n_classes++] = (class_size){all[at].label, end - at};
+    }
+    if (!s) qsort(sizes, z->n_classes, sizeof *sizes, by_size);
+    if (!s) s = name_classes(z, sizes, err);
+    for (size_t k = 0; k < z->n && !s; k++)
+        z->truth[k] = class_of(z, bqb_dataset_at(g->ds, g->sample[z->picture[k]])->note.field[field]);
+    free(all);
+    free(sizes);
+    return s;
+}
+
+void bqb_zeroshot_free(bqb_zeroshot *z) {
+    for (size_t k = 0; z->label && k < z->n_classes; k++) free(z->label[k]);
+    free(z->label);
+    free(z->count);
+    free(z->picture);
+    free(z->truth);
+    free(z->chosen);
+    free(z->confusion);
+    free(z->accuracy);
+    *z = (bqb_zeroshot){0};
+}
+
+/* ---- measuring ---- */
+
+static void add_up(bqb_zeroshot *z, const bqb_place *places) {
+    for (size_t k = 0; k < z->n; k++) {
+        double hit = bqb_place_hit(&places[k], 1);
+        z->accuracy[z->truth[k]] += hit;
+        z->top1 += hit;
+        z->top3 += bqb_place_hit(&places[k], 3);
+        z->confusion[z->truth[k] * z->n_classes + z->chosen[k]]++;
+    }
+    for (size_t c = 0; c < z->n_classes; c++) {
+        z->accuracy[c] *= 100.0 / (double)z->count[c];
+        z->macro += z->accuracy[c] / (double)z->n_classes;
+    }
+    z->top1 *= 100.0 / (double)z->n;
+    z->top3 *= 100.0 / (double)z->n;
+}
+
+bqb_status bqb_zeroshot_measure(bqb_zeroshot *z, const bqb_gallery *g, const float *classes, int threads, bqb_err *err) {
+    float *rows = bqb_alloc_aligned(z->n * g->D, sizeof *rows);
+    size_t *first = bqb_calloc(z->n + 1, sizeof *first);
+    bqb_place *places = bqb_calloc(z->n, sizeof *places);
+    bqb_status s = BQB_OK;
+    if (!rows || !first || !places) s = bqb_fail_nomem(err, "pictures", z->n * g->D * sizeof *rows);
+    for (size_t k = 0; k < z->n && !s; k++)
+        memcpy(rows + k * g->D, g->feature + z->picture[k] * g->D, g->D * sizeof *rows);
+    for (size_t k = 0; k <= z->n && !s; k++) first[k] = k;
+    if (!s)
+        s = bqb_rank(places, z->chosen, 1, rows, z->n, classes, z->n_classes, g->D, first, z->truth, threads, NULL, NULL,
+                     err);
+    if (!s) add_up(z, places);
+    free(rows);
+    free(first);
+    free(places);
+    return s;
+}
+
+static void unit(float *x, size_t D) {
+    double s = 0;
+    for (size_t d = 0; d < D; d++) s += (double)x[d] * (double)x[d];
+    for (size_t d = 0; d < D && s > 0; d++) x[d] = (float)(x[d] / sqrt(s));
+}
+
+/* Every class: the mean of its templates' features, of unit length again. */
+static bqb_status encode_classes(float *classes, const bqb_zeroshot *z, bqb_clip *m, size_t D, bqb_progress_fn progress,
+                                 void *ctx, bqb_err *err) {
+    size_t T = 0;
+    while (template_of(z->field, T)) T++;
+    size_t n = z->n_classes * T;
+    char **texts = bqb_calloc(n, sizeof *texts);
+    float *feature = bqb_alloc_aligned(n * D, sizeof *feature);
+    bqb_status s = texts && feature ? BQB_OK : bqb_fail_nomem(err, "prompts", n * D * sizeof *feature);
+    for (size_t i = 0; i < n && !s; i++) {
+        bqb_buf b = {.max = 1 << 20};
+        if (!bqb_zeroshot_prompt(&b, z->field, i % T, z->label[i / T])) s = bqb_fail_nomem(err, "prompt", 0);
+        texts[i] = b.data;
+    }
+    if (!s) s = bqb_embed_texts(feature, m, bqb_clip_tokenizer(m), (const char *const *)texts, n, progress, ctx, err);
+    for (size_t c = 0; c < z->n_classes && !s; c++) {
+        float *x = classes + c * D;
+        memset(x, 0, D * sizeof *x);
+        for (size_t t = 0; t < T; t++)
+            for (size_t d = 0; d < D; d++) x[d] += feature[(c * T + t) * D + d];
+        unit(x, D);
+    }
+    for (size_t i = 0; texts && i < n; i++) free(texts[i]);
+    free(texts);
+    free(feature);
+    return s;
+}
+
+bqb_status bqb_zeroshot_run(bqb_zeroshot *z, bqb_field field, bqb_clip *m, const bqb_gallery *g,
+                            bqb_progress_fn progress, void *ctx, bqb_err *err) {
+    bqb_status s = bqb_zeroshot_collect(z, field, g, err);
+    if (!s && z->n) {
+        float *classes = bqb_alloc_aligned(z->n_classes * g->D, sizeof *classes);
+        if (!classes) s = bqb_fail_nomem(err, "classes", z->n_classes * g->D * sizeof *classes);
+        if (!s) s = encode_classes(classes, z, m, g->D, progress, ctx, err);
+        if (!s) s = bqb_zeroshot_measure(z, g, classes, bqb_clip_threads(m), err);
+        free(classes);
+    }
+    if (s) bqb_zeroshot_free(z);
+    return s;
+}
