@@ -101,6 +101,7 @@ struct bqb_arena {
     char *chunk[MAX_CHUNKS];
     size_t size[MAX_CHUNKS];
     size_t n_chunks, cur, used; /* cur: the chunk that is being filled */
+    size_t taken, peak;         /* bytes, of all chunks */
 };
 
 bqb_arena *bqb_arena_new(void) { return calloc(1, sizeof(bqb_arena)); }
@@ -111,6 +112,11 @@ void bqb_arena_free(bqb_arena *a) {
     free(a);
 }
 
+static void count(bqb_arena *a, size_t bytes) {
+    a->taken += bytes;
+    if (a->taken > a->peak) a->peak = a->taken;
+}
+
 void *bqb_arena_take(bqb_arena *a, size_t n, size_t size) {
     size_t total;
     if (!product(&total, n, size) || total > SIZE_MAX - 64) return NULL;
@@ -119,6 +125,7 @@ void *bqb_arena_take(bqb_arena *a, size_t n, size_t size) {
         if (total <= a->size[a->cur] - a->used) {
             void *p = a->chunk[a->cur] + a->used;
             a->used += total;
+            count(a, total);
             return p;
         }
         if (a->cur + 1 == a->n_chunks) break;
@@ -135,19 +142,23 @@ void *bqb_arena_take(bqb_arena *a, size_t n, size_t size) {
     a->chunk[a->cur] = chunk;
     a->size[a->cur] = want;
     a->used = total;
+    count(a, total);
     return chunk;
 }
 
-void bqb_arena_reset(bqb_arena *a) { a->cur = a->used = 0; }
+void bqb_arena_reset(bqb_arena *a) { a->cur = a->used = a->taken = a->peak = 0; }
 
 bqb_arena_mark bqb_arena_save(const bqb_arena *a) {
-    return (bqb_arena_mark){.chunk = a->cur, .used = a->used};
+    return (bqb_arena_mark){.chunk = a->cur, .used = a->used, .taken = a->taken};
 }
 
 void bqb_arena_release(bqb_arena *a, bqb_arena_mark mark) {
     a->cur = mark.chunk;
     a->used = mark.used;
+    a->taken = mark.taken;
 }
+
+size_t bqb_arena_peak_bytes(const bqb_arena *a) { return a->peak; }
 
 size_t bqb_arena_size_bytes(const bqb_arena *a) {
     size_t total = 0;

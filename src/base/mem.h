@@ -45,12 +45,15 @@ void bqb_arena_reset(bqb_arena *a);
 /* Stack discipline for scratch memory: everything taken after a mark is given
  * back by releasing to it. */
 typedef struct {
-    size_t chunk, used;
+    size_t chunk, used, taken;
 } bqb_arena_mark;
 bqb_arena_mark bqb_arena_save(const bqb_arena *a);
 void bqb_arena_release(bqb_arena *a, bqb_arena_mark mark);
 
 /* Bytes held now, used or not. */
 size_t bqb_arena_size_bytes(const bqb_arena *a);
+
+/* The most bytes that were taken at once since the last reset. */
+size_t bqb_arena_peak_bytes(const bqb_arena *a);
 
 #endif

@@ -170,6 +170,32 @@ bqb_status bqb_clip_trunk_images(bqb_clip *m, void *out, bqb_num num, const uint
 bqb_status bqb_clip_trunk_tokens(bqb_clip *m, void *out, bqb_num num, const int32_t *ids, size_t N, size_t L,
                                  bqb_err *err);
 
+/* The memory of a training step, from the sizes alone: to be asked before it is
+ * taken. Neither the caller's batch nor oneDNN's own (some MB a kind of product) is in it. */
+typedef struct {
+    size_t N, frames, L;  /* pairs; frames of a picture and tokens of a text, at most */
+    size_t n_keep;        /* patches that a frame keeps; 0: all */
+    size_t chunk;         /* as for bqb_clip_save_memory */
+    bool checkpoint;
+    bqb_clip_frozen frozen;
+    bool image_trunk, text_trunk; /* start from stored trunks */
+    bqb_precision precision;
+    int threads;
+} bqb_clip_plan;
+
+typedef struct {
+    uint64_t weights;     /* with their bf16 copies */
+    uint64_t gradients;   /* the caller's block and one for each further worker */
+    uint64_t moments;     /* the caller's two blocks for AdamW */
+    uint64_t activations; /* of all workers, at their peak */
+    uint64_t loss;        /* features and logits */
+    uint64_t total;
+} bqb_clip_bytes;
+
+/* BQB_EINVAL: a plan or config that makes no step. */
+bqb_status bqb_clip_train_bytes(bqb_clip_bytes *out, const bqb_clip_config *c, const bqb_clip_plan *plan,
+                                bqb_err *err);
+
 /* AdamW, decoupled weight decay on the parameters whose decay is set:
  *   w -= lr*wd*w;  m = b1*m + (1-b1)*g;  v = b2*v + (1-b2)*g²
  *   w -= lr * (m/(1-b1^step)) / (sqrt(v/(1-b2^step)) + eps)

@@ -43,8 +43,8 @@ static void encode_frames(void *ctx, size_t i, int worker) {
     size_t R = m->config.resolution, size = 3 * R * R;
     float *pixels = BQB_TAKE(&p, n * size);
     for (size_t k = 0; pixels && k < n; k++) bqb_image_normalise(pixels + k * size, j->frame[from + k], 1, R);
-    if (pixels)
-        bqb_vit_fwd(&p, &m->map, &m->config, j->feature + from * m->config.embed, pixels, NULL, 0, n, NULL, NULL);
+    bqb_frames f = {.pixels = pixels, .n = n};
+    if (pixels) bqb_vit_fwd(&p, &m->map, &m->config, j->feature + from * m->config.embed, &f, NULL, NULL);
     bqb_worker_end(m, w, &p);
 }
 
@@ -180,7 +180,8 @@ bqb_status bqb_clip_trace_images(bqb_clip *m, float **rows, const float *pixels,
     bqb_pass p;
     if (!bqb_worker_begin(m, w, &p, false)) {
         float *feature = BQB_TAKE(&p, F * m->config.embed);
-        if (feature) bqb_vit_fwd(&p, &m->map, &m->config, feature, pixels, NULL, 0, F, NULL, &trace);
+        bqb_frames f = {.pixels = pixels, .n = F};
+        if (feature) bqb_vit_fwd(&p, &m->map, &m->config, feature, &f, NULL, &trace);
         bqb_worker_end(m, w, &p);
     }
     return bqb_workers_status(m, err);

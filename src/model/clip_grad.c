@@ -5,7 +5,6 @@
  * is repeatable to the bit. With gradient caching the first forward keeps
  * nothing, and each piece runs forward once more just before its backward. */
 #include "base/thread.h"
-#include "image/decode.h"
 #include "model/clip_internal.h"
 
 #include <stdlib.h>
@@ -105,14 +104,9 @@ static void forward_frames(step *st, shard *h, piece *c, bool keep) {
         if (x && !done) bqb_vit_top(p, &m->map, &m->config, feature, x, c->n, saved);
         return;
     }
-    const float *pixels = b->pixels ? b->pixels + c->from * size : NULL;
-    if (!pixels) {
-        float *x = BQB_TAKE(p, c->n * size);
-        if (x) bqb_image_normalise(x, b->rgb + c->from * size, c->n, R);
-        pixels = x;
-    }
-    const uint16_t *kept = b->keep ? b->keep + c->from * b->n_keep : NULL;
-    if (pixels) bqb_vit_fwd(p, &m->map, &m->config, feature, pixels, kept, b->n_keep, c->n, saved, NULL);
+    bqb_frames f = {.pixels = b->pixels ? b->pixels + c->from * size : NULL, .rgb = b->rgb ? b->rgb + c->from * size : NULL,
+                    .keep = b->keep ? b->keep + c->from * b->n_keep : NULL, .n_keep = b->n_keep, .n = c->n};
+    bqb_vit_fwd(p, &m->map, &m->config, feature, &f, saved, NULL);
 }
 
 static void forward_texts(step *st, shard *h, piece *c, bool keep) {

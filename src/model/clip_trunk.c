@@ -1,6 +1,5 @@
 /* What the frozen part of a tower gives, computed once for training to start from. */
 #include "base/thread.h"
-#include "image/decode.h"
 #include "model/clip_internal.h"
 
 #include <stdlib.h>
@@ -50,13 +49,13 @@ static void trunk_frames(void *ctx, size_t i, int worker) {
     if (bqb_worker_begin(m, w, &p, false)) return;
     size_t from = i * j->per_job, n = from + j->per_job < j->n ? j->per_job : j->n - from;
     size_t R = m->config.resolution, size = 3 * R * R, one = j->shape.rows * j->shape.width;
-    float *pixels = BQB_TAKE(&p, n * size), *x = BQB_TAKE(&p, n * one);
+    float *x = BQB_TAKE(&p, n * one);
+    bqb_frames f = {.rgb = j->rgb + from * size, .n = n};
     if (!p.no_memory) {
-        bqb_image_normalise(pixels, j->rgb + from * size, n, R);
         p.frozen = m->frozen.v_blocks;
         if (m->frozen.towers & BQB_TOWER_IMAGE)
-            bqb_vit_fwd(&p, &m->map, &m->config, x, pixels, NULL, 0, n, NULL, NULL);
-        else bqb_vit_trunk(&p, &m->map, &m->config, x, pixels, n);
+            bqb_vit_fwd(&p, &m->map, &m->config, x, &f, NULL, NULL);
+        else bqb_vit_trunk(&p, &m->map, &m->config, x, &f);
     }
     for (size_t k = 0; !p.no_memory && k < n; k++) store(j, &p, from + k, x + k * one, j->shape.rows);
     bqb_worker_end(m, w, &p);

@@ -102,14 +102,21 @@ void bqb_trace_copy(const bqb_trace *t, size_t i, const float *x, size_t n);
 
 typedef struct bqb_vit_saved bqb_vit_saved; /* what forward keeps for backward, in the arena */
 
+/* F = n frames, as one of two:
+ *   pixels  [F,3,R,R] f32 normalised       rgb  [F,R,R,3] u8
+ *   keep    [F,n_keep] patch numbers, or NULL for all */
+typedef struct {
+    const float *pixels;
+    const uint8_t *rgb;
+    const uint16_t *keep;
+    size_t n_keep, n;
+} bqb_frames;
+
 /* feature[F,D] = projected, un-normalised class token of F frames.
- *   pixels  in [F,3,R,R] f32 normalised
- *   keep    in [F,n_keep] patch numbers, or NULL for all
  *   saved   out, NULL: inference. Nothing is kept of p->frozen lower blocks
  *   trace   NULL, or where to copy activations (then every row of the last block is computed) */
 void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
-                 const float *pixels, const uint16_t *keep, size_t n_keep, size_t F, bqb_vit_saved **saved,
-                 const bqb_trace *trace);
+                 const bqb_frames *frames, bqb_vit_saved **saved, const bqb_trace *trace);
 void bqb_vit_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, const float *dfeature,
                  const bqb_vit_saved *saved);
 
@@ -117,7 +124,7 @@ void bqb_vit_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
  * give, trunk[F, T or 1, C] f32 (one row a frame where no block learns), and the
  * rest from there. `trunk` is kept for backward and may be written to. */
 void bqb_vit_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *trunk,
-                   const float *pixels, size_t F);
+                   const bqb_frames *frames);
 void bqb_vit_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature, float *trunk,
                  size_t F, bqb_vit_saved **saved);
 

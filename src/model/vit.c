@@ -1,6 +1,7 @@
 /* The picture tower: CLIP's vision transformer (class token, pre-norm), forward
  * and backward. Only the class token of the last block is used, so that block
  * computes its queries, projection and MLP for that row alone. */
+#include "image/decode.h"
 #include "model/prenorm.h"
 
 #include <string.h>
@@ -24,16 +25,15 @@ static bqb_prenorm kind_of(const bqb_clip_config *c, size_t i, bool whole) {
                          .rows = i + 1 < c->v_layers || whole ? BQB_ROWS_ALL : BQB_ROWS_FIRST};
 }
 
-/* Patches as rows [F*K, 3*P*P], in the order of the convolution's weights. */
-static void cut_patches(float *out, const float *pixels, const uint16_t *keep, size_t K, size_t F, size_t R, size_t P) {
+/* One frame's patches as rows [K, 3*P*P], in the order of the convolution's weights. */
+static void cut_patches(float *out, const float *pixels, const uint16_t *keep, size_t K, size_t R, size_t P) {
     size_t grid = R / P;
-    for (size_t f = 0; f < F; f++, pixels += 3 * R * R)
-        for (size_t k = 0; k < K; k++) {
-            size_t patch = keep ? keep[f * K + k] : k, y0 = patch / grid * P, x0 = patch % grid * P;
-            for (size_t ch = 0; ch < 3; ch++)
-                for (size_t y = 0; y < P; y++, out += P)
-                    memcpy(out, pixels + (ch * R + y0 + y) * R + x0, P * sizeof *out);
-        }
+    for (size_t k = 0; k < K; k++) {
+        size_t patch = keep ? keep[k] : k, y0 = patch / grid * P, x0 = patch % grid * P;
+        for (size_t ch = 0; ch < 3; ch++)
+            for (size_t y = 0; y < P; y++, out += P)
+                memcpy(out, pixels + (ch * R + y0 + y) * R + x0, P * sizeof *out);
+    }
 }
 
 /* x[f,0] = class + pos[0]; x[f,1+k] = conv[f,k] + pos[1 + patch] */
@@ -86,8 +86,9 @@ static bqb_vit_saved *begin(bqb_pass *p, const bqb_clip_config *c, const uint16_
 
 /* From pixels to the first block's input [R,C]. `learns`: what its gradient needs stays in v. */
 static float *embed(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bqb_vit_saved *v,
-                    const float *pixels, bool learns) {
+                    const bqb_frames *frames, bool learns) {
     size_t C = c->v_width, P = c->patch, F = v->seq.n, K = v->K, R = F * (K + 1), in = 3 * P * P;
+    size_t size = 3 * c->resolution * c->resolution;
     float *x = BQB_TAKE(p, R * C);
     bqb_arena_mark before = bqb_arena_save(p->arena);
     v->embedded = BQB_TAKE(p, R * C);
@@ -96,9 +97,13 @@ static float *embed(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_confi
     v->patches = BQB_TAKE_DT(p, F * K * in);
     bqb_arena_mark scratch = bqb_arena_save(p->arena);
     float *cut = p->num == BQB_NUM_F32 ? v->patches : BQB_TAKE(p, F * K * in);
-    float *conv = BQB_TAKE(p, F * K * C);
+    float *conv = BQB_TAKE(p, F * K * C), *one = frames->pixels ? NULL : BQB_TAKE(p, size);
     if (p->no_memory) return x;
-    cut_patches(cut, pixels, v->keep, K, F, c->resolution, P);
+    for (size_t f = 0; f < F; f++) {
+        const float *pixels = frames->pixels ? frames->pixels + f * size : one;
+        if (!frames->pixels) bqb_image_normalise(one, frames->rgb + f * size, 1, c->resolution);
+        cut_patches(cut + f * K * in, pixels, v->keep ? v->keep + f * K : NULL, K, c->resolution, P);
+    }
     if (p->num == BQB_NUM_BF16) p->ops->to_bf16(v->patches, cut, F * K * in);
     const void *w = p->num == BQB_NUM_F32 ? (const void *)(p->weights + map->conv) : (const void *)(p->half + map->conv);
     bqb_gemm_linear(p->gemm, conv, BQB_NUM_F32, v->patches, w, p->num, NULL, BQB_ACT_NONE, false, F * K, C, in);
@@ -138,12 +143,11 @@ static void finish(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config
 }
 
 void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
-                 const float *pixels, const uint16_t *keep, size_t n_keep, size_t F, bqb_vit_saved **saved,
-                 const bqb_trace *trace) {
-    size_t C = c->v_width, K = keep ? n_keep : patches_of(c);
-    bqb_vit_saved *v = begin(p, c, keep, K, F);
+                 const bqb_frames *frames, bqb_vit_saved **saved, const bqb_trace *trace) {
+    size_t C = c->v_width, F = frames->n, K = frames->keep ? frames->n_keep : patches_of(c);
+    bqb_vit_saved *v = begin(p, c, frames->keep, K, F);
     if (!v) return;
-    float *x = embed(p, map, c, v, pixels, saved && !p->frozen);
+    float *x = embed(p, map, c, v, frames, saved && !p->frozen);
     if (p->no_memory) return;
     bqb_trace_copy(trace, 0, x, F * (K + 1) * C);
     x = run_blocks(p, map, c, v, x, 0, c->v_layers, saved != NULL, trace);
@@ -155,10 +159,11 @@ void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
 }
 
 void bqb_vit_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *trunk,
-                   const float *pixels, size_t F) {
+                   const bqb_frames *frames) {
+    size_t F = frames->n;
     bqb_vit_saved *v = begin(p, c, NULL, patches_of(c), F);
     if (!v) return;
-    float *x = embed(p, map, c, v, pixels, false);
+    float *x = embed(p, map, c, v, frames, false);
     x = run_blocks(p, map, c, v, x, 0, p->frozen, false, NULL);
     if (!p->no_memory) memcpy(trunk, x, F * (p->frozen < c->v_layers ? v->K + 1 : 1) * c->v_width * sizeof *trunk);
 }

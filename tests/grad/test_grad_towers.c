@@ -182,9 +182,10 @@ static void check_vit(const bqb_clip_config *c, size_t F, size_t n_keep, size_t 
         p.weights = m.weights;
         p.grad = GRAD_FLOATS(m.map.n_floats);
         pictures_loss(&t);
-        bqb_vit_fwd(&p, &m.map, c, again, pixels, keep, n_keep, F, NULL, NULL);
+        bqb_frames frames = {.pixels = pixels, .keep = keep, .n_keep = n_keep, .n = F};
+        bqb_vit_fwd(&p, &m.map, c, again, &frames, NULL, NULL);
         grad_close(what, again, t.feature, F * D, FORWARD, 0);
-        bqb_vit_fwd(&p, &m.map, c, feature, pixels, keep, n_keep, F, &saved, NULL);
+        bqb_vit_fwd(&p, &m.map, c, feature, &frames, &saved, NULL);
         grad_close(what, feature, t.feature, F * D, FORWARD, 0);
         bqb_vit_bwd(&p, &m.map, c, dfeature, saved);
         check_parameters(what, m.map.param, m.map.n_params, p.grad, m.wide, pictures_loss, &t, "visual.",
