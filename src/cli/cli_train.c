@@ -67,7 +67,7 @@ int cli_train(const cli_env *env, int argc, char **argv) {
         {"field-drop", 0, CLI_FLOAT, &o.field_drop, "P", "leave each field out with probability P (0)"},
         {"short", 0, CLI_FLOAT, &o.short_rate, "P", "with probability P a short query of queries.tsv (0)"},
         {"mask-ratio", 0, CLI_FLOAT, &o.mask_ratio, "P", "share of picture patches left out, as in FLIP (0)"},
-        {"augment", 0, CLI_STRING, &o.augment, "on|off", "crops and slight changes of colour (on)"},
+        {"augment", 0, CLI_STRING, &o.augment, "on|off|rand", "on: crops, slight changes of colour; rand: RandAugment (on)"},
         {"context", 0, CLI_SIZE, &o.context, "N", "tokens a text is cut to (the model's)"},
         {"drop-alpha", 0, CLI_FLAG, &o.drop_alpha, NULL, "ignore transparency instead of laying it on white"},
         {"seed", 's', CLI_SIZE, &o.seed, "N", "of weights, order, words, crops (1)"},

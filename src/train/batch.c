@@ -1,6 +1,7 @@
 #include "train/batch.h"
 
 #include "base/thread.h"
+#include "image/augment.h"
 #include "image/decode.h"
 
 #include <math.h>
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 1 << 20, MAX_R = 4096 };
+enum { TEXT_MAX = 1 << 20 };
 
 /* One batch's memory. Two of them: one is used while the other is filled. */
 typedef struct {
@@ -34,6 +35,7 @@ struct bqb_batcher {
     size_t n_usable;
     uint64_t epoch; /* that `order` holds */
     uint8_t *decoded, *decoded_frames;
+    uint8_t *scratch; /* [2,R,R,3] */
     bqb_buf text;
     slot slots[2];
     int current;
@@ -78,54 +80,22 @@ static bqb_status choose_text(bqb_batcher *b, const bqb_sample *x, bqb_rand *r, 
     return s;
 }
 
-static bqb_crop choose_crop(const bqb_batcher *b, bqb_rand *r) {
+static bqb_augment choose_augment(const bqb_batcher *b, bqb_rand *r) {
     float R = (float)b->R;
-    bqb_crop c = {.size = R * (float)sqrt(bqb_rand_between(r, 0.9, 1.0))};
-    c.x = (float)bqb_rand_unit(r) * (R - c.size);
-    c.y = (float)bqb_rand_unit(r) * (R - c.size);
+    bqb_augment a = {.crop = {.size = R * (float)sqrt(bqb_rand_between(r, 0.9, 1.0)), .gain = {1, 1, 1}}};
+    bqb_crop *c = &a.crop;
+    c->x = (float)bqb_rand_unit(r) * (R - c->size);
+    c->y = (float)bqb_rand_unit(r) * (R - c->size);
+    if (b->o.augment == BQB_AUGMENT_RAND) {
+        bqb_augment_draw(&a, r);
+        return a;
+    }
     double contrast = bqb_rand_between(r, 0.9, 1.1), light = bqb_rand_between(r, -12, 12);
     for (int k = 0; k < 3; k++) {
-        c.gain[k] = (float)(contrast * bqb_rand_between(r, 0.97, 1.03));
-        c.offset[k] = (float)(light + 127.5 * (1 - contrast));
+        c->gain[k] = (float)(contrast * bqb_rand_between(r, 0.97, 1.03));
+        c->offset[k] = (float)(light + 127.5 * (1 - contrast));
     }
-    return c;
-}
-
-static const float pixel_mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
-static const float pixel_std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
-
-void bqb_crop_frame(float *chw, const uint8_t *rgb, size_t R, const bqb_crop *c) {
-    if (R > MAX_R) return;
-    /* Rows first, into planes of one row; then along the row. */
-    float row[3][MAX_R], weight[MAX_R];
-    uint32_t left[MAX_R], right[MAX_R];
-    float step = c->size / (float)R, last = (float)(R - 1);
-    for (size_t i = 0; i < R; i++) {
-        float at = fminf(fmaxf(c->x + ((float)i + 0.5f) * step - 0.5f, 0), last);
-        left[i] = (uint32_t)at;
-        right[i] = left[i] + 1 < R ? left[i] + 1 : left[i];
-        weight[i] = at - (float)left[i];
-    }
-    for (size_t y = 0; y < R; y++) {
-        float at = fminf(fmaxf(c->y + ((float)y + 0.5f) * step - 0.5f, 0), last);
-        size_t top = (size_t)at, below = top + 1 < R ? top + 1 : top;
-        float w = at - (float)top;
-        const uint8_t *a = rgb + top * R * 3, *b = rgb + below * R * 3;
-        for (size_t x = 0; x < R; x++)
-            for (size_t k = 0; k < 3; k++)
-                row[k][x] = (float)a[3 * x + k] + w * (float)(b[3 * x + k] - a[3 * x + k]);
-        for (size_t k = 0; k < 3; k++) {
-            float *out = chw + (k * R + y) * R, gain = c->gain[k], offset = c->offset[k];
-            float scale = 1 / (255 * pixel_std[k]), shift = -pixel_mean[k] / pixel_std[k];
-            const float *in = row[k];
-            for (size_t x = 0; x < R; x++) {
-                float v = in[left[x]] + weight[x] * (in[right[x]] - in[left[x]]);
-                v = v * gain + offset;
-                v = v < 0 ? 0 : v > 255 ? 255 : v;
-                out[x] = v * scale + shift;
-            }
-        }
-    }
+    return a;
 }
 
 /* n_keep of n_patches numbers, rising (selection sampling, Knuth 3.4.2 S). */
@@ -174,11 +144,12 @@ static bqb_status fill_pixels(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err 
             if (n == 3) first = one;
             used = 1;
         }
-        bqb_crop crop = choose_crop(b, &rands[k]);
+        bqb_augment a = choose_augment(b, &rands[k]);
         for (size_t f = 0; f < used; f++) {
             float *out = s->pixels + (P + f) * frame;
             const uint8_t *in = rgb + (first + f) * frame;
-            if (b->o.augment) bqb_crop_frame(out, in, b->R, &crop);
+            if (b->o.augment == BQB_AUGMENT_RAND) bqb_augment_frame(out, b->scratch, in, b->R, &a);
+            else if (b->o.augment) bqb_crop_frame(out, in, b->R, &a.crop);
             else bqb_image_normalise(out, in, 1, b->R);
             if (b->n_keep) choose_patches(b, s->keep + (P + f) * b->n_keep, &rands[k]);
         }
@@ -323,6 +294,8 @@ bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_p
         b->decoded_frames = bqb_calloc(b->o.batch, 1);
         if (!b->decoded || !b->decoded_frames) s = bqb_fail_nomem(err, "batch", b->o.batch * 9 * b->R * b->R);
     }
+    b->scratch = bqb_alloc_aligned(2, 3 * b->R * b->R);
+    if (!s && !b->scratch) s = bqb_fail_nomem(err, "batch", 6 * b->R * b->R);
     for (int k = 0; k < 2 && !s; k++) s = alloc_slot(b, &b->slots[k], err);
     if (s) {
         bqb_batcher_free(b);
@@ -348,6 +321,7 @@ void bqb_batcher_free(bqb_batcher *b) {
     free(b->order);
     free(b->decoded);
     free(b->decoded_frames);
+    free(b->scratch);
     bqb_buf_free(&b->text);
     free(b);
 }

@@ -7,6 +7,12 @@
 #include "text/tokenizer.h"
 #include "train/pixels.h"
 
+typedef enum {
+    BQB_AUGMENT_OFF,
+    BQB_AUGMENT_ON,  /* crops of 0.9 … 1.0 of the area, slight changes of colour */
+    BQB_AUGMENT_RAND /* such crops, and two operations of image/augment.h at random */
+} bqb_batch_augment;
+
 typedef struct {
     uint64_t seed;
     size_t batch;      /* pairs; cut to the number of stickers */
@@ -16,7 +22,7 @@ typedef struct {
     double field_drop; /* each field is left out with this probability, one stays */
     double short_rate; /* one of the sticker's short queries instead of its fields */
     double mask_ratio; /* share of patches left out (FLIP, arXiv 2212.00794) */
-    bool augment;      /* crops of 0.9 … 1.0 of the area, slight changes of colour */
+    bqb_batch_augment augment;
     int threads;       /* for decoding where there is no cache */
 } bqb_batch_options;
 
@@ -38,14 +44,5 @@ bqb_status bqb_batcher_get(bqb_batcher *b, uint64_t step, const bqb_clip_batch *
 
 /* The data set's number of every pair of the batch that was got last. */
 const uint32_t *bqb_batcher_samples(const bqb_batcher *b);
-
-/* A crop of a frame, stretched back to R×R (bilinear), its colours changed and
- * normalised: chw out [3,R,R], rgb in [R,R,3]. A crop of the whole frame with
- * gain 1 and offset 0 gives what bqb_image_normalise gives, up to rounding. */
-typedef struct {
-    float x, y, size;         /* in pixels; 0 ≤ x, x + size ≤ R */
-    float gain[3], offset[3]; /* value' = clamp(value * gain + offset, 0, 255) */
-} bqb_crop;
-void bqb_crop_frame(float *chw, const uint8_t *rgb, size_t R, const bqb_crop *c);
 
 #endif

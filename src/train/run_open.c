@@ -100,10 +100,17 @@ bqb_status bqb_run_open_out(bqb_run *t, bqb_err *err) {
     return BQB_OK;
 }
 
+static int parse_augment(const char *name) {
+    static const char *const names[] = {[BQB_AUGMENT_OFF] = "off", [BQB_AUGMENT_ON] = "on", [BQB_AUGMENT_RAND] = "rand"};
+    for (int k = 0; k < 3; k++)
+        if (!strcmp(name, names[k])) return k;
+    return -1;
+}
+
 bqb_status bqb_run_check_options(bqb_run *t, bqb_err *err) {
     const bqb_train_options *o = &t->o;
-    if (strcmp(o->augment, "on") && strcmp(o->augment, "off"))
-        return bqb_fail(err, BQB_EINVAL, "augment \"%s\": on or off is needed", o->augment);
+    if (parse_augment(o->augment) < 0)
+        return bqb_fail(err, BQB_EINVAL, "augment \"%s\": on, off or rand is needed", o->augment);
     if (!strcmp(o->precision, "auto")) t->precision = bqb_precision_best();
     else if (!strcmp(o->precision, "f32")) t->precision = BQB_PREC_F32;
     else if (!strcmp(o->precision, "bf16")) t->precision = BQB_PREC_BF16;
@@ -222,7 +229,7 @@ bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err) {
     bqb_batch_options b = {.seed = o->seed, .batch = o->batch, .context = o->context ? o->context : c->context,
                            .n_patches = side * side, .frames = o->frames, .field_drop = o->field_drop,
                            .short_rate = o->short_rate, .mask_ratio = o->mask_ratio,
-                           .augment = !strcmp(o->augment, "on"), .threads = (int)o->threads};
+                           .augment = (bqb_batch_augment)parse_augment(o->augment), .threads = (int)o->threads};
     if (b.context > c->t_positions) b.context = c->t_positions;
     if (!s) s = bqb_batcher_new(&t->batcher, t->ds, t->px, bqb_clip_tokenizer(t->model), &b, err);
     if (s) return s;

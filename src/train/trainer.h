@@ -25,7 +25,7 @@ typedef struct {
     double lr, weight_decay, beta1, beta2, eps, clip_norm;
     double ema;              /* decay of the weights' moving average; 0: none */
     double field_drop, short_rate, mask_ratio;
-    const char *augment;     /* "on" or "off" */
+    const char *augment;     /* "on", "off" or "rand" */
     const char *precision;   /* "auto", "f32" or "bf16" */
     size_t context;          /* tokens a text is cut to; 0: the model's */
     size_t valid_every, valid_limit, save_every;
