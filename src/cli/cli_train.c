@@ -68,6 +68,7 @@ int cli_train(const cli_env *env, int argc, char **argv) {
         {"short", 0, CLI_FLOAT, &o.short_rate, "P", "with probability P a short query of queries.tsv (0)"},
         {"mask-ratio", 0, CLI_FLOAT, &o.mask_ratio, "P", "share of picture patches left out, as in FLIP (0)"},
         {"augment", 0, CLI_STRING, &o.augment, "on|off|rand", "on: crops, slight changes of colour; rand: RandAugment (on)"},
+        {"duplicates", 0, CLI_STRING, &o.duplicates, "HOW", "equal texts or pictures in a batch are positive or negative (negative)"},
         {"context", 0, CLI_SIZE, &o.context, "N", "tokens a text is cut to (the model's)"},
         {"drop-alpha", 0, CLI_FLAG, &o.drop_alpha, NULL, "ignore transparency instead of laying it on white"},
         {"seed", 's', CLI_SIZE, &o.seed, "N", "of weights, order, words, crops (1)"},
@@ -77,6 +78,7 @@ int cli_train(const cli_env *env, int argc, char **argv) {
         {"save-minutes", 0, CLI_FLOAT, &o.save_minutes, "M", "minutes between checkpoints; 0: only by steps (10)"},
         {"cache", 0, CLI_STRING, &o.cache, "DIR", "folder for decoded pictures (--out)"},
         {"cache-max", 0, CLI_FLOAT, &o.cache_max_gib, "GIB", "larger caches are not made; 0: none (32)"},
+        {"preview", 0, CLI_STRING, &o.preview, "PNG", "draw the first batch as the model would see it, and end"},
         {"half", 0, CLI_FLAG, &o.half, NULL, "write models as f16"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
@@ -99,6 +101,10 @@ int cli_train(const cli_env *env, int argc, char **argv) {
     bqb_status st = bqb_train(&o, &r, &err);
     cli_progress_end(&s.bar);
     if (st) return cli_fail(&err);
+    if (o.preview) {
+        fprintf(stderr, "%s: the first batch as the model would see it\n", o.preview);
+        return 0;
+    }
     if (r.pairs_per_s > 0)
         fprintf(stderr, "%s: %" PRIu64 " steps, loss %.3f, %.3g pairs/s", o.out, r.steps, (double)r.loss, r.pairs_per_s);
     else fprintf(stderr, "%s: already at step %" PRIu64 ", nothing to do", o.out, r.steps);

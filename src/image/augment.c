@@ -71,15 +71,15 @@ static affine then(affine a, affine b) {
 static affine movement(bqb_aug op, float level, float R) {
     affine m = {.xx = 1, .yy = 1};
     if (op == BQB_AUG_ROTATE) {
-        float angle = level * 0.34906585f;
+        float angle = level * 0.26179939f;
         m.xx = m.yy = cosf(angle);
         m.yx = sinf(angle);
         m.xy = -m.yx;
     }
-    if (op == BQB_AUG_SHEAR_X) m.xy = 0.2f * level;
-    if (op == BQB_AUG_SHEAR_Y) m.yx = 0.2f * level;
-    if (op == BQB_AUG_SHIFT_X) m.x0 = 0.1f * level * R;
-    if (op == BQB_AUG_SHIFT_Y) m.y0 = 0.1f * level * R;
+    if (op == BQB_AUG_SHEAR_X) m.xy = 0.15f * level;
+    if (op == BQB_AUG_SHEAR_Y) m.yx = 0.15f * level;
+    if (op == BQB_AUG_SHIFT_X) m.x0 = 0.05f * level * R;
+    if (op == BQB_AUG_SHIFT_Y) m.y0 = 0.05f * level * R;
     return m;
 }
 

@@ -24,10 +24,10 @@ typedef enum {
     BQB_AUG_CONTRAST,     /* against the mean grey */
     BQB_AUG_COLOUR,       /* against the picture in grey */
     BQB_AUG_SHARPNESS,    /* against the picture smoothed */
-    BQB_AUG_ROTATE,       /* 20° level, about the middle; what comes in from outside is white */
-    BQB_AUG_SHEAR_X,      /* 0.2 level */
+    BQB_AUG_ROTATE,       /* 15° level, about the middle; what comes in from outside is white */
+    BQB_AUG_SHEAR_X,      /* 0.15 level */
     BQB_AUG_SHEAR_Y,
-    BQB_AUG_SHIFT_X,      /* 0.1 level of the width */
+    BQB_AUG_SHIFT_X,      /* 0.05 level of the width: words often stand at the edge */
     BQB_AUG_SHIFT_Y,
     BQB_AUGS
 } bqb_aug;

@@ -3,6 +3,7 @@
 #include "base/thread.h"
 #include "image/augment.h"
 #include "image/decode.h"
+#include "train/group.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -19,6 +20,8 @@ typedef struct {
     uint16_t *keep;
     int32_t *ids, *wide_ids;
     uint32_t *sample;
+    uint64_t *key; /* of the texts or pictures, while they are grouped */
+    uint32_t *text_group, *image_group;
     uint64_t step;
     bool full;
     bqb_status status;
@@ -36,6 +39,8 @@ struct bqb_batcher {
     uint64_t epoch; /* that `order` holds */
     uint8_t *decoded, *decoded_frames;
     uint8_t *scratch; /* [2,R,R,3] */
+    uint64_t *picture_key; /* [stickers] 0: not known yet; NULL: duplicates do not matter */
+    int32_t *key_ids;
     bqb_buf text;
     slot slots[2];
     int current;
@@ -57,9 +62,11 @@ static void choose_order(bqb_batcher *b, uint64_t epoch) {
     b->epoch = epoch;
 }
 
-/* The words of one pair: its fields in random order, or one of its short queries. */
-static bqb_status choose_text(bqb_batcher *b, const bqb_sample *x, bqb_rand *r, bqb_err *err) {
+/* The words of one pair: its fields in random order, or one of its short queries.
+ * `used` gets the fields, and nothing where their order does not matter. */
+static bqb_status choose_text(bqb_batcher *b, const bqb_sample *x, bqb_annotation *used, bqb_rand *r, bqb_err *err) {
     b->text.len = 0;
+    *used = (bqb_annotation){{0}};
     bool brief = bqb_rand_unit(r) < b->o.short_rate;
     if (brief && x->n_queries)
         return bqb_buf_puts(&b->text, bqb_dataset_query(b->ds, x->first_query + bqb_rand_below(r, x->n_queries)), err);
@@ -68,6 +75,7 @@ static bqb_status choose_text(bqb_batcher *b, const bqb_sample *x, bqb_rand *r, 
         for (size_t f = 0; f < BQB_FIELDS; f++)
             if (bqb_rand_unit(r) < b->o.field_drop) a.field[f] = NULL;
     bqb_status s = bqb_annotation_text(&b->text, &a, r, err);
+    if (b->text.len) *used = a;
     if (s || b->text.len) return s;
     /* Everything fell: keep one field, the first from a random place that says something. */
     size_t from = bqb_rand_below(r, BQB_FIELDS);
@@ -78,6 +86,18 @@ static bqb_status choose_text(bqb_batcher *b, const bqb_sample *x, bqb_rand *r, 
         s = bqb_annotation_text(&b->text, &one, NULL, err);
     }
     return s;
+}
+
+/* Texts are the same when the tower sees the same words, in whatever order the fields stand. */
+static bqb_status text_key(bqb_batcher *b, uint64_t *key, const bqb_annotation *used, bqb_err *err) {
+    bool fields = false;
+    for (size_t f = 0; f < BQB_FIELDS; f++) fields |= used->field[f] != NULL;
+    if (fields) b->text.len = 0;
+    bqb_status s = fields ? bqb_annotation_text(&b->text, used, NULL, err) : BQB_OK;
+    if (s) return s;
+    size_t n = bqb_wordpiece_encode(b->wp, b->key_ids, b->o.context, b->text.data, b->text.len);
+    *key = bqb_key_of(b->key_ids, n * sizeof *b->key_ids);
+    return BQB_OK;
 }
 
 static bqb_augment choose_augment(const bqb_batcher *b, bqb_rand *r) {
@@ -138,6 +158,11 @@ static bqb_status fill_pixels(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err 
         if (!n)
             return bqb_fail(err, BQB_EFORMAT, "%s and the pictures after it cannot be read",
                             bqb_dataset_at(b->ds, s->sample[k])->path);
+        if (b->picture_key) {
+            uint64_t *known = &b->picture_key[s->sample[k]];
+            if (!*known) *known = bqb_key_of(rgb, n * frame);
+            s->key[k] = *known;
+        }
         size_t first = 0, used = n;
         if (b->o.frames == 1) {
             size_t one = bqb_rand_below(&rands[k], 3); /* drawn for stills too: the same stream either way */
@@ -156,6 +181,7 @@ static bqb_status fill_pixels(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err 
         s->frames[k] = (uint8_t)used;
         P += used;
     }
+    if (b->picture_key) bqb_group_keys(s->image_group, s->key, N);
     return BQB_OK;
 }
 
@@ -163,11 +189,15 @@ static bqb_status fill_pixels(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err 
 static bqb_status fill_text(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err *err) {
     size_t N = b->o.batch, C = b->o.context, L = 2;
     for (size_t k = 0; k < N; k++) {
-        bqb_status st = choose_text(b, bqb_dataset_at(b->ds, s->sample[k]), &rands[k], err);
+        bqb_annotation used;
+        bqb_status st = choose_text(b, bqb_dataset_at(b->ds, s->sample[k]), &used, &rands[k], err);
         if (st) return st;
         size_t n = bqb_tokenizer_encode(b->tok, s->wide_ids + k * C, C, b->text.data, b->text.len);
         if (n > L) L = n;
+        if (b->picture_key) st = text_key(b, &s->key[k], &used, err);
+        if (st) return st;
     }
+    if (b->picture_key) bqb_group_keys(s->text_group, s->key, N);
     for (size_t k = 0; k < N; k++) memcpy(s->ids + k * L, s->wide_ids + k * C, L * sizeof *s->ids);
     s->view.L = L;
     return BQB_OK;
@@ -188,6 +218,8 @@ static void fill(bqb_batcher *b, slot *s, uint64_t step) {
     s->view.keep = b->n_keep ? s->keep : NULL;
     s->view.n_keep = b->n_keep;
     s->view.ids = s->ids;
+    s->view.text_group = b->picture_key ? s->text_group : NULL;
+    s->view.image_group = b->picture_key ? s->image_group : NULL;
     s->view.N = N;
     s->step = step;
     s->full = true;
@@ -249,7 +281,11 @@ static bqb_status alloc_slot(const bqb_batcher *b, slot *s, bqb_err *err) {
     s->ids = bqb_calloc(N * b->o.context, sizeof *s->ids);
     s->wide_ids = bqb_calloc(N * b->o.context, sizeof *s->wide_ids);
     s->sample = bqb_calloc(N, sizeof *s->sample);
-    if (!s->pixels || !s->frames || !s->keep || !s->ids || !s->wide_ids || !s->sample)
+    s->key = bqb_calloc(N, sizeof *s->key);
+    s->text_group = bqb_calloc(N, sizeof *s->text_group);
+    s->image_group = bqb_calloc(N, sizeof *s->image_group);
+    if (!s->pixels || !s->frames || !s->keep || !s->ids || !s->wide_ids || !s->sample || !s->key || !s->text_group ||
+        !s->image_group)
         return bqb_fail_nomem(err, "batch", P * frame * sizeof *s->pixels);
     return BQB_OK;
 }
@@ -294,6 +330,11 @@ bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_p
         b->decoded_frames = bqb_calloc(b->o.batch, 1);
         if (!b->decoded || !b->decoded_frames) s = bqb_fail_nomem(err, "batch", b->o.batch * 9 * b->R * b->R);
     }
+    if (!s && b->o.duplicates) {
+        b->picture_key = bqb_calloc(bqb_dataset_count(ds), sizeof *b->picture_key);
+        b->key_ids = bqb_calloc(b->o.context, sizeof *b->key_ids);
+        if (!b->picture_key || !b->key_ids) s = bqb_fail_nomem(err, "batches", bqb_dataset_count(ds) * sizeof *b->picture_key);
+    }
     b->scratch = bqb_alloc_aligned(2, 3 * b->R * b->R);
     if (!s && !b->scratch) s = bqb_fail_nomem(err, "batch", 6 * b->R * b->R);
     for (int k = 0; k < 2 && !s; k++) s = alloc_slot(b, &b->slots[k], err);
@@ -316,12 +357,17 @@ void bqb_batcher_free(bqb_batcher *b) {
         free(s->ids);
         free(s->wide_ids);
         free(s->sample);
+        free(s->key);
+        free(s->text_group);
+        free(s->image_group);
     }
     free(b->usable);
     free(b->order);
     free(b->decoded);
     free(b->decoded_frames);
     free(b->scratch);
+    free(b->picture_key);
+    free(b->key_ids);
     bqb_buf_free(&b->text);
     free(b);
 }

@@ -100,6 +100,8 @@ bqb_status bqb_run_open_out(bqb_run *t, bqb_err *err) {
     return BQB_OK;
 }
 
+static int parse_duplicates(const char *name) { return !strcmp(name, "positive") ? 1 : !strcmp(name, "negative") ? 0 : -1; }
+
 static int parse_augment(const char *name) {
     static const char *const names[] = {[BQB_AUGMENT_OFF] = "off", [BQB_AUGMENT_ON] = "on", [BQB_AUGMENT_RAND] = "rand"};
     for (int k = 0; k < 3; k++)
@@ -111,6 +113,8 @@ bqb_status bqb_run_check_options(bqb_run *t, bqb_err *err) {
     const bqb_train_options *o = &t->o;
     if (parse_augment(o->augment) < 0)
         return bqb_fail(err, BQB_EINVAL, "augment \"%s\": on, off or rand is needed", o->augment);
+    if (parse_duplicates(o->duplicates) < 0)
+        return bqb_fail(err, BQB_EINVAL, "duplicates \"%s\": positive or negative is needed", o->duplicates);
     if (!strcmp(o->precision, "auto")) t->precision = bqb_precision_best();
     else if (!strcmp(o->precision, "f32")) t->precision = BQB_PREC_F32;
     else if (!strcmp(o->precision, "bf16")) t->precision = BQB_PREC_BF16;
@@ -229,13 +233,18 @@ bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err) {
     bqb_batch_options b = {.seed = o->seed, .batch = o->batch, .context = o->context ? o->context : c->context,
                            .n_patches = side * side, .frames = o->frames, .field_drop = o->field_drop,
                            .short_rate = o->short_rate, .mask_ratio = o->mask_ratio,
-                           .augment = (bqb_batch_augment)parse_augment(o->augment), .threads = (int)o->threads};
+                           .augment = (bqb_batch_augment)parse_augment(o->augment),
+                           .duplicates = parse_duplicates(o->duplicates) > 0, .threads = (int)o->threads};
     if (b.context > c->t_positions) b.context = c->t_positions;
     if (!s) s = bqb_batcher_new(&t->batcher, t->ds, t->px, bqb_clip_tokenizer(t->model), &b, err);
     if (s) return s;
     if (bqb_batcher_size(t->batcher) < o->batch)
         bqb_run_say(t, "only %zu stickers can be used: that many in a batch, not %zu", bqb_batcher_size(t->batcher), o->batch);
     if (o->short_rate > 0 && !bqb_dataset_query_count(t->ds)) bqb_run_say(t, "there are no short queries: short has no effect");
+    size_t n = bqb_dataset_count(t->ds), n_texts = bqb_dataset_text_count(t->ds);
+    if (n_texts < n && !b.duplicates)
+        bqb_run_say(t, "%zu stickers have %zu different texts: equal ones in a batch count as wrong answers "
+                       "(--duplicates positive: as right ones)", n, n_texts);
     uint64_t per_epoch = bqb_batcher_steps_per_epoch(t->batcher);
     t->total = o->steps ? o->steps : per_epoch * o->epochs;
     if (!t->total) return bqb_fail(err, BQB_EINVAL, "nothing to train: 0 epochs and 0 steps");

@@ -45,6 +45,7 @@ static const setting settings[] = {
     {"short_rate", REAL, AT(short_rate), 0, NULL, false},
     {"mask_ratio", REAL, AT(mask_ratio), 0, NULL, false},
     {"augment", TEXT, AT(augment), 0, "on", false},
+    {"duplicates", TEXT, AT(duplicates), 0, "negative", false},
     {"precision", TEXT, AT(precision), 0, "auto", false},
     {"context", SIZE, AT(context), 0, NULL, false},
     {"valid_every", SIZE, AT(valid_every), 500, NULL, true},

@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "file/json.h"
+#include "train/preview.h"
 #include "train/run.h"
 #include "train/settings.h"
 
@@ -67,7 +68,8 @@ static bqb_status begin(bqb_run *t, bqb_err *err) {
             bqb_run_say(t, "%" PRIu64 " steps in all, no longer %" PRIu64 ": the learning rate follows the new length from here on",
                         t->total, then);
     }
-    if (!s) s = bqb_run_open_logs(t, err);
+    if (s || t->o.preview) return s;
+    s = bqb_run_open_logs(t, err);
     if (!s && !t->o.resume) s = bqb_run_save_model(t, t->last_dir, err);
     if (!s) {
         bqb_run_say(t, "%zu stickers, %zu in a batch, %" PRIu64 " steps (%.2f epochs), %.2f million parameters, %s, %d threads",
@@ -78,6 +80,13 @@ static bqb_status begin(bqb_run *t, bqb_err *err) {
         say_memory(t);
     }
     return s;
+}
+
+static bqb_status preview(bqb_run *t, bqb_err *err) {
+    const bqb_clip_config *c = bqb_clip_get_config(t->model);
+    const bqb_clip_batch *batch;
+    bqb_status s = bqb_batcher_get(t->batcher, t->step, &batch, err);
+    return s ? s : bqb_preview_write(t->o.preview, batch, t->wp, c->resolution, c->patch, err);
 }
 
 static void report(const bqb_run *t, bqb_train_result *r) {
@@ -121,7 +130,7 @@ bqb_status bqb_train(const bqb_train_options *options, bqb_train_result *result,
     t->last = -1;
     t->seen = (bqb_measured){.step = UINT64_MAX, .best = -1};
     bqb_status s = begin(t, err);
-    if (!s) s = bqb_run_steps(t, err);
+    if (!s) s = t->o.preview ? preview(t, err) : bqb_run_steps(t, err);
     if (result) report(t, result);
     end(t);
     return s;

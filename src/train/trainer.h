@@ -26,6 +26,8 @@ typedef struct {
     double ema;              /* decay of the weights' moving average; 0: none */
     double field_drop, short_rate, mask_ratio;
     const char *augment;     /* "on", "off" or "rand" */
+    const char *duplicates;  /* "positive" or "negative": what equal texts and pictures in a batch are to the loss */
+    const char *preview;     /* PNG of the first batch, instead of training; or NULL */
     const char *precision;   /* "auto", "f32" or "bf16" */
     size_t context;          /* tokens a text is cut to; 0: the model's */
     size_t valid_every, valid_limit, save_every;

@@ -93,6 +93,14 @@ expect patience 0 - 'stopped early, after step 6' "$bqb" train --data "$data" --
     --valid-every 2 --patience 3 --steps 60 --out "$tmp/patient"
 expect patience_blind 1 - 'patience' "$bqb" train --data "$data" "${scratch[@]}" --patience 3 --steps 60 --out "$tmp/x"
 
+# A look at the first batch, nothing else; then with the same data twice.
+expect preview 0 - 'sheet.png: the first batch' "$bqb" train --data "$data" "${scratch[@]}" --augment rand --mask-ratio 0.25 --preview "$tmp/sheet.png" --out "$tmp/looked"
+head -c 8 "$tmp/sheet.png" | grep -q PNG && [ ! -e "$tmp/looked/log.csv" ] && ok || fail 'preview'
+expect duplicates 0 - '' "$bqb" train --data "$data" --data "$data" "${scratch[@]}" --augment rand --duplicates positive --steps 4 --out "$tmp/twice"
+expect duplicates_said 0 - '24 different texts' "$bqb" train --data "$data" --data "$data" "${scratch[@]}" --augment rand --steps 4 --out "$tmp/twice2"
+differ duplicates "$tmp/twice/model.safetensors" "$tmp/twice2/model.safetensors"
+expect duplicates_how 1 - 'duplicates "maybe"' "$bqb" train --data "$data" "${scratch[@]}" --duplicates maybe --out "$tmp/x"
+
 # Ctrl-C writes the checkpoint.
 "$bqb" train --data "$data" --valid "$data" "${scratch[@]}" --steps 60 --save-minutes 0 --out "$tmp/stopped" 2>"$tmp/err" &
 pid=$!

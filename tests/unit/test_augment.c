@@ -62,7 +62,7 @@ TEST(augment_at_level_0_changes_nothing) {
     CHECK(augment_off(BQB_AUG_SHIFT_Y, 1, BQB_AUG_SHIFT_X, -1) > 0.1); /* planted */
 }
 
-/* A shift by three whole pixels, and white from outside. */
+/* A shift by one whole pixel, and white from outside. */
 TEST(augment_moves_pixels) {
     static uint8_t rgb[FRAME], scratch[2 * FRAME], shifted[FRAME];
     static float got[FRAME], want[FRAME];
@@ -70,8 +70,8 @@ TEST(augment_moves_pixels) {
     for (size_t y = 0; y < R; y++)
         for (size_t x = 0; x < R; x++)
             for (size_t k = 0; k < 3; k++)
-                shifted[(y * R + x) * 3 + k] = x + 3 < R ? rgb[(y * R + x + 3) * 3 + k] : 255;
-    bqb_augment a = {.crop = {.size = R, .gain = {1, 1, 1}}, .op = {BQB_AUG_SHIFT_X, BQB_AUG_SHIFT_Y}, .level = {3.0f / (0.1f * R), 0}};
+                shifted[(y * R + x) * 3 + k] = x + 1 < R ? rgb[(y * R + x + 1) * 3 + k] : 255;
+    bqb_augment a = {.crop = {.size = R, .gain = {1, 1, 1}}, .op = {BQB_AUG_SHIFT_X, BQB_AUG_SHIFT_Y}, .level = {1 / (0.05f * R), 0}};
     bqb_augment_frame(got, scratch, rgb, R, &a);
     bqb_image_normalise(want, shifted, 1, R);
     double worst = 0;
@@ -103,9 +103,9 @@ static void follow_spot(double *x, double *y, bqb_aug first, bqb_aug second) {
 TEST(augment_keeps_the_order) {
     double x, y;
     follow_spot(&x, &y, BQB_AUG_ROTATE, BQB_AUG_SHIFT_X); /* turned on the spot, then straight to the left */
-    CHECK_MSG(fabs(x + 3.2) < 0.05 && fabs(y) < 0.05, "%g, %g", x, y);
+    CHECK_MSG(fabs(x + 1.6) < 0.05 && fabs(y) < 0.05, "%g, %g", x, y);
     follow_spot(&x, &y, BQB_AUG_SHIFT_X, BQB_AUG_ROTATE); /* the other way round it leaves the line */
-    CHECK_MSG(fabs(x + 3.2 * cos(0.34906585)) < 0.05 && fabs(fabs(y) - 3.2 * sin(0.34906585)) < 0.05, "%g, %g", x, y);
+    CHECK_MSG(fabs(x + 1.6 * cos(0.26179939)) < 0.05 && fabs(fabs(y) - 1.6 * sin(0.26179939)) < 0.05, "%g, %g", x, y);
 }
 
 TEST(augment_changes_colours) {

@@ -1,10 +1,14 @@
 #include "test.h"
 #include "train_fixture.h"
 
+#include "base/fs.h"
 #include "image/decode.h"
 #include "train/batch.h"
+#include "train/group.h"
+#include "train/preview.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -267,5 +271,92 @@ TEST(batch_refuses_one_text_for_everything) {
     b = new_batcher(&s, o);
     CHECK(b != NULL);
     bqb_batcher_free(b);
+    close_all(&s);
+}
+
+TEST(group_numbers_what_is_equal) {
+    const uint64_t keys[7] = {5, 9, 5, 7, 9, 9, 5};
+    const uint32_t want[7] = {0, 1, 0, 3, 1, 1, 0};
+    uint32_t group[7];
+    bqb_group_keys(group, keys, 7);
+    CHECK(!memcmp(group, want, sizeof want));
+    /* Every byte and the length count. */
+    uint8_t bytes[40] = {0};
+    uint64_t zeros = bqb_key_of(bytes, 40);
+    CHECK(zeros && zeros == bqb_key_of(bytes, 40) && zeros != bqb_key_of(bytes, 39) && bqb_key_of(bytes, 0));
+    for (size_t i = 0; i < 40; i++) {
+        bytes[i] = 1;
+        CHECK(bqb_key_of(bytes, 40) != zeros && bqb_key_of(bytes, i + 1) != bqb_key_of(bytes, i));
+        bytes[i] = 0;
+    }
+}
+
+/* Stickers 0 and 3 show the same, 1 and 4 say the same in other letters, 2 and 5 nothing alike. */
+TEST(batch_groups_duplicates) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 6, 0);
+    fixture_write(dir, "captions.tsv",
+                  "file\tcaption\temotion\n"
+                  "images/0.png\t猫\t开心\nimages/1.png\tOK 好\t红\nimages/2.png\t天\t\n"
+                  "images/3.png\t黄\t\nimages/4.png\tok好\t红\nimages/5.png\t红\tok好\n");
+    char from[1024], to[1024];
+    snprintf(from, sizeof from, "%s", fixture_path(dir, "images/0.png"));
+    snprintf(to, sizeof to, "%s", fixture_path(dir, "images/3.png"));
+    char *bytes = NULL;
+    size_t n = 0;
+    bqb_err err = {0};
+    CHECK_OK(bqb_file_read(&bytes, &n, from, 1 << 20, &err), err);
+    CHECK_OK(bqb_file_write(to, bytes, n, &err), err);
+    free(bytes);
+    set s;
+    for (int cached = 0; cached < 2; cached++) {
+        if (open_all(&s, dir, cached)) {
+            bqb_batch_options o = plain;
+            o.batch = 6;
+            bqb_batcher *b = new_batcher(&s, o);
+            const bqb_clip_batch *x;
+            if (b && !bqb_batcher_get(b, 0, &x, NULL)) CHECK(!x->text_group && !x->image_group);
+            bqb_batcher_free(b);
+            o.duplicates = true;
+            b = new_batcher(&s, o);
+            for (uint64_t step = 0; b && step < 4; step++) {
+                if (bqb_batcher_get(b, step, &x, NULL) || !CHECK(x->text_group && x->image_group)) break;
+                const uint32_t *sticker = bqb_batcher_samples(b);
+                for (size_t i = 0; i < 6; i++)
+                    for (size_t k = 0; k < 6; k++) {
+                        uint32_t p = sticker[i], q = sticker[k];
+                        CHECK((x->image_group[i] == x->image_group[k]) == (p == q || (p % 3 == 0 && q % 3 == 0)));
+                        CHECK((x->text_group[i] == x->text_group[k]) == (p == q || (p % 3 == 1 && q % 3 == 1)));
+                    }
+            }
+            bqb_batcher_free(b);
+        }
+        close_all(&s);
+    }
+}
+
+TEST(preview_shows_the_batch) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 12, 3);
+    set s;
+    bqb_err err = {0};
+    if (open_all(&s, dir, true)) {
+        bqb_batch_options o = plain;
+        o.mask_ratio = 0.5;
+        bqb_batcher *b = new_batcher(&s, o);
+        const bqb_clip_batch *x;
+        if (b && CHECK_OK(bqb_batcher_get(b, 0, &x, &err), err) &&
+            CHECK_OK(bqb_preview_write(fixture_path(dir, "sheet.png"), x, s.wp, R, 8, &err), err)) {
+            bqb_image_info info;
+            bqb_map m;
+            if (CHECK_OK(bqb_map_open(&m, fixture_path(dir, "sheet.png"), &err), err)) {
+                CHECK_OK(bqb_image_probe(&info, m.data, m.size, "sheet", NULL, &err), err);
+                CHECK(info.width > 320 && info.height > 320);
+                bqb_map_close(&m);
+            }
+            CHECK(bqb_preview_write(fixture_path(dir, "none/sheet.png"), x, s.wp, R, 8, &err) == BQB_EIO);
+        }
+        bqb_batcher_free(b);
+    }
     close_all(&s);
 }

@@ -2,6 +2,7 @@
 #include "train_fixture.h"
 
 #include "base/fs.h"
+#include "base/mem.h"
 #include "train/average.h"
 #include "train/curve.h"
 #include "train/evaluate.h"
@@ -257,6 +258,39 @@ TEST(trainer_loses_patience) {
     CHECK(bqb_train(&o, NULL, &err) == BQB_EINVAL && strstr(err.msg, "patience"));
 }
 
+static char said[4096];
+static void hear(void *ctx, const char *line) {
+    (void)ctx;
+    size_t n = strlen(said);
+    snprintf(said + n, sizeof said - n, "%s\n", line);
+}
+
+/* Twenty pictures with ten texts: another loss, so another model. */
+TEST(trainer_takes_duplicates_as_right) {
+    const char *dir = test_tmp_dir();
+    begin_set(dir);
+    bqb_err err = {0};
+    bqb_buf table = {.max = 1 << 16};
+    bqb_buf_puts(&table, "file\tcaption\temotion\n", NULL);
+    for (int k = 0; k < 20; k++)
+        bqb_buf_printf(&table, NULL, "images/%d.%s\t第%d个\t开心%d\n", k, k % 5 ? "png" : "gif", k % 10, k % 10);
+    fixture_write(data_dir, "captions.tsv", "%s", table.data);
+    bqb_buf_free(&table);
+    for (int k = 0; k < 2; k++) {
+        bqb_train_options o = small_run(dir, k ? "positive" : "negative", 3);
+        o.batch = 20;
+        o.duplicates = k ? "positive" : "negative";
+        o.say = hear;
+        *said = 0;
+        CHECK_OK(bqb_train(&o, NULL, &err), err);
+        CHECK_MSG(!strstr(said, "10 different texts") == (k == 1), "%s", said);
+    }
+    CHECK(!same_file(fixture_path(dir, "positive"), fixture_path(dir, "negative"), "model.safetensors"));
+    bqb_train_options o = small_run(dir, "neither", 4);
+    o.duplicates = "neither";
+    CHECK(bqb_train(&o, NULL, &err) == BQB_EINVAL && strstr(err.msg, "duplicates"));
+}
+
 static void cut_file(const char *path, size_t keep) {
     char *bytes = NULL;
     size_t n = 0;
@@ -265,13 +299,6 @@ static void cut_file(const char *path, size_t keep) {
     CHECK(keep < n);
     CHECK_OK(bqb_file_write(path, bytes, keep, &err), err);
     free(bytes);
-}
-
-static char said[4096];
-static void hear(void *ctx, const char *line) {
-    (void)ctx;
-    size_t n = strlen(said);
-    snprintf(said + n, sizeof said - n, "%s\n", line);
 }
 
 /* A checkpoint that is half there is refused by name, and the one before it goes on. */
@@ -310,6 +337,8 @@ TEST(trainer_repeats_a_run) {
     bqb_err err = {0};
     bqb_train_options o = small_run(dir, "first", 8), again;
     o.ema = 0.8;
+    o.augment = "rand";
+    o.duplicates = "positive";
     o.mask_ratio = 0.25;
     o.beta2 = 0.9123456789;
     CHECK_OK(bqb_train(&o, NULL, &err), err);
