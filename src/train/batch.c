@@ -95,7 +95,7 @@ static bqb_status text_key(bqb_batcher *b, uint64_t *key, const bqb_annotation *
     if (fields) b->text.len = 0;
     bqb_status s = fields ? bqb_annotation_text(&b->text, used, NULL, err) : BQB_OK;
     if (s) return s;
-    size_t n = bqb_wordpiece_encode(b->wp, b->key_ids, b->o.context, b->text.data, b->text.len);
+    size_t n = bqb_tokenizer_encode(b->tok, b->key_ids, b->o.context, b->text.data, b->text.len);
     *key = bqb_key_of(b->key_ids, n * sizeof *b->key_ids);
     return BQB_OK;
 }

@@ -6,7 +6,7 @@
 
 /* A PNG: the first frame of up to 64 pairs, left-out patches in grey, and below
  * each its tokens. R, patch: the picture tower's. */
-bqb_status bqb_preview_write(const char *path, const bqb_clip_batch *batch, const bqb_wordpiece *wp, size_t R,
+bqb_status bqb_preview_write(const char *path, const bqb_clip_batch *batch, const bqb_tokenizer *tok, size_t R,
                              size_t patch, bqb_err *err);
 
 #endif

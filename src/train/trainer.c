@@ -86,7 +86,7 @@ static bqb_status preview(bqb_run *t, bqb_err *err) {
     const bqb_clip_config *c = bqb_clip_get_config(t->model);
     const bqb_clip_batch *batch;
     bqb_status s = bqb_batcher_get(t->batcher, t->step, &batch, err);
-    return s ? s : bqb_preview_write(t->o.preview, batch, t->wp, c->resolution, c->patch, err);
+    return s ? s : bqb_preview_write(t->o.preview, batch, bqb_clip_tokenizer(t->model), c->resolution, c->patch, err);
 }
 
 static void report(const bqb_run *t, bqb_train_result *r) {

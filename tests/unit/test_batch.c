@@ -346,7 +346,7 @@ TEST(preview_shows_the_batch) {
         bqb_batcher *b = new_batcher(&s, o);
         const bqb_clip_batch *x;
         if (b && CHECK_OK(bqb_batcher_get(b, 0, &x, &err), err) &&
-            CHECK_OK(bqb_preview_write(fixture_path(dir, "sheet.png"), x, s.wp, R, 8, &err), err)) {
+            CHECK_OK(bqb_preview_write(fixture_path(dir, "sheet.png"), x, s.tok, R, 8, &err), err)) {
             bqb_image_info info;
             bqb_map m;
             if (CHECK_OK(bqb_map_open(&m, fixture_path(dir, "sheet.png"), &err), err)) {
@@ -354,7 +354,7 @@ TEST(preview_shows_the_batch) {
                 CHECK(info.width > 320 && info.height > 320);
                 bqb_map_close(&m);
             }
-            CHECK(bqb_preview_write(fixture_path(dir, "none/sheet.png"), x, s.wp, R, 8, &err) == BQB_EIO);
+            CHECK(bqb_preview_write(fixture_path(dir, "none/sheet.png"), x, s.tok, R, 8, &err) == BQB_EIO);
         }
         bqb_batcher_free(b);
     }
