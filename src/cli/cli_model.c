@@ -1,11 +1,11 @@
 /* bqb model: look into a model folder, or convert it. */
 #include "cli/cli.h"
+#include "cli/convert.h"
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "file/safetensors.h"
+#include "file/torch.h"
 #include "model/clip.h"
-#include "model/layout.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -15,10 +15,13 @@
 
 static const char usage[] =
     "usage: bqb model info DIR [--json]\n"
-    "       bqb model convert SRC DST [--half] [--to hf|ofa]\n\n"
+    "       bqb model convert SRC DST [--half] [--to hf|ofa|pt] [--config FILE] [--vocab FILE]\n\n"
     "info: configuration, parameters of each tower, number formats, vocabulary, files.\n"
-    "convert: write SRC to the folder DST as a Hugging Face model (hf) or with the key names of\n"
-    "the original Chinese-CLIP and StickerCLIP code (ofa), in f32 or f16.";
+    "convert: write SRC to the folder DST as a Hugging Face model (hf), or with the key names of\n"
+    "the original Chinese-CLIP and StickerCLIP code as safetensors (ofa) or as a PyTorch\n"
+    "checkpoint model.pt (pt), in f32 or f16. SRC is a model folder, or a file of weights: a\n"
+    "PyTorch checkpoint (nothing in it is run) or safetensors, with config.json and vocab.txt\n"
+    "beside it; without a config.json the shapes of the tensors tell.";
 
 typedef struct {
     size_t image, text, other, tensors, dtype[BQB_DTYPES];
@@ -35,7 +38,7 @@ static bqb_status count(counts *n, const bqb_clip *m, const char *dir, bqb_err *
         else n->other += p->n;
     }
     bqb_safetensors *st;
-    bqb_status s = bqb_safetensors_open_folder(&st, dir, err);
+    bqb_status s = bqb_weights_open_folder(&st, dir, err);
     if (s) return s;
     n->tensors = bqb_safetensors_count(st);
     for (size_t i = 0; i < n->tensors; i++) n->dtype[bqb_safetensors_at(st, i)->dtype]++;
@@ -43,8 +46,8 @@ static bqb_status count(counts *n, const bqb_clip *m, const char *dir, bqb_err *
     return BQB_OK;
 }
 
-static const char *const known_files[] = {"config.json", "model.safetensors", "model.safetensors.index.json", "vocab.txt",
-                                          "vocab.json", "merges.txt"};
+static const char *const known_files[] = {"config.json",       "model.safetensors", "model.safetensors.index.json", "model.pt",
+                                          "pytorch_model.bin", "vocab.txt",         "vocab.json",                   "merges.txt"};
 enum { N_FILES = sizeof known_files / sizeof *known_files };
 
 static long long size_of(const char *dir, const char *name) {
@@ -107,79 +110,16 @@ static bqb_status info(const char *dir, bool json, bqb_err *err) {
     return s;
 }
 
-/* The OFA form of config.json, which knows no epsilons, no other MLP width than
- * 4C and no other activation than QuickGELU in the picture tower. */
-static bqb_status write_ofa_config(const bqb_clip_config *c, const char *path, bqb_err *err) {
-    if (c->v_mlp != 4 * c->v_width || c->v_act != BQB_ACT_QUICK_GELU)
-        return bqb_fail(err, BQB_EUNSUPPORTED, "%s: the ofa form cannot say this picture tower's MLP width or activation", path);
-    bqb_outfile o;
-    bqb_status s = bqb_outfile_open(&o, path, err);
-    if (!s)
-        s = bqb_outfile_printf(&o, err,
-                               "{\n \"embed_dim\": %zu,\n \"image_resolution\": %zu,\n \"vision_layers\": %zu,\n"
-                               " \"vision_width\": %zu,\n \"vision_patch_size\": %zu,\n \"vision_head_width\": %zu,\n"
-                               " \"vocab_size\": %zu,\n \"text_attention_probs_dropout_prob\": 0.1,\n"
-                               " \"text_hidden_act\": \"%s\",\n \"text_hidden_dropout_prob\": 0.1,\n"
-                               " \"text_hidden_size\": %zu,\n \"text_initializer_range\": 0.02,\n"
-                               " \"text_intermediate_size\": %zu,\n \"text_max_position_embeddings\": %zu,\n"
-                               " \"text_num_attention_heads\": %zu,\n \"text_num_hidden_layers\": %zu,\n"
-                               " \"text_type_vocab_size\": %zu,\n \"context_length\": %zu\n}\n",
-                               c->embed, c->resolution, c->v_layers, c->v_width, c->patch, c->v_width / c->v_heads, c->vocab,
-                               c->t_act == BQB_ACT_GELU ? "gelu" : "quick_gelu", c->t_width, c->t_mlp, c->t_positions, c->t_heads,
-                               c->t_layers, c->t_types, c->context);
-    if (!s) s = bqb_outfile_commit(&o, err);
-    bqb_outfile_abort(&o);
-    return s;
-}
-
-static bqb_status copy(const char *from_dir, const char *to_dir, const char *name, bqb_err *err) {
-    char *from = bqb_path_join(from_dir, name), *to = bqb_path_join(to_dir, name), *text = NULL;
-    size_t n = 0;
-    bqb_status s = from && to ? BQB_OK : bqb_fail_nomem(err, name, strlen(name));
-    if (!s) s = bqb_file_read(&text, &n, from, 64 << 20, err);
-    if (!s) s = bqb_file_write(to, text, n, err);
-    free(text);
-    free(from);
-    free(to);
-    return s;
-}
-
-static bool same_folder(const char *a, const char *b) {
-    struct stat x, y;
-    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-static bqb_status convert(const char *from, const char *to, bool half, bool ofa, bqb_err *err) {
-    if (same_folder(from, to)) return bqb_fail(err, BQB_EINVAL, "%s and %s are the same folder", from, to);
-    bqb_clip *m;
-    bqb_status s = bqb_clip_open(&m, from, BQB_TOWER_BOTH, BQB_PREC_F32, 1, err);
-    if (s) return s;
-    if (!ofa) s = bqb_clip_save(m, to, half, NULL, err);
-    else {
-        bqb_layout_map map = {0};
-        char *config = bqb_path_join(to, "config.json"), *weights = bqb_path_join(to, "model.safetensors");
-        if (!config || !weights) s = bqb_fail_nomem(err, to, strlen(to));
-        if (!s) s = bqb_make_dirs(to, err);
-        if (!s) s = write_ofa_config(bqb_clip_get_config(m), config, err);
-        if (!s) s = bqb_layout_new(&map, bqb_clip_get_config(m), err);
-        if (!s) s = bqb_layout_save(&map, bqb_clip_weights(m), weights, half, true, err);
-        if (!s) s = copy(from, to, "vocab.txt", err);
-        bqb_layout_free(&map);
-        free(config);
-        free(weights);
-    }
-    bqb_clip_free(m);
-    return s;
-}
-
 int cli_model(const cli_env *env, int argc, char **argv) {
     (void)env;
     bool json = false, half = false;
-    const char *to = "hf";
+    const char *to = "hf", *config = NULL, *vocab = NULL;
     const cli_option options[] = {
         {"json", 0, CLI_FLAG, &json, NULL, "info: print JSON"},
         {"half", 0, CLI_FLAG, &half, NULL, "convert: write f16 instead of f32"},
-        {"to", 0, CLI_STRING, &to, "hf|ofa", "convert: key names to write (hf)"},
+        {"to", 0, CLI_STRING, &to, "hf|ofa|pt", "convert: key names to write, pt: as model.pt (hf)"},
+        {"config", 0, CLI_STRING, &config, "FILE", "convert: config.json of a SRC that is a file"},
+        {"vocab", 0, CLI_STRING, &vocab, "FILE", "convert: vocab.txt of a SRC that is a file"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
     int n_words, status = cli_parse(options, usage, argc, argv, &n_words);
@@ -191,9 +131,10 @@ int cli_model(const cli_env *env, int argc, char **argv) {
         if (n_words > 2) return cli_usage_error("model", "info takes one folder");
         s = info(cli_model_dir(n_words == 2 ? argv[2] : NULL), json, &err);
     } else if (!strcmp(argv[1], "convert")) {
-        if (n_words != 3) return cli_usage_error("model", "convert takes two folders");
-        if (strcmp(to, "hf") != 0 && strcmp(to, "ofa") != 0) return cli_usage_error("model", "--to %s: hf or ofa is needed", to);
-        s = convert(argv[2], argv[3], half, !strcmp(to, "ofa"), &err);
+        if (n_words != 3) return cli_usage_error("model", "convert takes a model and a folder");
+        if (strcmp(to, "hf") != 0 && strcmp(to, "ofa") != 0 && strcmp(to, "pt") != 0)
+            return cli_usage_error("model", "--to %s: hf, ofa or pt is needed", to);
+        s = cli_convert(argv[2], argv[3], half, to, config, vocab, &err);
     } else return cli_usage_error("model", "\"%s\" is neither info nor convert", argv[1]);
     return s ? cli_fail(&err) : 0;
 }

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/thread.h"
 #include "file/safetensors.h"
+#include "file/torch.h"
 #include "model/clip_internal.h"
 
 #include <stdio.h>
@@ -148,7 +149,7 @@ bqb_status bqb_clip_new(bqb_clip **out, const bqb_clip_config *config, const cha
     bqb_status s = check_precision(precision, err);
     if (!s) s = alloc_model(&m, config, BQB_TOWER_BOTH, precision, threads, err);
     if (!s && weights) {
-        s = bqb_safetensors_open(&st, weights, err);
+        s = bqb_weights_open(&st, weights, err);
         if (!s) s = load(m, st, weights, err);
     } else if (!s) {
         s = bqb_layout_init(&m->map, config, m->weights, seed, err);
@@ -186,7 +187,7 @@ bqb_status bqb_clip_open(bqb_clip **out, const char *dir, int towers, bqb_precis
         if (s == BQB_EINVAL) bqb_err_prefix(err, path);
     }
     if (!s && towers & BQB_TOWER_TEXT) s = open_tokenizer(m, dir, err);
-    if (!s) s = bqb_safetensors_open_folder(&st, dir, err);
+    if (!s) s = bqb_weights_open_folder(&st, dir, err);
     if (!s) s = load(m, st, dir, err);
     if (!s && !(m->dir = bqb_strdup(dir))) s = bqb_fail_nomem(err, dir, 0);
     bqb_safetensors_close(st);

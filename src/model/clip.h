@@ -46,7 +46,8 @@ typedef struct bqb_clip bqb_clip;
 enum { BQB_TOWER_IMAGE = 1, BQB_TOWER_TEXT = 2, BQB_TOWER_BOTH = 3 };
 
 /* Open a model folder: Hugging Face (config.json with model_type chinese_clip)
- * or OFA key names; f32, f16 or bf16; one file or shards; vocab.txt when the
+ * or OFA key names; f32, f16 or bf16; safetensors in one file or shards, or a
+ * PyTorch checkpoint (bqb_weights_open_folder); vocab.txt when the
  * text tower is wanted. A missing or misshapen tensor is named with both
  * shapes. `towers`: only these are read; using another is BQB_EINVAL.
  * Precision and threads (0 = all processors) hold for encode and train. */
@@ -61,6 +62,11 @@ void bqb_clip_free(bqb_clip *m);
 
 /* config.json of either kind (Hugging Face, or the OFA form with "vision_width"). */
 bqb_status bqb_clip_config_read(bqb_clip_config *c, const char *path, bqb_err *err);
+
+/* The config of a safetensors file or PyTorch checkpoint with OFA key names, from
+ * the shapes of its tensors. What they do not show is the published models': heads
+ * 64 wide (16 of them in ViT-H and wider), QuickGELU and GELU, 64 tokens. */
+bqb_status bqb_clip_config_infer(bqb_clip_config *c, const char *weights, bqb_err *err);
 
 /* Write a Hugging Face folder: config.json, model.safetensors (f32, or f16
  * when half; BQB_EINVAL where a weight is too large for it), vocab.txt copied from vocab_path (NULL: from where it was opened). */

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "file/safetensors.h"
+#include "file/torch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -367,7 +368,9 @@ bqb_status bqb_layout_save(const bqb_layout_map *map, const float *block, const 
         }
     }
     static const char *const metadata[] = {"format", "pt", NULL};
-    if (!s) s = bqb_safetensors_write(path, o.t, o.n, metadata, err);
+    size_t len = strlen(path);
+    if (!s && len > 3 && !strcmp(path + len - 3, ".pt")) s = bqb_torch_write(path, o.t, o.n, ofa ? "module." : "", err);
+    else if (!s) s = bqb_safetensors_write(path, o.t, o.n, metadata, err);
     free(o.t);
     free(o.bytes);
     free(turned);

@@ -59,8 +59,9 @@ struct bqb_safetensors;
 bqb_status bqb_layout_load(const bqb_layout_map *map, float *block, int towers, const struct bqb_safetensors *st,
                            bqb_err *err);
 
-/* Write the block: Hugging Face names, or OFA's when `ofa`; f32, or f16 when `half`: a weight that
- * f16 cannot hold is BQB_EINVAL, named. */
+/* Write the block: Hugging Face names, or OFA's when `ofa`; f32, or f16 when
+ * `half`: a weight that f16 cannot hold is BQB_EINVAL, named. safetensors, or,
+ * where the path ends in .pt, a PyTorch checkpoint with "module." before OFA's names. */
 bqb_status bqb_layout_save(const bqb_layout_map *map, const float *block, const char *path, bool half, bool ofa,
                            bqb_err *err);
 
