@@ -26,13 +26,23 @@ static bqb_status parse_precision(const char *word, bqb_precision *p, bqb_err *e
 }
 
 typedef struct {
-    const char *model, *query, *precision, *predictions, *score, *confusion, *page;
+    const char *model, *query, *precision, *predictions, *score, *confusion, *page, *texts, *muge;
     cli_list data;
     size_t limit, threads, rows;
     bool json, drop_alpha, zeroshot;
     bool all;    /* kinds of queries, or */
     bqb_ask one;
 } settings;
+
+/* With somebody's own texts instead of what the data says of its pictures. */
+static bqb_status ask_texts(cli_evaluation *e, const settings *o, bqb_clip *m, cli_progress *bar, bqb_err *err) {
+    bqb_status s = bqb_muge_ask_run(&e->muge, o->texts, m, e->g, cli_progress_show, bar, err);
+    cli_progress_end(bar);
+    if (s) return s;
+    if (e->muge.n_broken) fprintf(stderr, "%s  %zu lines are left out\n", e->muge.notes.data, e->muge.n_broken);
+    if (e->muge.n_lost) fprintf(stderr, "%s: %zu times a picture is named that is not there\n", o->texts, e->muge.n_lost);
+    return BQB_OK;
+}
 
 static bqb_status ask_all(cli_evaluation *e, const settings *o, bqb_clip *m, cli_progress *bar, bqb_err *err) {
     bqb_status s = BQB_OK;
@@ -62,10 +72,11 @@ static bqb_status classify(cli_evaluation *e, bqb_clip *m, cli_progress *bar, bq
     return BQB_OK;
 }
 
-static bqb_status report(const cli_evaluation *e, const settings *o, cli_progress *bar, bqb_err *err) {
+static bqb_status report(const cli_evaluation *e, const settings *o, bqb_clip *m, cli_progress *bar, bqb_err *err) {
     bqb_status s = BQB_OK;
     if (o->predictions) s = cli_eval_write_predictions(o->predictions, e, err);
     if (!s && o->score) s = cli_eval_write_score(o->score, e, err);
+    if (!s && o->muge) s = cli_eval_write_muge(o->muge, e, m, cli_progress_show, bar, err);
     if (!s && o->confusion) s = cli_eval_write_confusion(o->confusion, e, err);
     if (!s && o->page) s = cli_eval_write_page(o->page, e, o->rows, (int)o->threads, cli_progress_show, bar, err);
     cli_progress_end(bar);
@@ -97,11 +108,12 @@ static int run(settings *o) {
     if (!s) s = bqb_gallery_open(&g, m, ds, px, o->limit, cli_progress_show, &bar, &err);
     cli_progress_end(&bar);
     if (!s && g.n_unreadable) fprintf(stderr, "%s  %zu pictures could not be read and are left out\n", g.notes.data, g.n_unreadable);
-    if (!s) s = ask_all(&e, o, m, &bar, &err);
+    if (!s) s = o->texts ? ask_texts(&e, o, m, &bar, &err) : ask_all(&e, o, m, &bar, &err);
     if (!s && (o->zeroshot || o->confusion || o->page)) s = classify(&e, m, &bar, &err);
     cli_progress_end(&bar);
-    if (!s) s = report(&e, o, &bar, &err);
+    if (!s) s = report(&e, o, m, &bar, &err);
     for (size_t k = 0; k < e.n_answers; k++) bqb_ask_free(&e.answer[k].r);
+    bqb_muge_ask_free(&e.muge);
     for (size_t k = 0; k < e.n_zeroshots; k++) bqb_zeroshot_free(&e.zeroshot[k]);
     bqb_gallery_close(&g);
     bqb_pixels_close(px);
@@ -117,6 +129,7 @@ int cli_eval(const cli_env *env, int argc, char **argv) {
         {"data", 'd', CLI_LIST, &o.data, "DATA", "captions.tsv, its folder, a library or a MUGE set to measure on; may be repeated"},
         {"model", 'm', CLI_STRING, &o.model, "MODEL", "model folder ($BQB_MODEL, else the bundled one)"},
         {"query", 'q', CLI_STRING, &o.query, "KIND", "full, caption, emotion, emotion_label, style, ocr, short, all (full)"},
+        {"texts", 0, CLI_STRING, &o.texts, "FILE", "ask with a MUGE SPLIT_texts.jsonl instead of --query"},
         {"limit", 'n', CLI_SIZE, &o.limit, "N", "the first N stickers only"},
         {"zero-shot", 'z', CLI_FLAG, &o.zeroshot, NULL, "classify emotions and styles by their labels in words"},
         {"precision", 0, CLI_STRING, &o.precision, "P", "f32, bf16 or auto (auto)"},
@@ -128,6 +141,7 @@ int cli_eval(const cli_env *env, int argc, char **argv) {
         {"confusion", 0, CLI_STRING, &o.confusion, "DIR", "write the zero-shot confusion matrices as CSV"},
         {"predictions", 0, CLI_STRING, &o.predictions, "FILE", "write each text's ten best pictures as MUGE JSONL"},
         {"save-score", 0, CLI_STRING, &o.score, "FILE", "write the score as MUGE JSON"},
+        {"muge", 0, CLI_STRING, &o.muge, "DIR", "write what Chinese-CLIP's scripts read: texts, predictions, score, features"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
     int n_words, status = cli_parse(options, usage, argc, argv, &n_words);
@@ -139,7 +153,9 @@ int cli_eval(const cli_env *env, int argc, char **argv) {
     o.all = !strcmp(o.query, "all");
     o.one = bqb_ask_parse(o.query);
     if (!o.all && o.one == BQB_ASKS) return cli_usage_error("eval", "--query %s is no kind of query", o.query);
-    if (o.all && (o.predictions || o.score))
-        return cli_usage_error("eval", "--predictions and --save-score need one kind of query, not all");
+    if (o.all && (o.predictions || o.score || o.muge))
+        return cli_usage_error("eval", "--predictions, --save-score and --muge need one kind of query, not all");
+    if (o.texts && o.page) return cli_usage_error("eval", "--html shows --query, not --texts");
+    if (o.texts && o.all) return cli_usage_error("eval", "either --texts or --query all");
     return run(&o);
 }

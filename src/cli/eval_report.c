@@ -22,6 +22,15 @@ static void print_zeroshots(const cli_evaluation *e) {
     }
 }
 
+static void print_muge(const cli_evaluation *e) {
+    const bqb_recall *r = &e->muge.r.to_image;
+    printf("%-13s %7s %7s  %6s %6s %6s %6s %4s\n", "query", "texts", "judged", "R@1", "R@5", "R@10", "MR", "med");
+    printf("%-13s %7zu %7zu  ", "texts", e->muge.r.n, e->muge.n_judged);
+    if (r->n) printf("%6.2f %6.2f %6.2f %6.2f %4g\n", r->r1, r->r5, r->r10, r->mr, r->median);
+    else puts("no text names a picture that is there");
+    if (e->n_zeroshots) print_zeroshots(e);
+}
+
 void cli_eval_print(const cli_evaluation *e) {
     const bqb_gallery *g = e->g;
     printf("%zu pictures; %zu have a near-duplicate (same annotation, cosine of at least %.2f)\n", g->n, g->n_near,
@@ -29,6 +38,10 @@ void cli_eval_print(const cli_evaluation *e) {
     if (g->n_crowded)
         printf("%zu share their annotation with more than %d others: no near-duplicates were looked for among them\n",
                g->n_crowded, BQB_NEAR_SHARED - 1);
+    if (e->muge.r.n) {
+        print_muge(e);
+        return;
+    }
     printf("%-13s %7s %8s  %-32s  %-32s  %-28s  %s\n", "", "", "", "text to picture, strict", "picture to text, strict",
            "near-duplicate right, too", "text to any");
     printf("%-13s %7s %8s  %6s %6s %6s %6s %4s  %6s %6s %6s %6s %4s  %6s %6s  %6s %6s  %6s %6s\n", "query", "texts",
@@ -86,6 +99,11 @@ int cli_eval_print_json(const cli_evaluation *e) {
                             cli_json_text(e->data), "images", (json_int_t)g->n, "unreadable", (json_int_t)g->n_unreadable,
                             "near_duplicates", "cosine", (double)BQB_NEAR, "images", (json_int_t)g->n_near, "not_looked_for",
                             (json_int_t)g->n_crowded, "query", all);
+    if (e->muge.r.n) {
+        json_t *o = json_pack("{s:I,s:I}", "texts", (json_int_t)e->muge.r.n, "judged", (json_int_t)e->muge.n_judged);
+        if (e->muge.n_judged) cli_json_set(o, "text_to_image", recall_json(&e->muge.r.to_image));
+        cli_json_set(out, "texts", o);
+    }
     if (e->n_zeroshots) cli_json_set(out, "zero_shot", zeroshots_json(e));
     char *text = out && !json_object_get(out, "error") ? json_dumps(out, JSON_REAL_PRECISION(8)) : NULL;
     if (text) puts(text);

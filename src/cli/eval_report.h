@@ -2,7 +2,7 @@
 #ifndef BQB_CLI_EVAL_REPORT_H
 #define BQB_CLI_EVAL_REPORT_H
 
-#include "train/evaluate.h"
+#include "train/muge_ask.h"
 #include "train/zeroshot.h"
 
 enum { CLI_ZEROSHOTS = 2 };
@@ -15,6 +15,7 @@ typedef struct {
 typedef struct {
     const char *model, *data; /* as the user named them */
     const bqb_gallery *g;
+    bqb_muge_ask muge; /* with --texts this alone, else the answers; muge.r.n tells */
     cli_answer answer[BQB_ASKS];
     size_t n_answers;
     bqb_zeroshot zeroshot[CLI_ZEROSHOTS]; /* those that were asked for and have classes */
@@ -29,9 +30,16 @@ int cli_eval_print_json(const cli_evaluation *e);  /* the exit status */
 bqb_status cli_eval_write_confusion(const char *dir, const cli_evaluation *e, bqb_err *err);
 
 /* The ten best pictures for every text of the first answer, one JSON object a
- * line; a text's id is its number from 0, a picture's its name in the data. */
+ * line; a text's id is its number from 0 (or its own), a picture's its name in the data. */
 bqb_status cli_eval_write_predictions(const char *path, const cli_evaluation *e, bqb_err *err);
 bqb_status cli_eval_write_score(const char *path, const cli_evaluation *e, bqb_err *err);
+
+/* All that Chinese-CLIP's evaluation reads or writes, into DIR: texts.jsonl,
+ * predictions.jsonl, score.json, imgs.img_feat.jsonl, texts.txt_feat.jsonl. Its
+ * scripts demand integers: ids that are not all different integers become
+ * numbers from 0 (ids.tsv says which is which). */
+bqb_status cli_eval_write_muge(const char *dir, const cli_evaluation *e, bqb_clip *m, bqb_progress_fn progress, void *ctx,
+                               bqb_err *err);
 
 /* One page with everything in it: tables, confusion as heat maps, and for every
  * kind of query up to `rows` rows of pictures each of those found first, found

@@ -87,5 +87,43 @@ lacks "$tmp/plain.html" 'data:image|class=row'
 expect nowhere 1 '' 'No such file' "$bqb" eval --data "$set" -n 6 --html "$tmp/no/page.html"
 expect too_many_rows 2 '' '1000 is more than 100' "$bqb" eval --data "$set" --html "$tmp/x.html" --html-rows 1000
 
+# MUGE: pictures and texts under their own integer ids; a text with three pictures, one without any.
+n=0
+: >"$tmp/muge_imgs.tsv" && : >"$tmp/muge_texts.jsonl"
+while IFS=$'\t' read -r file caption _; do
+    n=$((n + 1))
+    printf '%d\t%s\n' $((5000 + n)) "$(base64 -w0 "$tmp/set/$file")" >>"$tmp/muge_imgs.tsv"
+    ids=$((5000 + n))
+    [ $n = 10 ] && ids="5010,5011,5012"
+    printf '{"text_id":%d,"text":"%s","image_ids":[%s]}\n' $((900 + n)) "$(tr -d '"\\' <<<"$caption")" "$ids" >>"$tmp/muge_texts.jsonl"
+done < <(sed -n '3,42p' "$set")
+echo '{"text_id":990,"text":"一只猫"}' >>"$tmp/muge_texts.jsonl"
+expect muge 0 '^texts +41 +40 +[0-9.]+ ' '' "$bqb" eval --data "$tmp/muge_imgs.tsv" --texts "$tmp/muge_texts.jsonl" --muge "$tmp/muge" --predictions "$tmp/own.jsonl"
+cmp -s "$tmp/own.jsonl" "$tmp/muge/predictions.jsonl" && ok || fail 'ids that are integers were not kept'
+[ -e "$tmp/muge/ids.tsv" ] && fail 'ids.tsv for ids that were kept' || ok
+[ "$(grep -cE '^\{"text_id":9[0-9]{2},"image_ids":\[50[0-9]{2}(,50[0-9]{2}){9}\]\}$' "$tmp/own.jsonl")" = 41 ] && ok || fail "predictions: $(head -2 "$tmp/own.jsonl")"
+[ "$(wc -l <"$tmp/muge/imgs.img_feat.jsonl") $(wc -l <"$tmp/muge/texts.txt_feat.jsonl")" = '40 41' ] && ok || fail 'features'
+grep -qE '^\{"image_id":50[0-9]{2},"feature":\[-?[0-9.e-]+(,-?[0-9.e-]+)+\]\}$' "$tmp/muge/imgs.img_feat.jsonl" && ok || fail "a feature: $(head -c 80 "$tmp/muge/imgs.img_feat.jsonl")"
+
+# The official script's rule, again, over its own two files: any right id among the first 1, 5, 10.
+score() {
+    paste "$1/texts.jsonl" "$1/predictions.jsonl" | awk -F'\t' '
+        function ids(s, v) { sub(/.*"image_ids":\[/, "", s); sub(/\].*/, "", s); return split(s, v, ",") }
+        { n = ids($1, right); m = ids($2, top); if (!n) next
+          best = 11; for (k = m; k; k--) for (j in right) if (right[j] == top[k]) best = k
+          r1 += best <= 1; r5 += best <= 5; r10 += best <= 10; all++; delete right }
+        END { printf "%.4f %.4f %.4f", 100 * r1 / all, 100 * r5 / all, 100 * r10 / all }'
+}
+said() { sed -E 's/.*"r1":([0-9.]+),"r5":([0-9.]+),"r10":([0-9.]+).*/\1 \2 \3/' "$1/score.json" | awk '{ printf "%.4f %.4f %.4f", $1, $2, $3 }'; }
+[ "$(score "$tmp/muge")" = "$(said "$tmp/muge")" ] && ok || fail "score.json says $(said "$tmp/muge"), its files $(score "$tmp/muge")"
+
+# File names become integers, and a list says which.
+sed -n '1,41p' "$set" >"$tmp/set/some.tsv"
+expect muge_names 0 '^full ' '' "$bqb" eval --data "$tmp/set/some.tsv" --muge "$tmp/names"
+[ "$(score "$tmp/names")" = "$(said "$tmp/names")" ] && ok || fail "score.json says $(said "$tmp/names"), its files $(score "$tmp/names")"
+grep -qE '^image	0	images/000000\.' "$tmp/names/ids.tsv" && [ "$(wc -l <"$tmp/names/ids.tsv")" = 41 ] && ok || fail "ids.tsv: $(head -2 "$tmp/names/ids.tsv")"
+expect muge_all 2 '' 'one kind' "$bqb" eval --data "$set" --query all --muge "$tmp/x"
+expect muge_no_texts 1 '' 'nothing.jsonl' "$bqb" eval --data "$set" -n 4 --texts "$tmp/nothing.jsonl"
+
 echo "eval: $passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -1,41 +1,8 @@
 #include "cli/eval_report.h"
 
-#include "file/muge.h"
+#include "base/fs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-bqb_status cli_eval_write_predictions(const char *path, const cli_evaluation *e, bqb_err *err) {
-    const bqb_ask_result *r = &e->answer[0].r;
-    const bqb_gallery *g = e->g;
-    bqb_outfile f;
-    bqb_status s = bqb_outfile_open(&f, path, err);
-    for (size_t i = 0; i < r->n && !s; i++) {
-        const char *ids[10];
-        size_t n = 0;
-        for (; n < 10 && r->top[10 * i + n] != UINT32_MAX; n++)
-            ids[n] = bqb_dataset_at(g->ds, g->sample[r->top[10 * i + n]])->file;
-        char text_id[24];
-        snprintf(text_id, sizeof text_id, "%zu", i);
-        s = bqb_muge_write_prediction(&f, text_id, ids, n, err);
-    }
-    if (!s) s = bqb_outfile_commit(&f, err);
-    bqb_outfile_abort(&f);
-    return s;
-}
-
-bqb_status cli_eval_write_score(const char *path, const cli_evaluation *e, bqb_err *err) {
-    const bqb_recall *r = &e->answer[0].r.to_image;
-    bqb_buf b = {.max = 4096};
-    bqb_status s = bqb_muge_score(&b, r->r1, r->r5, r->r10, err);
-    if (!s) s = bqb_buf_puts(&b, "\n", err);
-    if (!s) s = bqb_file_write(path, b.data, b.len, err);
-    bqb_buf_free(&b);
-    return s;
-}
-
-/* ---- confusion ---- */
 
 static bqb_status csv_cell(bqb_outfile *f, const char *text, bqb_err *err) {
     bqb_status s = bqb_outfile_write(f, "\"", 1, err);
