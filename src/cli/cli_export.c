@@ -12,11 +12,7 @@ static const char usage[] = "usage: bqb export DIR\n\n"
 
 static void tell_skipped(void *ctx, const char *path, const char *reason) {
     cli_progress_end(ctx);
-    fputs("skipped ", stderr);
-    cli_puts_safe(stderr, path);
-    fputs(": ", stderr);
-    cli_puts_safe(stderr, reason);
-    fputc('\n', stderr);
+    cli_tell_skipped(path, reason);
 }
 
 int cli_export(const cli_env *env, int argc, char **argv) {
@@ -24,7 +20,7 @@ int cli_export(const cli_env *env, int argc, char **argv) {
     const cli_option options[] = {{"", 0, CLI_FLAG, NULL, NULL, NULL}};
     int status = cli_parse(options, usage, argc, argv, &n_words);
     if (status >= 0) return status;
-    if (n_words != 1) return cli_usage_error(argv[0], "into which folder?");
+    if (n_words != 1 || !*argv[1]) return cli_usage_error(argv[0], "into which folder?");
 
     bqb_catalogue *c = NULL;
     bqb_export_report report = {0};

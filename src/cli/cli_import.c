@@ -31,11 +31,7 @@ static void tell_skipped(void *ctx, const char *path, const char *reason) {
     screen *s = ctx;
     cli_progress_end(&s->bar);
     if (++s->told > MOST_REASONS) return;
-    fputs("skipped ", stderr);
-    cli_puts_safe(stderr, path);
-    fputs(": ", stderr);
-    cli_puts_safe(stderr, reason);
-    fputc('\n', stderr);
+    cli_tell_skipped(path, reason);
     if (s->told == MOST_REASONS) fputs("skipped more, which are only counted\n", stderr);
 }
 
@@ -55,12 +51,12 @@ static int print_json(const bqb_import_report *r) {
 
 static void print_report(const bqb_import_report *r, bool with_model) {
     printf("%zu added, %zu already there, %zu skipped\n", r->added, r->already, r->skipped);
-    if (r->changed) printf("%zu files had changed\n", r->changed);
-    if (r->annotated) printf("%zu stickers have new words\n", r->annotated);
-    if (r->returned) printf("%zu files are back\n", r->returned);
-    if (r->gone) printf("%zu files are gone: their stickers are no longer shown\n", r->gone);
-    if (r->others) printf("%zu other files are no pictures\n", r->others);
-    if (with_model && r->embedded > r->added) printf("%zu stickers got a vector\n", r->embedded);
+    if (r->changed) cli_print_count(r->changed, "file had changed", "files had changed");
+    if (r->annotated) cli_print_count(r->annotated, "sticker has new words", "stickers have new words");
+    if (r->returned) cli_print_count(r->returned, "file is back", "files are back");
+    if (r->gone) cli_print_count(r->gone, "file is gone: its sticker is no longer shown", "files are gone: their stickers are no longer shown");
+    if (r->others) cli_print_count(r->others, "other file is no picture", "other files are no pictures");
+    if (with_model && r->embedded > r->added) cli_print_count(r->embedded, "sticker got a vector", "stickers got a vector");
 }
 
 /* A model that was asked for must open; the default one may be missing: then
@@ -86,7 +82,9 @@ int cli_import(const cli_env *env, int argc, char **argv) {
     };
     int status = cli_parse(options, usage, argc, argv, &n_paths);
     if (status >= 0) return status;
-    if (!n_paths) return cli_usage_error(argv[0], "which folder, captions.tsv or picture?");
+    bool named = n_paths > 0;
+    for (int i = 1; i <= n_paths; i++) named = named && *argv[i];
+    if (!named) return cli_usage_error(argv[0], "which folder, captions.tsv or picture?");
 
     bqb_catalogue *c = NULL;
     bqb_clip *m = NULL;

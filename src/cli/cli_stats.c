@@ -27,26 +27,27 @@ int cli_stats(const cli_env *env, int argc, char **argv) {
     bqb_catalogue_close(c);
     if (s) return cli_fail(&err);
     const struct {
-        const char *key, *label;
+        const char *key, *one, *many;
         uint64_t n;
     } rows[] = {
-        {"stickers", "stickers", t.stickers},
-        {"animated", "of them animated", t.animated},
-        {"with_caption", "with a caption", t.with_field[BQB_CAPTION]},
-        {"with_ocr", "with text on them", t.with_field[BQB_OCR]},
-        {"with_emotion", "with an emotion", t.with_field[BQB_EMOTION]},
-        {"with_emotion_label", "with an emotion label", t.with_field[BQB_EMOTION_LABEL]},
-        {"with_style", "with a style", t.with_field[BQB_STYLE]},
-        {"with_embedding", "with a vector", t.with_embedding},
-        {"files", "files", t.files},
-        {"bytes", "bytes", t.bytes},
-        {"missing", "stickers whose files are gone", t.missing},
-        {"models", "models with vectors", t.models},
+        {"stickers", "sticker", "stickers", t.stickers},
+        {"animated", "of them animated", "of them animated", t.animated},
+        {"with_caption", "with a caption", "with a caption", t.with_field[BQB_CAPTION]},
+        {"with_ocr", "with text on them", "with text on them", t.with_field[BQB_OCR]},
+        {"with_emotion", "with an emotion", "with an emotion", t.with_field[BQB_EMOTION]},
+        {"with_emotion_label", "with an emotion label", "with an emotion label", t.with_field[BQB_EMOTION_LABEL]},
+        {"with_style", "with a style", "with a style", t.with_field[BQB_STYLE]},
+        {"with_embedding", "with a vector", "with a vector", t.with_embedding},
+        {"files", "file", "files", t.files},
+        {"bytes", "byte", "bytes", t.bytes},
+        {"missing", "sticker whose files are gone", "stickers whose files are gone", t.missing},
+        {"models", "model with vectors", "models with vectors", t.models},
     };
     json_t *o = json ? json_object() : NULL;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (json) cli_json_set(o, rows[i].key, json_integer((json_int_t)rows[i].n));
-        else printf("%12llu  %s\n", (unsigned long long)rows[i].n, rows[i].label);
+        else printf("%12llu  %s\n", (unsigned long long)rows[i].n,
+                    rows[i].n == 1 ? rows[i].one : rows[i].many);
     }
     return json ? cli_json_print(o) : 0;
 }

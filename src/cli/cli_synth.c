@@ -29,6 +29,8 @@ int cli_synth(const cli_env *env, int argc, char **argv) {
     if (status >= 0) return status;
     if (n_words) return cli_usage_error("synth", "\"%s\" is not expected", argv[1]);
     if (!out && !sheet) return cli_usage_error("synth", "--out DIR or --sheet FILE.png is needed");
+    if (count < 1 || count > 10000000) return cli_usage_error("synth", "--count %zu: 1 to 10000000 are possible", count);
+    if (side < 16 || side > 1024) return cli_usage_error("synth", "--side %zu: 16 to 1024 are possible", side);
     if (plain && words) return cli_usage_error("synth", "--plain and --words exclude each other");
     bqb_synth_options o = {.art = art.item, .n_art = art.n, .seed = seed, .plain = plain, .words = words};
     if (!strcmp(split, "train")) o.split = BQB_SYNTH_TRAIN;

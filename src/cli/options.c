@@ -64,9 +64,14 @@ static bool read_u64(uint64_t *out, const char *s) {
     return !errno && !*end;
 }
 
+static const char *need_number(const char *s) {
+    return s[strspn(s, "0123456789")] || !*s ? "a whole number, 0 or more" : "a smaller number";
+}
+
 /* NULL when the value was taken, else what was needed. */
 static const char *set_value(const cli_option *o, const char *s) {
     uint64_t u;
+    if ((o->kind == CLI_STRING || o->kind == CLI_LIST) && !*s) return "a value that is not empty";
     switch (o->kind) {
     case CLI_FLAG:
         *(bool *)o->value = true;
@@ -75,11 +80,11 @@ static const char *set_value(const cli_option *o, const char *s) {
         *(const char **)o->value = s;
         return NULL;
     case CLI_SIZE:
-        if (!read_u64(&u, s) || u > SIZE_MAX) return "a whole number, 0 or more";
+        if (!read_u64(&u, s) || u > SIZE_MAX) return need_number(s);
         *(size_t *)o->value = (size_t)u;
         return NULL;
     case CLI_U64:
-        if (!read_u64(&u, s)) return "a whole number, 0 or more";
+        if (!read_u64(&u, s)) return need_number(s);
         *(uint64_t *)o->value = u;
         return NULL;
     case CLI_FLOAT: {
@@ -137,7 +142,7 @@ int cli_parse(const cli_option *options, const char *usage, int argc, char **arg
             value = argv[++i];
         }
         const char *needed = set_value(o, value);
-        if (needed) return cli_usage_error(command, "--%s %s: needs %s", o->name, value, needed);
+        if (needed) return cli_usage_error(command, "%.*s %s: needs %s", (int)shown, a, value, needed);
     }
     if (*n_words + 1 < argc) argv[*n_words + 1] = NULL;
     return -1;

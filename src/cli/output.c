@@ -23,6 +23,22 @@ void cli_puts_safe(FILE *out, const char *text) {
     }
 }
 
+/* The reason without the name that it begins with, when that is the file's. */
+static const char *without_name(const char *reason, const char *name) {
+    size_t n = strlen(name);
+    return n && !strncmp(reason, name, n) && !strncmp(reason + n, ": ", 2) ? reason + n + 2 : reason;
+}
+
+void cli_tell_skipped(const char *path, const char *reason) {
+    fputs("skipped ", stderr);
+    cli_puts_safe(stderr, path);
+    fputs(": ", stderr);
+    cli_puts_safe(stderr, without_name(without_name(reason, path), bqb_path_base(path)));
+    fputc('\n', stderr);
+}
+
+void cli_print_count(size_t n, const char *one, const char *many) { printf("%zu %s\n", n, n == 1 ? one : many); }
+
 json_t *cli_json_text(const char *text) {
     size_t n = strlen(text);
     if (bqb_utf8_check(text, n) == n) return json_string(text);

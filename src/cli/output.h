@@ -12,6 +12,12 @@
  * come out as U+FFFD, so that no caption and no file name can steer a terminal. */
 void cli_puts_safe(FILE *out, const char *text);
 
+/* A line on stderr: "skipped PATH: REASON". A name of the file with which the reason begins is not said twice. */
+void cli_tell_skipped(const char *path, const char *reason);
+
+/* A line on stdout: the number and what there is one of, or many. */
+void cli_print_count(size_t n, const char *one, const char *many);
+
 /* A JSON string of any bytes; those that are no UTF-8 become U+FFFD. NULL when memory is out. */
 json_t *cli_json_text(const char *text);
 

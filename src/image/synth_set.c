@@ -98,10 +98,10 @@ bqb_status synth_set_claim(const bqb_synth *s, const char *dir, size_t count, bo
     if (!images || !record || !want || json_object_set_new(want, "count", json_integer((json_int_t)count))) st = bqb_fail_nomem(err, dir, 0);
     if (!st) st = examine(dir, record, want, replace, &same, err);
     if (!st && !same) {
-        st = remove_set(dir, images, err);
+        st = bqb_make_dirs(dir, err);
+        if (!st) st = remove_set(dir, images, err);
         text = json_dumps(want, JSON_INDENT(1));
         if (!st && !text) st = bqb_fail_nomem(err, record, 0);
-        if (!st) st = bqb_make_dirs(dir, err);
         if (!st) st = bqb_file_write(record, text, strlen(text), err);
     }
     if (!st) st = bqb_make_dirs(images, err);

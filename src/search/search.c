@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_RESULTS = 10000 };
 
@@ -246,6 +247,6 @@ bqb_status bqb_find_named(bqb_sticker_id *id, bqb_catalogue *c, const char *name
     }
     s = bqb_catalogue_find_prefix(c, name, id, err);
     if (s == BQB_EINVAL && (strchr(name, '/') || strchr(name, '.')))
-        return bqb_fail(err, BQB_ENOTFOUND, "%s: no file of this library", name);
+        return bqb_fail(err, BQB_ENOTFOUND, access(name, F_OK) ? "%s: no such file" : "%s: no file of this library", name);
     return s;
 }

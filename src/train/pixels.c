@@ -133,11 +133,11 @@ static bqb_status build_cache(bqb_pixels *px, const bqb_pixels_options *o, bool 
     if (!s && !*too_large) s = bqb_outfile_commit(&f, &why);
     bqb_outfile_abort(&f);
     if (s == BQB_EIO) {
-        double gib = (double)bqb_dataset_count(px->ds) * (double)px->frame_size / 1073741824.0;
+        double mib = (double)bqb_dataset_count(px->ds) * (double)px->frame_size / 1048576.0, unit = mib < 1024 ? 1 : 1024;
         return bqb_fail(err, s,
-                        "pixel cache %s (%zu pictures need %.1f GiB, up to %.1f when all are animated; another folder "
+                        "pixel cache %s (%zu pictures need %.1f %s, up to %.1f when all are animated; another folder "
                         "may hold it: --cache DIR, or none: --cache-max 0)",
-                        why.msg, bqb_dataset_count(px->ds), gib, 3 * gib);
+                        why.msg, bqb_dataset_count(px->ds), mib / unit, mib < 1024 ? "MiB" : "GiB", 3 * mib / unit);
     }
     if (s && err) *err = why;
     return s;

@@ -106,6 +106,9 @@ json "removed: the rest is there" '.results|length' 3
 [ -e "$tmp/in/a00001.jpg" ] && ok || fail "remove deleted a file"
 run "$bqb" import "$tmp/in"
 has "removed stickers come back" "$tmp/out" '^1 added, 4 already there'
+run "$bqb" remove "$tmp/in/加班好累.png" "$tmp/in/加班好累.png"
+is "remove of one sticker named twice" "$(cat "$tmp/out")" "1 removed"
+run "$bqb" import "$tmp/in"
 
 # Simplified words find traditional ones.
 printf 'file\tcaption\na00001.jpg\t喵喵萬歲\n' >"$tmp/in/captions.tsv"
@@ -126,12 +129,12 @@ is "without the cache the same" "$(jq -c '[.results[]|[.id,.score]]' "$tmp/out")
 # Gone and back.
 mv "$tmp/in/more/开心.gif" "$tmp/"
 run "$bqb" import "$tmp/in"
-has "gone" "$tmp/out" '^1 files are gone'
+has "gone" "$tmp/out" '^1 file is gone: its sticker is no longer shown$'
 run "$bqb" search --json 开心
 json "what is gone is not shown" '[.results[].caption]|index("开心")' null
 mv "$tmp/开心.gif" "$tmp/in/more/"
 run "$bqb" import "$tmp/in"
-has "back" "$tmp/out" '^1 files are back'
+has "back" "$tmp/out" '^1 file is back$'
 run "$bqb" search --json 开心
 json "back again" '.results[0].caption' 开心
 
@@ -143,9 +146,22 @@ printf 'a%.0s' {1..40} >>"$tmp/other/model.safetensors"
 run "$bqb" --model "$tmp/other" stats
 is "stats with another model: status" $status 0
 
+# Messages name a thing once, as it was named.
+head -c 30 "$tmp/in/more/开心.gif" >"$tmp/cut.gif"
+run "$bqb" import "$tmp/cut.gif"
+has "a broken file is named once" "$tmp/err" '^skipped [^:]*cut\.gif: [^:]*$|^skipped [^:]*cut\.gif: gif'
+run "$bqb" search -n -1 x
+has "-n -1" "$tmp/err" '^bqb search: -n -1: needs a whole number, 0 or more$'
+run "$bqb" search --number 99999999999999999999 x
+has "--number too large" "$tmp/err" '--number 99999999999999999999: needs a smaller number'
+run "$bqb" similar nothing.png
+has "similar to no file" "$tmp/err" '^bqb: nothing.png: no such file$'
+run "$bqb" stats
+has "one model" "$tmp/out" '^ +1  model with vectors$'
+
 # Wrong usage.
 for c in "search" "search -n 0 x" "search -n x y" "similar" "similar a b" "show" "stats x" "remove" "import" \
-    "search --fold 2 x" "search --frobnicate x" export "export a b"; do
+    "search --fold 2 x" "search --frobnicate x" "search --emotion= x" export "export a b" "synth --out=" "synth --out x -n 0" "synth --sheet x --side 1"; do
     run "$bqb" $c
     is "$c: status" $status 2
     is "$c: stdout" "$(cat "$tmp/out")" ""
