@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/thread.h"
+#include "cli/bench.h"
 #include "cli/cli.h"
 #include "file/safetensors.h"
 #include "math/matmul.h"
@@ -14,36 +15,24 @@
 #include <string.h>
 #include <time.h>
 
-static double now_s(void) {
+double bench_now_s(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The best of several runs: on a shared machine the others measure the neighbours. */
-typedef struct {
-    double best_s, spent_s;
-    int runs;
-} timing;
-
 enum { MIN_RUNS = 3, MAX_RUNS = 50 };
 
-static bool more(const timing *t, double seconds) {
-    return !cli_interrupted() && (t->runs < MIN_RUNS || (t->spent_s < seconds && t->runs < MAX_RUNS));
+bool bench_more(const bench_timing *t, double seconds) {
+    int least = t->least ? t->least : MIN_RUNS;
+    return !cli_interrupted() && (t->runs < least || (t->spent_s < seconds && t->runs < MAX_RUNS));
 }
 
-static void took(timing *t, double s) {
+void bench_took(bench_timing *t, double s) {
     if (!t->runs || s < t->best_s) t->best_s = s;
     t->spent_s += s;
     t->runs++;
 }
-
-typedef struct {
-    int threads;
-    double seconds;
-    double ceiling[2]; /* FLOP/s of all threads, by bqb_num */
-    char machine[128];
-} bench;
 
 static void machine_name(char *out, size_t size) {
     snprintf(out, size, "unknown");
@@ -59,8 +48,8 @@ static void machine_name(char *out, size_t size) {
     if (f) fclose(f);
 }
 
-static void row(const bench *b, const char *what, const char *precision, double value, const char *unit, double flops,
-                int num) {
+void bench_row(const bench *b, const char *what, const char *precision, double value, const char *unit, double flops,
+               int num) {
     printf("%s,%d,%s,%s,%.4g,%s,", b->machine, b->threads, what, precision, value, unit);
     if (flops > 0 && b->ceiling[num] > 0) printf("%.1f,%.1f\n", flops * 1e-9, 100.0 * flops / b->ceiling[num]);
     else printf(",\n");
@@ -95,17 +84,17 @@ static bqb_status measure_ceiling(bench *b, bqb_num num, bqb_err *err) {
     p.c = bqb_calloc(n * PEAK_M * PEAK_N, sizeof *p.c);
     if (!p.a || !p.w || !p.c) s = bqb_fail_nomem(err, "bench", n * PEAK_M * PEAK_N * 4);
     for (size_t i = 0; i < n && !s; i++) s = bqb_gemm_new(&p.gemm[i], 1, err);
-    timing t = {0};
+    bench_timing t = {0};
     if (!s) bqb_parallel_for(n, b->threads, peak_one, &p);
-    while (!s && more(&t, b->seconds)) {
-        double t0 = now_s();
+    while (!s && bench_more(&t, b->seconds)) {
+        double t0 = bench_now_s();
         bqb_parallel_for(n, b->threads, peak_one, &p);
-        took(&t, now_s() - t0);
+        bench_took(&t, bench_now_s() - t0);
     }
     for (size_t i = 0; i < n && !s; i++) s = bqb_gemm_status(p.gemm[i], err);
     if (!s) {
         b->ceiling[num] = 4.0 * (double)n * 2.0 * PEAK_M * PEAK_N * PEAK_K / t.best_s;
-        row(b, "matmul ceiling", num ? "bf16" : "f32", b->ceiling[num] * 1e-9, "GFLOP/s", 0, (int)num);
+        bench_row(b, "matmul ceiling", num ? "bf16" : "f32", b->ceiling[num] * 1e-9, "GFLOP/s", 0, (int)num);
     }
     for (size_t i = 0; i < n; i++) bqb_gemm_free(p.gemm[i]);
     free(p.a);
@@ -114,35 +103,12 @@ static bqb_status measure_ceiling(bench *b, bqb_num num, bqb_err *err) {
     return s;
 }
 
-/* Multiplications that a tower does for one sequence of T rows: only the first
- * row of the last block is computed past its keys and values. */
-static double tower_flops(double C, double M, double layers, double T) {
-    double block = 2 * T * C * (4 * C + 2 * M) + 4 * T * T * C, last = 2 * T * C * 3 * C + 2 * C * (C + 2 * M) + 4 * T * C;
-    return (layers - 1) * block + last;
-}
-
-static double image_flops(const bqb_clip_config *c) {
-    double grid = (double)(c->resolution / c->patch), T = grid * grid + 1;
-    return tower_flops((double)c->v_width, (double)c->v_mlp, (double)c->v_layers, T) +
-           2 * grid * grid * 3 * (double)(c->patch * c->patch) * (double)c->v_width;
-}
-
-static double text_flops(const bqb_clip_config *c, double T) {
-    return tower_flops((double)c->t_width, (double)c->t_mlp, (double)c->t_layers, T);
-}
-
 static const bqb_clip_config VIT_B16 = {
     .resolution = 224, .patch = 16, .v_width = 768, .v_layers = 12, .v_heads = 12, .v_mlp = 3072, .v_eps = 1e-5f,
     .v_act = BQB_ACT_QUICK_GELU, .vocab = 21128, .t_width = 768, .t_layers = 12, .t_heads = 12, .t_mlp = 3072,
     .t_positions = 512, .t_types = 2, .t_eps = 1e-12f, .t_act = BQB_ACT_GELU, .context = 64, .embed = 512};
 
-enum { IMAGES = 32, TEXTS = 128, TEXT_TOKENS = 24, QUERY_TOKENS = 12, PAIRS = 16, PAIR_TOKENS = 40 };
-
-/* Every number random, so that nothing is computed from zeros or denormals. */
-static void fill(bqb_rand *r, uint8_t *rgb, size_t n_rgb, int32_t *ids, size_t n_ids, size_t vocab) {
-    for (size_t i = 0; i < n_rgb; i++) rgb[i] = (uint8_t)bqb_rand_u64(r);
-    for (size_t i = 0; i < n_ids; i++) ids[i] = (int32_t)(1 + bqb_rand_below(r, vocab - 1));
-}
+enum { IMAGES = 32, TEXTS = 128, TEXT_TOKENS = 24, QUERY_TOKENS = 12, PAIRS = 16 };
 
 static bqb_status bench_encode(bench *b, bqb_clip *m, bqb_err *err) {
     const bqb_clip_config *c = bqb_clip_get_config(m);
@@ -155,75 +121,36 @@ static bqb_status bench_encode(bench *b, bqb_clip *m, bqb_err *err) {
     bqb_status s = rgb && ids && out ? BQB_OK : bqb_fail_nomem(err, "bench", IMAGES * 3 * size);
     if (!s) {
         bqb_rand r = bqb_rand_seed(1, 0);
-        fill(&r, rgb, IMAGES * 3 * size, ids, TEXTS * TEXT_TOKENS, c->vocab);
+        bench_fill(&r, rgb, IMAGES * 3 * size, ids, TEXTS * TEXT_TOKENS, c->vocab);
         for (size_t i = 0; i < IMAGES; i++)
             for (size_t k = 1; k < 3; k++) memcpy(rgb + (3 * i + k) * size, rgb + 3 * i * size, size);
     }
-    timing image = {0}, text = {0}, query = {0};
-    while (!s && more(&image, b->seconds)) {
-        double t0 = now_s();
+    bench_timing image = {0}, text = {0}, query = {0};
+    while (!s && bench_more(&image, b->seconds)) {
+        double t0 = bench_now_s();
         s = bqb_clip_encode_images(m, out, rgb, IMAGES, err);
-        took(&image, now_s() - t0);
+        bench_took(&image, bench_now_s() - t0);
     }
-    while (!s && more(&text, b->seconds)) {
-        double t0 = now_s();
+    while (!s && bench_more(&text, b->seconds)) {
+        double t0 = bench_now_s();
         s = bqb_clip_encode_tokens(m, out, ids, TEXTS, TEXT_TOKENS, err);
-        took(&text, now_s() - t0);
+        bench_took(&text, bench_now_s() - t0);
     }
-    while (!s && more(&query, b->seconds)) {
-        double t0 = now_s();
+    while (!s && bench_more(&query, b->seconds)) {
+        double t0 = bench_now_s();
         s = bqb_clip_encode_tokens(m, out, ids, 1, QUERY_TOKENS, err);
-        took(&query, now_s() - t0);
+        bench_took(&query, bench_now_s() - t0);
     }
     if (!s) {
-        row(b, "stills", name, IMAGES / image.best_s, "/s", IMAGES * image_flops(c) / image.best_s, num);
-        row(b, "texts of 24 tokens", name, TEXTS / text.best_s, "/s", TEXTS * text_flops(c, TEXT_TOKENS) / text.best_s,
+        bench_row(b, "stills", name, IMAGES / image.best_s, "/s", IMAGES * bench_image_flops(c) / image.best_s, num);
+        bench_row(b, "texts of 24 tokens", name, TEXTS / text.best_s, "/s", TEXTS * bench_text_flops(c, TEXT_TOKENS) / text.best_s,
             num);
-        row(b, "one query of 12 tokens", name, 1e3 * query.best_s, "ms", text_flops(c, QUERY_TOKENS) / query.best_s,
+        bench_row(b, "one query of 12 tokens", name, 1e3 * query.best_s, "ms", bench_text_flops(c, QUERY_TOKENS) / query.best_s,
             num);
     }
     free(rgb);
     free(ids);
     free(out);
-    return s;
-}
-
-static bqb_status bench_train(bench *b, bqb_clip *m, size_t pairs, bqb_err *err) {
-    const bqb_clip_config *c = bqb_clip_get_config(m);
-    size_t size = 3 * c->resolution * c->resolution, n = bqb_clip_float_count(m);
-    int num = (int)bqb_clip_precision(m);
-    float *pixels = bqb_calloc(pairs * size, sizeof *pixels), *grad = bqb_calloc(n, sizeof *grad),
-          *mom = bqb_calloc(n, sizeof *mom), *var = bqb_calloc(n, sizeof *var), loss;
-    int32_t *ids = bqb_calloc(pairs * PAIR_TOKENS, sizeof *ids);
-    uint8_t *frames = bqb_calloc(pairs, 1);
-    bqb_status s = pixels && grad && mom && var && ids && frames ? BQB_OK : bqb_fail_nomem(err, "bench", n * 12);
-    timing t = {0};
-    if (!s) {
-        bqb_rand r = bqb_rand_seed(2, 0);
-        fill(&r, NULL, 0, ids, pairs * PAIR_TOKENS, c->vocab);
-        for (size_t i = 0; i < pairs * size; i++) pixels[i] = (float)bqb_rand_between(&r, -2, 2);
-        memset(frames, 1, pairs);
-    }
-    bqb_clip_batch batch = {.pixels = pixels, .frames = frames, .ids = ids, .N = pairs, .L = PAIR_TOKENS};
-    bqb_adamw_config adamw = {.lr = 1e-6f, .beta1 = 0.9f, .beta2 = 0.98f, .eps = 1e-6f, .weight_decay = 1e-3f};
-    while (!s && more(&t, b->seconds)) {
-        double t0 = now_s();
-        memset(grad, 0, n * sizeof *grad);
-        s = bqb_clip_grad(m, grad, &loss, &batch, err);
-        if (!s) bqb_clip_adamw(m, grad, mom, var, &adamw, (uint64_t)t.runs + 1);
-        took(&t, now_s() - t0);
-    }
-    if (!s) {
-        double flops = 3 * (double)pairs * (image_flops(c) + text_flops(c, PAIR_TOKENS));
-        row(b, "training pairs (one frame; 40 tokens)", bqb_precision_name(bqb_clip_precision(m)),
-            (double)pairs / t.best_s, "/s", flops / t.best_s, num);
-    }
-    free(pixels);
-    free(grad);
-    free(mom);
-    free(var);
-    free(ids);
-    free(frames);
     return s;
 }
 
@@ -247,23 +174,23 @@ static bqb_status bench_scan(bench *b, size_t rows, bqb_err *err) {
     free(f16);
     bqb_hit hit[SCAN_BEST];
     size_t n;
-    timing plain = {0}, fast = {0};
-    while (!s && more(&plain, b->seconds / 4)) {
-        double t0 = now_s();
+    bench_timing plain = {0}, fast = {0};
+    while (!s && bench_more(&plain, b->seconds / 4)) {
+        double t0 = bench_now_s();
         bqb_scan_plain(hit, SCAN_BEST, NULL, v, query, NULL);
-        took(&plain, now_s() - t0);
+        bench_took(&plain, bench_now_s() - t0);
     }
-    while (!s && more(&fast, b->seconds)) {
-        double t0 = now_s();
+    while (!s && bench_more(&fast, b->seconds)) {
+        double t0 = bench_now_s();
         s = bqb_scan(hit, SCAN_BEST, &n, NULL, v, query, NULL, b->threads, err);
-        took(&fast, now_s() - t0);
+        bench_took(&fast, bench_now_s() - t0);
     }
     if (!s) {
         char what[64];
         snprintf(what, sizeof what, "exact scan of %zu x %d plain", rows, SCAN_DIM);
-        row(b, what, "f16", 1e3 * plain.best_s, "ms", 0, 0);
+        bench_row(b, what, "f16", 1e3 * plain.best_s, "ms", 0, 0);
         snprintf(what, sizeof what, "exact scan of %zu x %d", rows, SCAN_DIM);
-        row(b, what, "int8+f16", 1e3 * fast.best_s, "ms", 0, 0);
+        bench_row(b, what, "int8+f16", 1e3 * fast.best_s, "ms", 0, 0);
     }
     bqb_vectors_close(v);
     return s;
@@ -272,11 +199,14 @@ static bqb_status bench_scan(bench *b, size_t rows, bqb_err *err) {
 int cli_bench(const cli_env *env, int argc, char **argv) {
     (void)env;
     const char *config = NULL;
-    size_t threads = 0, pairs = PAIRS, scan = 820000;
+    size_t threads = 0, pairs = SIZE_MAX, scan = 820000, memory = 0;
     double seconds = 2;
+    bool recipe = false;
     const cli_option options[] = {
         {"config", 0, CLI_STRING, &config, "FILE", "config.json of the shapes to run (default: ViT-B/16 + BERT-base)"},
-        {"batch", 0, CLI_SIZE, &pairs, "N", "pairs in a training step (default 16)"},
+        {"batch", 0, CLI_SIZE, &pairs, "N", "pairs in a training step (default 16; 64 of --recipe)"},
+        {"recipe", 0, CLI_FLAG, &recipe, NULL, "instead: training with three frames, masked, frozen; minutes"},
+        {"memory", 0, CLI_SIZE, &memory, "N", "instead: memory of a gradient-cached step of N pairs"},
         {"scan", 0, CLI_SIZE, &scan, "N", "stickers to scan; 0: none (default 820000)"},
         {"threads", 0, CLI_SIZE, &threads, "N", "processors to use (default: all)"},
         {"seconds", 0, CLI_FLOAT, &seconds, "S", "how long each figure may take (default 2)"},
@@ -288,7 +218,9 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
     if (n_words) return cli_usage_error("bench", "unexpected argument \"%s\"", argv[1]);
     if (threads > 256) return cli_usage_error("bench", "--threads is at most 256");
     if (scan > 100000000) return cli_usage_error("bench", "--scan is at most 100000000");
+    if (pairs == SIZE_MAX) pairs = recipe ? 64 : PAIRS;
     if (!pairs || pairs > 4096) return cli_usage_error("bench", "--batch is 1 … 4096");
+    if (memory > 65536) return cli_usage_error("bench", "--memory is at most 65536");
     bench b = {.threads = threads ? (int)threads : bqb_cpu_count(), .seconds = seconds};
     machine_name(b.machine, sizeof b.machine);
     bqb_clip_config c = VIT_B16;
@@ -296,15 +228,18 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
     if (config && bqb_clip_config_read(&c, config, &err)) return cli_fail(&err);
     cli_catch_interrupts();
     printf("machine,threads,what,precision,value,unit,gflops_per_s,percent_of_ceiling\n");
-    for (int num = 0; num <= (bqb_gemm_has_bf16() ? 1 : 0) && !cli_interrupted(); num++) {
+    int last = bqb_gemm_has_bf16() ? 1 : 0;
+    for (int num = memory && !recipe ? last : 0; num <= last && !cli_interrupted(); num++) {
         bqb_clip *m = NULL;
         bqb_status s = measure_ceiling(&b, (bqb_num)num, &err);
         if (!s) s = bqb_clip_new(&m, &c, NULL, 1, (bqb_precision)num, b.threads, &err);
-        if (!s) s = bench_encode(&b, m, &err);
-        if (!s) s = bench_train(&b, m, pairs, &err);
+        if (!s && recipe) s = bench_recipe(&b, m, pairs, &err);
+        if (!s && memory && num == last) s = bench_memory(&b, m, memory, &err);
+        if (!s && !recipe && !memory) s = bench_encode(&b, m, &err);
+        if (!s && !recipe && !memory) s = bench_train(&b, m, pairs, &err);
         bqb_clip_free(m);
         if (s) return cli_fail(&err);
     }
-    if (scan && !cli_interrupted() && bench_scan(&b, scan, &err)) return cli_fail(&err);
+    if (!recipe && !memory && scan && !cli_interrupted() && bench_scan(&b, scan, &err)) return cli_fail(&err);
     return cli_interrupted() ? 1 : 0;
 }

@@ -1,0 +1,46 @@
+/* What the parts of `bqb bench` share: the clock, a row of CSV, the work of a tower. */
+#ifndef BQB_CLI_BENCH_H
+#define BQB_CLI_BENCH_H
+
+#include "base/rand.h"
+#include "model/clip.h"
+
+double bench_now_s(void);
+
+/* The best of several runs: on a shared machine the others measure the neighbours. */
+typedef struct {
+    double best_s, spent_s;
+    int runs, least; /* least: runs in any case; 0: 3 */
+} bench_timing;
+
+bool bench_more(const bench_timing *t, double seconds);
+void bench_took(bench_timing *t, double s);
+
+typedef struct {
+    int threads;
+    double seconds;
+    double ceiling[2]; /* FLOP/s of all threads, by bqb_num */
+    char machine[128];
+} bench;
+
+/* A line; flops 0: the last two columns stay empty. */
+void bench_row(const bench *b, const char *what, const char *precision, double value, const char *unit, double flops,
+               int num);
+
+/* Multiplications and additions of one frame, one text; with K patches, or of the uppermost blocks alone. */
+double bench_image_flops(const bqb_clip_config *c);
+double bench_text_flops(const bqb_clip_config *c, double T);
+
+/* Every number random, so that nothing is computed from zeros or denormals. */
+void bench_fill(bqb_rand *r, uint8_t *rgb, size_t n_rgb, int32_t *ids, size_t n_ids, size_t vocab);
+
+/* Pairs a second in one short step of single frames. */
+bqb_status bench_train(bench *b, bqb_clip *m, size_t pairs, bqb_err *err);
+
+/* Pairs a second of the paper's step of three frames, and of its cheaper forms. */
+bqb_status bench_recipe(bench *b, bqb_clip *m, size_t pairs, bqb_err *err);
+
+/* Memory of a step with gradient caching, measured, and what it would be without, estimated. */
+bqb_status bench_memory(bench *b, bqb_clip *m, size_t pairs, bqb_err *err);
+
+#endif
