@@ -34,8 +34,8 @@ static bqb_status count(counts *n, const bqb_clip *m, const char *dir, bqb_err *
     for (size_t i = 0; i < bqb_clip_param_count(m); i++) {
         const bqb_param *p = bqb_clip_param(m, i);
         if (starts(p->name, "visual.")) n->image += p->n;
-        else if (starts(p->name, "bert.") || starts(p->name, "text_")) n->text += p->n;
-        else n->other += p->n;
+        else if (starts(p->name, "logit_scale")) n->other += p->n;
+        else n->text += p->n;
     }
     bqb_safetensors *st;
     bqb_status s = bqb_weights_open_folder(&st, dir, err);

@@ -21,14 +21,14 @@ typedef struct {
     bool first_only;
 } block_saved;
 
-struct bqb_bert_saved {
+typedef struct {
     bqb_sequences seq;
     const int32_t *ids;
     float *embedded; /* [R,C] before LayerNorm */
     float *mean, *rstd;
     block_saved *block;
     float *cls; /* [S,C] */
-};
+} bert_saved;
 
 static bqb_rows rows_of(const block_saved *b) { return b->first_only ? BQB_ROWS_FIRST : BQB_ROWS_ALL; }
 
@@ -133,18 +133,18 @@ static void embed_bwd(float *dword, float *dpos, float *dtype, const float *dx, 
         }
 }
 
-static bqb_bert_saved *begin(bqb_pass *p, const bqb_clip_config *c, const int32_t *ids, const bqb_sequences *s) {
-    bqb_bert_saved *v = bqb_pass_take(p, 1, sizeof *v);
+static bert_saved *begin(bqb_pass *p, const bqb_clip_config *c, const int32_t *ids, const bqb_sequences *s) {
+    bert_saved *v = bqb_pass_take(p, 1, sizeof *v);
     block_saved *block = bqb_pass_take(p, c->t_layers, sizeof *block);
     if (p->no_memory) return NULL;
     memset(block, 0, c->t_layers * sizeof *block);
-    *v = (bqb_bert_saved){.seq = *s, .ids = ids, .block = block};
+    *v = (bert_saved){.seq = *s, .ids = ids, .block = block};
     p->ragged = true;
     return v;
 }
 
 /* From tokens to the first block's input [R,C]. `learns`: what its gradient needs stays in v. */
-static float *embed_norm(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bqb_bert_saved *v,
+static float *embed_norm(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bert_saved *v,
                          bool learns) {
     size_t C = c->t_width, R = v->seq.start[v->seq.n];
     float *x = BQB_TAKE(p, R * C);
@@ -159,7 +159,7 @@ static float *embed_norm(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_
     return x;
 }
 
-static float *run_blocks(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bqb_bert_saved *v, float *x,
+static float *run_blocks(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bert_saved *v, float *x,
                          size_t from, size_t to, bool save, const bqb_trace *trace) {
     const bqb_sequences *s = &v->seq;
     size_t C = c->t_width, R = s->start[s->n];
@@ -179,9 +179,9 @@ static float *run_blocks(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_
 }
 
 void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
-                  const int32_t *ids, const bqb_sequences *s, bqb_bert_saved **saved, const bqb_trace *trace) {
+                  const int32_t *ids, const bqb_sequences *s, bqb_text_saved **saved, const bqb_trace *trace) {
     size_t C = c->t_width;
-    bqb_bert_saved *v = begin(p, c, ids, s);
+    bert_saved *v = begin(p, c, ids, s);
     if (!v) return;
     float *x = embed_norm(p, map, c, v, saved && !p->frozen);
     if (p->no_memory) return;
@@ -191,12 +191,12 @@ void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config 
     if (p->no_memory) return;
     if (trace) bqb_rows_take(v->cls, x, s, BQB_ROWS_FIRST, C);
     bqb_project_fwd(p, feature, v->cls, map->t_proj, s->n, C, c->embed);
-    if (saved) *saved = v;
+    if (saved) *saved = (bqb_text_saved *)v;
 }
 
 void bqb_bert_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *trunk,
                     const int32_t *ids, const bqb_sequences *s) {
-    bqb_bert_saved *v = begin(p, c, ids, s);
+    bert_saved *v = begin(p, c, ids, s);
     if (!v) return;
     float *x = embed_norm(p, map, c, v, false);
     x = run_blocks(p, map, c, v, x, 0, p->frozen, false, NULL);
@@ -205,17 +205,18 @@ void bqb_bert_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_confi
 }
 
 void bqb_bert_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature, float *trunk,
-                  const bqb_sequences *s, bqb_bert_saved **saved) {
-    bqb_bert_saved *v = begin(p, c, NULL, s);
+                  const bqb_sequences *s, bqb_text_saved **saved) {
+    bert_saved *v = begin(p, c, NULL, s);
     if (!v) return;
     v->cls = run_blocks(p, map, c, v, trunk, p->frozen, c->t_layers, saved != NULL, NULL);
     if (p->no_memory) return;
     bqb_project_fwd(p, feature, v->cls, map->t_proj, s->n, c->t_width, c->embed);
-    if (saved) *saved = v;
+    if (saved) *saved = (bqb_text_saved *)v;
 }
 
 void bqb_bert_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, const float *dfeature,
-                  const bqb_bert_saved *v) {
+                  const bqb_text_saved *saved) {
+    const bert_saved *v = (const bert_saved *)saved;
     size_t C = c->t_width, S = v->seq.n, R = v->seq.start[S];
     float *dx = BQB_TAKE(p, S * C);
     if (p->no_memory) return;

@@ -87,6 +87,8 @@ static void finish_id(bqb_clip *m, fingerprint *f) {
     float eps[] = {c->v_eps, c->t_eps};
     absorb(f, sizes, sizeof sizes);
     absorb(f, eps, sizeof eps);
+    uint64_t causal[] = {(uint64_t)c->t_kind, c->t_eos};
+    if (c->t_kind == BQB_TEXT_CAUSAL) absorb(f, causal, sizeof causal);
     for (size_t k = 0; k < 4; k++)
         snprintf(m->id + 16 * k, 17, "%016llx", (unsigned long long)f->lane[k]);
 }
@@ -161,13 +163,21 @@ bqb_status bqb_clip_new(bqb_clip **out, const bqb_clip_config *config, const cha
     return s;
 }
 
+static const char *vocabulary_name(const bqb_clip *m) {
+    return m->config.t_kind == BQB_TEXT_CAUSAL ? "vocab.json" : "vocab.txt";
+}
+
 static bqb_status open_tokenizer(bqb_clip *m, const char *dir, bqb_err *err) {
-    char *path = bqb_path_join(dir, "vocab.txt");
+    char *path = bqb_path_join(dir, vocabulary_name(m));
     if (!path) return bqb_fail_nomem(err, dir, 0);
     bqb_status s = bqb_tokenizer_open(&m->tokenizer, path, err);
     if (!s && bqb_tokenizer_size(m->tokenizer) > m->config.vocab)
         s = bqb_fail(err, BQB_EFORMAT, "%s: has %zu tokens, the model's embedding only %zu", path,
                      bqb_tokenizer_size(m->tokenizer), m->config.vocab);
+    if (!s && m->config.t_kind == BQB_TEXT_CAUSAL && m->config.t_eos != 2 &&
+        m->config.t_eos != (size_t)bqb_tokenizer_pad(m->tokenizer))
+        s = bqb_fail(err, BQB_EFORMAT, "%s: texts end with token %d, by config.json's \"eos_token_id\" with %zu", path,
+                     (int)bqb_tokenizer_pad(m->tokenizer), m->config.t_eos);
     free(path);
     return s;
 }
@@ -200,27 +210,38 @@ bqb_status bqb_clip_open(bqb_clip **out, const char *dir, int towers, bqb_precis
 /* Hugging Face's config.json, with what only we need at its top level. */
 static bqb_status write_config(const bqb_clip_config *c, const char *path, bqb_err *err) {
     static const char *const act[] = {"", "quick_gelu", "gelu"};
+    bool causal = c->t_kind == BQB_TEXT_CAUSAL;
+    const char *type = causal ? "clip" : "chinese_clip";
     bqb_outfile o;
     bqb_status s = bqb_outfile_open(&o, path, err);
     if (s) return s;
     s = bqb_outfile_printf(
         &o, err,
-        "{\n  \"model_type\": \"chinese_clip\",\n  \"architectures\": [\"ChineseCLIPModel\"],\n"
+        "{\n  \"model_type\": \"%s\",\n  \"architectures\": [\"%s\"],\n"
         "  \"projection_dim\": %zu,\n  \"logit_scale_init_value\": 2.6592,\n  \"context_length\": %zu,\n"
-        "  \"text_config\": {\n    \"model_type\": \"chinese_clip_text_model\",\n    \"vocab_size\": %zu,\n"
+        "  \"text_config\": {\n    \"model_type\": \"%s_text_model\",\n    \"vocab_size\": %zu,\n"
         "    \"hidden_size\": %zu,\n    \"num_hidden_layers\": %zu,\n    \"num_attention_heads\": %zu,\n"
         "    \"intermediate_size\": %zu,\n    \"hidden_act\": \"%s\",\n    \"max_position_embeddings\": %zu,\n"
-        "    \"type_vocab_size\": %zu,\n    \"layer_norm_eps\": %g,\n    \"pad_token_id\": 0\n  },\n",
-        c->embed, c->context, c->vocab, c->t_width, c->t_layers, c->t_heads, c->t_mlp, act[c->t_act], c->t_positions,
-        c->t_types, (double)c->t_eps);
+        "    \"layer_norm_eps\": %g,\n",
+        type, causal ? "CLIPModel" : "ChineseCLIPModel", c->embed, c->context, type, c->vocab, c->t_width, c->t_layers,
+        c->t_heads, c->t_mlp, act[c->t_act], c->t_positions, (double)c->t_eps);
+    if (!s && causal)
+        s = bqb_outfile_printf(&o, err,
+                               "    \"projection_dim\": %zu,\n    \"bos_token_id\": %zu,\n    \"eos_token_id\": %zu,\n"
+                               "    \"pad_token_id\": %zu\n  },\n",
+                               c->embed, c->t_bos, c->t_eos, c->t_pad);
+    else if (!s)
+        s = bqb_outfile_printf(&o, err, "    \"type_vocab_size\": %zu,\n    \"pad_token_id\": 0\n  },\n", c->t_types);
     if (!s)
         s = bqb_outfile_printf(
             &o, err,
-            "  \"vision_config\": {\n    \"model_type\": \"chinese_clip_vision_model\",\n    \"hidden_size\": %zu,\n"
+            "  \"vision_config\": {\n    \"model_type\": \"%s_vision_model\",\n    \"projection_dim\": %zu,\n"
+            "    \"hidden_size\": %zu,\n"
             "    \"num_hidden_layers\": %zu,\n    \"num_attention_heads\": %zu,\n    \"intermediate_size\": %zu,\n"
             "    \"num_channels\": 3,\n    \"image_size\": %zu,\n    \"patch_size\": %zu,\n"
             "    \"hidden_act\": \"%s\",\n    \"layer_norm_eps\": %g\n  }\n}\n",
-            c->v_width, c->v_layers, c->v_heads, c->v_mlp, c->resolution, c->patch, act[c->v_act], (double)c->v_eps);
+            type, c->embed, c->v_width, c->v_layers, c->v_heads, c->v_mlp, c->resolution, c->patch, act[c->v_act],
+            (double)c->v_eps);
     if (!s) s = bqb_outfile_commit(&o, err);
     bqb_outfile_abort(&o);
     return s;
@@ -230,7 +251,7 @@ bqb_status bqb_clip_save(const bqb_clip *m, const char *dir, bool half, const ch
     if (m->towers != BQB_TOWER_BOTH) return bqb_fail(err, BQB_EINVAL, "%s: only one tower is loaded", dir);
     bqb_status s = bqb_make_dirs(dir, err);
     char *config = bqb_path_join(dir, "config.json"), *weights = bqb_path_join(dir, "model.safetensors"),
-         *own = m->dir ? bqb_path_join(m->dir, "vocab.txt") : NULL;
+         *own = m->dir ? bqb_path_join(m->dir, vocabulary_name(m)) : NULL;
     if (!vocab_path) vocab_path = own;
     if (!s && (!config || !weights)) s = bqb_fail_nomem(err, dir, 0);
     if (!s) s = write_config(&m->config, config, err);
@@ -363,19 +384,33 @@ bqb_status bqb_check_tower(const bqb_clip *m, int tower, bqb_err *err) {
                     tower == BQB_TOWER_IMAGE ? "picture" : "text");
 }
 
+/* Tokens before the padding. */
+static size_t unpadded(const int32_t *ids, size_t L, int32_t pad) {
+    while (L > 1 && ids[L - 1] == pad) L--;
+    return L;
+}
+
+/* Tokens up to the one that is a causal tower's feature. Published configs with 2 mean
+ * the highest id, which is the end token's; Hugging Face reads them so. */
+static size_t up_to_end(const int32_t *ids, size_t L, size_t end) {
+    size_t best = 0;
+    for (size_t i = 0; i < L; i++) {
+        if (end != 2 && ids[i] == (int32_t)end) return i + 1;
+        if (end == 2 && ids[i] > ids[best]) best = i;
+    }
+    return best + 1;
+}
+
 bqb_status bqb_check_tokens(const bqb_clip *m, uint32_t *len, const int32_t *ids, size_t N, size_t L, bqb_err *err) {
+    const bqb_clip_config *c = &m->config;
     int32_t pad = m->tokenizer ? bqb_tokenizer_pad(m->tokenizer) : 0;
-    if (!L || L > m->config.t_positions)
-        return bqb_fail(err, BQB_EINVAL, "%zu tokens a text, the model has room for 1 … %zu", L,
-                        m->config.t_positions);
+    if (!L || L > c->t_positions)
+        return bqb_fail(err, BQB_EINVAL, "%zu tokens a text, the model has room for 1 … %zu", L, c->t_positions);
     for (size_t n = 0; n < N; n++, ids += L) {
-        size_t k = L;
-        while (k > 1 && ids[k - 1] == pad) k--;
-        len[n] = (uint32_t)k;
+        len[n] = (uint32_t)(c->t_kind == BQB_TEXT_CAUSAL ? up_to_end(ids, L, c->t_eos) : unpadded(ids, L, pad));
         for (size_t i = 0; i < L; i++)
-            if (ids[i] < 0 || (size_t)ids[i] >= m->config.vocab)
-                return bqb_fail(err, BQB_EINVAL, "token id %ld is outside the vocabulary of %zu", (long)ids[i],
-                                m->config.vocab);
+            if (ids[i] < 0 || (size_t)ids[i] >= c->vocab)
+                return bqb_fail(err, BQB_EINVAL, "token id %ld is outside the vocabulary of %zu", (long)ids[i], c->vocab);
     }
     return BQB_OK;
 }

@@ -1,4 +1,4 @@
-/* StickerCLIP: a ViT and a BERT that meet in one space. Definition: docs/MODEL.md.
+/* StickerCLIP: a ViT and a text transformer that meet in one space. Definition: docs/MODEL.md.
  *
  * Sizes: N pictures, F frames, R resolution, T tokens, D shared dimension,
  * L context length (tokens of a text, [CLS] and [SEP] included).
@@ -14,6 +14,9 @@
 
 #include <stdbool.h>
 
+/* How a text is read: BERT (Chinese-CLIP), or the causal transformer of OpenAI's CLIP. */
+typedef enum { BQB_TEXT_BERT, BQB_TEXT_CAUSAL } bqb_text_kind;
+
 typedef struct {
     /* picture tower */
     size_t resolution, patch, v_width, v_layers, v_heads, v_mlp;
@@ -23,7 +26,9 @@ typedef struct {
     size_t vocab, t_width, t_layers, t_heads, t_mlp, t_positions, t_types;
     float t_eps;
     bqb_act t_act; /* BERT: GELU */
-    size_t context; /* tokens a text is cut to; 64 unless config.json says "context_length" */
+    bqb_text_kind t_kind;
+    size_t t_bos, t_eos, t_pad; /* causal only: ids as config.json has them; t_eos is what a text ends with, 2: the highest id is */
+    size_t context; /* tokens a text is cut to; 64 (causal: t_positions) unless config.json says "context_length" */
     size_t embed;   /* D */
 } bqb_clip_config;
 
@@ -34,7 +39,7 @@ bqb_precision bqb_precision_best(void);
 const char *bqb_precision_name(bqb_precision p);
 
 typedef struct {
-    const char *name;    /* OFA key: "visual.conv1.weight" */
+    const char *name;    /* OFA key: "visual.conv1.weight"; of a causal tower OpenAI's */
     size_t offset, n;    /* into the block, in floats */
     size_t n_dims, dim[4];
     bool decay;          /* false when the name has bn, ln, bias or logit_scale */
@@ -45,10 +50,10 @@ typedef struct bqb_clip bqb_clip;
 
 enum { BQB_TOWER_IMAGE = 1, BQB_TOWER_TEXT = 2, BQB_TOWER_BOTH = 3 };
 
-/* Open a model folder: Hugging Face (config.json with model_type chinese_clip)
- * or OFA key names; f32, f16 or bf16; safetensors in one file or shards, or a
- * PyTorch checkpoint (bqb_weights_open_folder); vocab.txt when the
- * text tower is wanted. A missing or misshapen tensor is named with both
+/* Open a model folder: Hugging Face (config.json with model_type chinese_clip, or
+ * clip) or OFA key names; f32, f16 or bf16; safetensors in one file or shards, or a
+ * PyTorch checkpoint (bqb_weights_open_folder); vocab.txt, or for clip vocab.json and
+ * merges.txt, when the text tower is wanted. A missing or misshapen tensor is named with both
  * shapes. `towers`: only these are read; using another is BQB_EINVAL.
  * Precision and threads (0 = all processors) hold for encode and train. */
 bqb_status bqb_clip_open(bqb_clip **out, const char *dir, int towers, bqb_precision precision,
@@ -60,7 +65,7 @@ bqb_status bqb_clip_new(bqb_clip **out, const bqb_clip_config *config, const cha
                         bqb_precision precision, int threads, bqb_err *err);
 void bqb_clip_free(bqb_clip *m);
 
-/* config.json of either kind (Hugging Face, or the OFA form with "vision_width"). */
+/* config.json of any kind (Hugging Face's two, or the OFA form with "vision_width"). */
 bqb_status bqb_clip_config_read(bqb_clip_config *c, const char *path, bqb_err *err);
 
 /* The config of a safetensors file or PyTorch checkpoint with OFA key names, from
@@ -68,8 +73,9 @@ bqb_status bqb_clip_config_read(bqb_clip_config *c, const char *path, bqb_err *e
  * 64 wide (16 of them in ViT-H and wider), QuickGELU and GELU, 64 tokens. */
 bqb_status bqb_clip_config_infer(bqb_clip_config *c, const char *weights, bqb_err *err);
 
-/* Write a Hugging Face folder: config.json, model.safetensors (f32, or f16
- * when half; BQB_EINVAL where a weight is too large for it), vocab.txt copied from vocab_path (NULL: from where it was opened). */
+/* Write a Hugging Face folder of the model's own kind: config.json, model.safetensors
+ * (f32, or f16 when half; BQB_EINVAL where a weight is too large for it), the vocabulary
+ * copied from vocab_path (see bqb_tokenizer_copy; NULL: from where the model was opened). */
 bqb_status bqb_clip_save(const bqb_clip *m, const char *dir, bool half, const char *vocab_path, bqb_err *err);
 
 const bqb_clip_config *bqb_clip_get_config(const bqb_clip *m);

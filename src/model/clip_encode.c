@@ -124,7 +124,7 @@ static void encode_token_rows(void *ctx, size_t i, int worker) {
             start[k + 1] = start[k] + j->len[row];
         }
         bqb_sequences seq = {.n = n, .start = start};
-        bqb_bert_fwd(&p, &m->map, &m->config, feature, ids, &seq, NULL, NULL);
+        bqb_text_fwd(&p, &m->map, &m->config, feature, ids, &seq, NULL, NULL);
         for (size_t k = 0; !p.no_memory && k < n; k++)
             memcpy(j->feature + j->order[from + k] * D, feature + k * D, D * sizeof *feature);
     }
@@ -199,7 +199,7 @@ bqb_status bqb_clip_trace_tokens(bqb_clip *m, float **rows, const int32_t *ids, 
         if (!p.no_memory && !s) {
             for (size_t i = 0; i <= N; i++) start[i] = (uint32_t)(i * L);
             bqb_sequences seq = {.n = N, .start = start, .keys = keys};
-            bqb_bert_fwd(&p, &m->map, &m->config, feature, ids, &seq, NULL, &trace);
+            bqb_text_fwd(&p, &m->map, &m->config, feature, ids, &seq, NULL, &trace);
         }
         bqb_worker_end(m, w, &p);
     }

@@ -12,7 +12,7 @@
 
 typedef struct {
     bqb_vit_saved *vit;
-    bqb_bert_saved *bert;
+    bqb_text_saved *bert;
     size_t from, n; /* frames of the batch, or places in the shard's text order */
 } piece;
 
@@ -126,7 +126,7 @@ static void forward_texts(step *st, shard *h, piece *c, bool keep) {
         start[k + 1] = start[k] + st->len[row];
     }
     bqb_sequences seq = {.n = c->n, .start = start};
-    bqb_bert_saved **saved = keep ? &c->bert : NULL;
+    bqb_text_saved **saved = keep ? &c->bert : NULL;
     p->frozen = m->frozen.t_blocks;
     if (b->text_trunk) {
         size_t width = bqb_clip_text_trunk_shape(m, b->L).width;
@@ -135,8 +135,8 @@ static void forward_texts(step *st, shard *h, piece *c, bool keep) {
         for (size_t k = 0; x && k < c->n; k++)
             to_f32(p->ops, x + (one ? k : start[k]) * width, b->text_trunk[h->order[c->from + k]], b->trunk,
                    (one ? 1 : start[k + 1] - start[k]) * width);
-        if (x && !done) bqb_bert_top(p, &m->map, &m->config, feature, x, &seq, saved);
-    } else bqb_bert_fwd(p, &m->map, &m->config, feature, ids, &seq, saved, NULL);
+        if (x && !done) bqb_text_top(p, &m->map, &m->config, feature, x, &seq, saved);
+    } else bqb_text_fwd(p, &m->map, &m->config, feature, ids, &seq, saved, NULL);
     if (p->no_memory) return;
     for (size_t k = 0; k < c->n; k++)
         memcpy(st->text_feature + h->order[c->from + k] * D, feature + k * D, D * sizeof *feature);
@@ -172,7 +172,7 @@ static void backward_texts(step *st, shard *h, const piece *c) {
     if (!d) return;
     for (size_t r = 0; r < c->n; r++) memcpy(d + r * D, st->dtext + h->order[c->from + r] * D, D * sizeof *d);
     h->pass.frozen = st->m->frozen.t_blocks;
-    bqb_bert_bwd(&h->pass, &st->m->map, &st->m->config, d, c->bert);
+    bqb_text_bwd(&h->pass, &st->m->map, &st->m->config, d, c->bert);
 }
 
 static void backward(void *ctx, size_t i, int worker) {

@@ -77,8 +77,8 @@ static void trunk_text(void *ctx, size_t i, int worker) {
         return;
     }
     if (m->frozen.towers & BQB_TOWER_TEXT)
-        bqb_bert_fwd(&p, &m->map, &m->config, x, j->ids + i * j->L, &seq, NULL, NULL);
-    else bqb_bert_trunk(&p, &m->map, &m->config, x, j->ids + i * j->L, &seq);
+        bqb_text_fwd(&p, &m->map, &m->config, x, j->ids + i * j->L, &seq, NULL, NULL);
+    else bqb_text_trunk(&p, &m->map, &m->config, x, j->ids + i * j->L, &seq);
     if (!p.no_memory) store(j, &p, i, x, rows);
     bqb_worker_end(m, w, &p);
 }

@@ -10,7 +10,7 @@
  * (std (2C)^-0.5 and C^-0.5 (2·layers)^-0.5; arXiv:2103.00020).
  *
  * Text tower. BERT's 0.02 is meant for a width of 768; other widths keep its
- * gain: 0.02·sqrt(768/C). */
+ * gain: 0.02·sqrt(768/C). A causal one starts as CLIP's own does. */
 #include "model/layout.h"
 
 #include "base/mem.h"
@@ -142,6 +142,15 @@ static void fill_attention(float *block, const bqb_block *b, const bqb_clip_conf
 
 static bool is(const bqb_param *p, const char *part) { return strstr(p->name, part) != NULL; }
 
+/* The text transformer of CLIP, as in its paper's code. */
+static double causal_std(const bqb_param *p, const bqb_clip_config *c) {
+    double width = 1.0 / sqrt((double)c->t_width), residual = 1.0 / sqrt(2.0 * (double)c->t_layers);
+    if (is(p, "token_embedding")) return 0.02;
+    if (is(p, "positional_embedding")) return 0.01;
+    if (is(p, "out_proj") || is(p, "c_proj")) return width * residual;
+    return is(p, "c_fc") ? width / sqrt(2.0) : width;
+}
+
 bqb_status bqb_layout_init(const bqb_layout_map *map, const bqb_clip_config *c, float *block, uint64_t seed,
                            bqb_err *err) {
     size_t C = c->v_width;
@@ -162,15 +171,17 @@ bqb_status bqb_layout_init(const bqb_layout_map *map, const bqb_clip_config *c, 
         bqb_rand r = bqb_rand_seed(seed, i);
         bool bias = is(p, "bias"), gain = p->n_dims == 1 && !bias && is(p, "weight");
         double std = map->names[i].tower == BQB_TOWER_TEXT ? (is(p, "embeddings") ? 0.02 : text) : width;
+        bool causal = map->names[i].tower == BQB_TOWER_TEXT && c->t_kind == BQB_TEXT_CAUSAL;
         if (is(p, "mlp.c_fc.")) std = 1.0 / sqrt(2.0 * (double)C);
         if (is(p, "mlp.c_proj.")) std = width * residual;
+        if (causal) std = causal_std(p, c);
         if (p->offset == map->t_proj) std = 1.0 / sqrt((double)c->t_width);
         if (p->offset == map->logit_scale) *w = (float)log(1.0 / 0.07);
         else if (bias || gain)
             for (size_t k = 0; k < p->n; k++) w[k] = gain ? 1.0f : 0.0f;
         else if (p->offset == map->conv) fill_patches(w, c, order, &r);
         else if (p->offset == map->v_pos) fill_positions(w, c, &r);
-        else if (!is(p, ".attn.")) fill_normal(w, p->n, std, &r);
+        else if (causal || !is(p, ".attn.")) fill_normal(w, p->n, std, &r);
     }
     for (size_t i = 0; i < c->v_layers; i++) {
         bqb_rand r = bqb_rand_seed(seed, map->n_params + i);

@@ -98,26 +98,38 @@ static bqb_linear linear(builder *b, int tower, const char *ofa, const char *hf,
     return l;
 }
 
-static void vision_block(builder *b, bqb_block *k, size_t layer, size_t C, size_t mlp) {
+/* A pre-norm block: of the picture tower, or of a causal text tower. */
+static void prenorm_block(builder *b, bqb_block *k, int tower, size_t layer, size_t C, size_t mlp) {
+    bool image = tower == BQB_TOWER_IMAGE;
     static const char *const qkv[3] = {"q_proj", "k_proj", "v_proj"};
     static const char *const kind[2] = {"weight", "bias"};
     char ofa[64], hf[64], o[128], h[128];
-    snprintf(ofa, sizeof ofa, "visual.transformer.resblocks.%zu", layer);
-    snprintf(hf, sizeof hf, "vision_model.encoder.layers.%zu", layer);
+    snprintf(ofa, sizeof ofa, "%stransformer.resblocks.%zu", image ? "visual." : "", layer);
+    snprintf(hf, sizeof hf, "%s_model.encoder.layers.%zu", image ? "vision" : "text", layer);
     k->qkv = (bqb_linear){.out = 3 * C, .in = C, .number = b->map->n_linear++};
     for (size_t bias = 0; bias < 2; bias++) {
         char *name = bqb_asprintf("%s.attn.in_proj_%s", ofa, kind[bias]);
-        size_t at = put(b, BQB_TOWER_IMAGE, name, false, 2 - bias, 3 * C, bias ? 0 : C, 0, 0);
+        size_t at = put(b, tower, name, false, 2 - bias, 3 * C, bias ? 0 : C, 0, 0);
         for (size_t i = 0; i < 3; i++) alias(b, i, bqb_asprintf("%s.self_attn.%s.%s", hf, qkv[i], kind[bias]));
         *(bias ? &k->qkv.b : &k->qkv.w) = at;
     }
-#define NAMES(x, y) (snprintf(o, sizeof o, "%s." x, ofa), snprintf(h, sizeof h, "%s." y, hf), BQB_TOWER_IMAGE), o, h
+#define NAMES(x, y) (snprintf(o, sizeof o, "%s." x, ofa), snprintf(h, sizeof h, "%s." y, hf), tower), o, h
     k->proj = linear(b, NAMES("attn.out_proj", "self_attn.out_proj"), C, C);
     k->ln1 = norm(b, NAMES("ln_1", "layer_norm1"), C);
     k->fc1 = linear(b, NAMES("mlp.c_fc", "mlp.fc1"), mlp, C);
     k->fc2 = linear(b, NAMES("mlp.c_proj", "mlp.fc2"), C, mlp);
     k->ln2 = norm(b, NAMES("ln_2", "layer_norm2"), C);
 #undef NAMES
+}
+
+static void causal_tower(builder *b, const bqb_clip_config *c) {
+    bqb_layout_map *map = b->map;
+    const int X = BQB_TOWER_TEXT;
+    size_t C = c->t_width;
+    map->word = mat(b, X, "token_embedding.weight", "text_model.embeddings.token_embedding.weight", c->vocab, C);
+    map->t_pos = mat(b, X, "positional_embedding", "text_model.embeddings.position_embedding.weight", c->t_positions, C);
+    for (size_t i = 0; !b->failed && i < c->t_layers; i++) prenorm_block(b, &map->t_block[i], X, i, C, c->t_mlp);
+    map->t_ln = norm(b, X, "ln_final", "text_model.final_layer_norm", C);
 }
 
 /* The query, key and value matrices lie one behind the other, then their
@@ -145,6 +157,20 @@ static void text_block(builder *b, bqb_block *k, size_t layer, size_t C, size_t 
 #undef NAMES
 }
 
+static void bert_tower(builder *b, const bqb_clip_config *c) {
+    bqb_layout_map *map = b->map;
+    const int X = BQB_TOWER_TEXT;
+    size_t C = c->t_width;
+    map->word = mat(b, X, "bert.embeddings.word_embeddings.weight", "text_model.embeddings.word_embeddings.weight",
+                    c->vocab, C);
+    map->t_pos = mat(b, X, "bert.embeddings.position_embeddings.weight",
+                     "text_model.embeddings.position_embeddings.weight", c->t_positions, C);
+    map->t_type = mat(b, X, "bert.embeddings.token_type_embeddings.weight",
+                      "text_model.embeddings.token_type_embeddings.weight", c->t_types, C);
+    map->t_ln = norm(b, X, "bert.embeddings.LayerNorm", "text_model.embeddings.LayerNorm", C);
+    for (size_t i = 0; !b->failed && i < c->t_layers; i++) text_block(b, &map->t_block[i], i, C, c->t_mlp);
+}
+
 static bqb_status check_config(const bqb_clip_config *c, bqb_err *err) {
     const struct {
         const char *name;
@@ -156,7 +182,7 @@ static bqb_status check_config(const bqb_clip_config *c, bqb_err *err) {
         {"vocabulary size", c->vocab, 4 << 20},  {"text width", c->t_width, 16384},
         {"text layers", c->t_layers, 256},       {"text heads", c->t_heads, 1024},
         {"text MLP width", c->t_mlp, 65536},     {"text positions", c->t_positions, 65536},
-        {"text token types", c->t_types, 1024},  {"context length", c->context, 65536},
+        {"text token types", c->t_kind == BQB_TEXT_CAUSAL ? 1 : c->t_types, 1024},  {"context length", c->context, 65536},
         {"embedding size", c->embed, 16384},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
@@ -175,6 +201,8 @@ static bqb_status check_config(const bqb_clip_config *c, bqb_err *err) {
     if (c->resolution % c->patch)
         return bqb_fail(err, BQB_EINVAL, "config: an image size of %zu is not divisible by patches of %zu",
                         c->resolution, c->patch);
+    if (c->t_kind == BQB_TEXT_CAUSAL && c->t_eos >= c->vocab)
+        return bqb_fail(err, BQB_EINVAL, "config: the end token %zu is outside the vocabulary of %zu", c->t_eos, c->vocab);
     if (c->context > c->t_positions || c->context < 2)
         return bqb_fail(err, BQB_EINVAL, "config: a context length of %zu does not fit %zu positions", c->context,
                         c->t_positions);
@@ -198,21 +226,14 @@ bqb_status bqb_layout_new(bqb_layout_map *map, const bqb_clip_config *c, bqb_err
     map->conv = put(b, V, bqb_strdup("visual.conv1.weight"), false, 4, C, 3, c->patch, c->patch);
     alias(b, 0, bqb_strdup("vision_model.embeddings.patch_embedding.weight"));
     map->ln_pre = norm(b, V, "visual.ln_pre", "vision_model.pre_layrnorm", C);
-    for (size_t i = 0; !b->failed && i < c->v_layers; i++) vision_block(b, &map->v_block[i], i, C, c->v_mlp);
+    for (size_t i = 0; !b->failed && i < c->v_layers; i++) prenorm_block(b, &map->v_block[i], V, i, C, c->v_mlp);
     map->ln_post = norm(b, V, "visual.ln_post", "vision_model.post_layernorm", C);
     map->v_proj = mat(b, V, "visual.proj", "visual_projection.weight", C, c->embed);
     if (!b->failed) map->names[map->n_params - 1].transposed = true;
 
-    C = c->t_width;
-    map->word = mat(b, X, "bert.embeddings.word_embeddings.weight", "text_model.embeddings.word_embeddings.weight",
-                    c->vocab, C);
-    map->t_pos = mat(b, X, "bert.embeddings.position_embeddings.weight",
-                     "text_model.embeddings.position_embeddings.weight", c->t_positions, C);
-    map->t_type = mat(b, X, "bert.embeddings.token_type_embeddings.weight",
-                      "text_model.embeddings.token_type_embeddings.weight", c->t_types, C);
-    map->t_ln = norm(b, X, "bert.embeddings.LayerNorm", "text_model.embeddings.LayerNorm", C);
-    for (size_t i = 0; !b->failed && i < c->t_layers; i++) text_block(b, &map->t_block[i], i, C, c->t_mlp);
-    map->t_proj = mat(b, X, "text_projection", "text_projection.weight", C, c->embed);
+    if (c->t_kind == BQB_TEXT_CAUSAL) causal_tower(b, c);
+    else bert_tower(b, c);
+    map->t_proj = mat(b, X, "text_projection", "text_projection.weight", c->t_width, c->embed);
     if (!b->failed) map->names[map->n_params - 1].transposed = true;
     map->logit_scale = put(b, BQB_TOWER_BOTH, bqb_strdup("logit_scale"), false, 0, 0, 0, 0, 0);
     alias(b, 0, bqb_strdup("logit_scale"));
@@ -289,7 +310,8 @@ static bqb_status load_hf(const bqb_layout_map *map, size_t i, float *out, const
 bqb_status bqb_layout_load(const bqb_layout_map *map, float *block, int towers, const bqb_safetensors *st,
                            bqb_err *err) {
     bool hf = bqb_safetensors_find(st, "vision_model.embeddings.class_embedding") ||
-              bqb_safetensors_find(st, "text_model.embeddings.word_embeddings.weight");
+              bqb_safetensors_find(st, "text_model.embeddings.word_embeddings.weight") ||
+              bqb_safetensors_find(st, "text_model.embeddings.token_embedding.weight");
     const char *prefix = bqb_safetensors_find(st, "module.logit_scale") ? "module." : "";
     bqb_status s = BQB_OK;
     for (size_t i = 0; i < map->n_params && !s; i++) {

@@ -1,5 +1,6 @@
 /* Where every parameter of a StickerCLIP lies in its one block, and what it is
- * called in the two key-name families. Shapes and names: docs/MODEL.md. */
+ * called in the two key-name families (for a causal text tower, OpenAI's own
+ * names take the place of OFA's). Shapes and names: docs/MODEL.md. */
 #ifndef BQB_MODEL_LAYOUT_H
 #define BQB_MODEL_LAYOUT_H
 
@@ -41,8 +42,8 @@ typedef struct {
     size_t v_proj; /* [W,D] */
     bqb_block *v_block;
 
-    size_t word, t_pos, t_type;
-    bqb_norm t_ln;
+    size_t word, t_pos, t_type; /* t_type: BERT only */
+    bqb_norm t_ln;              /* of the embeddings; causal: after the last block */
     size_t t_proj; /* [C,D] */
     bqb_block *t_block;
 

@@ -128,20 +128,25 @@ void bqb_vit_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config
 void bqb_vit_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature, float *trunk,
                  size_t F, bqb_vit_saved **saved);
 
-/* --- the text tower (bert.c) --- */
+/* --- the text tower: BERT's (bert.c) or CLIP's own (causal.c), by the config (text_tower.c) --- */
 
-typedef struct bqb_bert_saved bqb_bert_saved;
+typedef struct bqb_text_saved bqb_text_saved; /* of either kind */
 
-/* feature[S,D] of S texts. ids are packed like the rows: ids[start[s] …]. */
-void bqb_bert_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
-                  const int32_t *ids, const bqb_sequences *s, bqb_bert_saved **saved, const bqb_trace *trace);
-void bqb_bert_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, const float *dfeature,
-                  const bqb_bert_saved *saved);
-
-/* In two parts, as the picture tower: trunk[R or S, C]. */
-void bqb_bert_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *trunk,
-                    const int32_t *ids, const bqb_sequences *s);
-void bqb_bert_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature, float *trunk,
-                  const bqb_sequences *s, bqb_bert_saved **saved);
+/* feature[S,D] of S texts. ids are packed like the rows: ids[start[s] …]. BERT's feature is
+ * its sequence's first row, the causal one's the last: sequences end with the end token there.
+ * In two parts, as the picture tower: trunk[R or S, C]. */
+#define BQB_TEXT_TOWER(kind)                                                                                    \
+    void bqb_##kind##_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,     \
+                          const int32_t *ids, const bqb_sequences *s, bqb_text_saved **saved,                   \
+                          const bqb_trace *trace);                                                              \
+    void bqb_##kind##_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c,                     \
+                          const float *dfeature, const bqb_text_saved *saved);                                  \
+    void bqb_##kind##_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *trunk,     \
+                            const int32_t *ids, const bqb_sequences *s);                                        \
+    void bqb_##kind##_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,     \
+                          float *trunk, const bqb_sequences *s, bqb_text_saved **saved)
+BQB_TEXT_TOWER(text);
+BQB_TEXT_TOWER(bert);
+BQB_TEXT_TOWER(causal);
 
 #endif

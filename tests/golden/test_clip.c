@@ -28,29 +28,6 @@ typedef struct {
     bqb_err err;
 } fixture;
 
-static float *values(const bqb_safetensors *st, const char *name, size_t *n) {
-    if (n) *n = 0;
-    const bqb_tensor *t = bqb_safetensors_find(st, name);
-    if (!CHECK_MSG(t != NULL, "%s is not among the fixtures", name)) return NULL;
-    float *x = malloc((t->n ? t->n : 1) * sizeof *x);
-    bqb_err err;
-    CHECK_OK(bqb_tensor_to_f32(x, t, 0, t->n, &err), err);
-    if (n) *n = t->n;
-    return x;
-}
-
-/* Largest difference over largest expected entry; infinity when anything is not finite. */
-static double distance(const float *got, const float *want, size_t n) {
-    double top = 0, diff = 0;
-    for (size_t i = 0; i < n; i++) {
-        double d = fabs((double)got[i] - (double)want[i]);
-        if (!(d < HUGE_VAL)) return HUGE_VAL;
-        if (d > diff) diff = d;
-        if (fabs((double)want[i]) > top) top = fabs((double)want[i]);
-    }
-    return top > 0 ? diff / top : diff;
-}
-
 static void close_fixture(fixture *f) {
     bqb_clip_free(f->clip);
     bqb_safetensors_close(f->act);
@@ -87,7 +64,7 @@ static bool read_batch(fixture *f) {
     f->T = grid * grid + 1;
     f->tokens = malloc(ids->n * sizeof *f->tokens);
     for (size_t i = 0; i < ids->n; i++) f->tokens[i] = (int32_t)whole(ids, i);
-    f->pixels = values(f->act, "pixels", &n_pixels);
+    f->pixels = golden_values(f->act, "pixels", &n_pixels);
     f->F = n_pixels / frame;
     size_t each = f->F / f->N;
     if (!CHECK_MSG(f->pixels && each && each < 256 && n_pixels == each * f->N * frame,
@@ -122,12 +99,12 @@ static double worst;
 
 static void compare(const fixture *f, const char *name, const float *got, size_t n_got, double tolerance) {
     size_t n;
-    float *want = values(f->act, name, &n);
+    float *want = golden_values(f->act, name, &n);
     if (!want || !CHECK_MSG(n == n_got, "%s has %zu entries, expected %zu", name, n_got, n)) {
         free(want);
         return;
     }
-    double d = distance(got, want, n);
+    double d = golden_distance(got, want, n);
     if (d > worst) worst = d;
     CHECK_MSG(d <= tolerance, "%s differs by %.2e of its largest entry, tolerance %.0e", name, d, tolerance);
     free(want);
@@ -192,12 +169,12 @@ static void check_activations(const char *config, const char *weights, bqb_preci
     bqb_clip_weights_changed(f.clip);
     CHECK_OK(bqb_clip_grad_full(f.clip, NULL, &loss, img, NULL, NULL, &b, &f.err), f.err);
     size_t m;
-    float *want = values(f.act, "image_embedding", &m);
-    CHECK_MSG(want && distance(img, want, m) > tolerance, "wrong weights go unnoticed");
-    want = (free(want), values(f.act, "text_embedding", &m));
+    float *want = golden_values(f.act, "image_embedding", &m);
+    CHECK_MSG(want && golden_distance(img, want, m) > tolerance, "wrong weights go unnoticed");
+    want = (free(want), golden_values(f.act, "text_embedding", &m));
     if (want) {
         want[m / 2] += 0.1f;
-        CHECK_MSG(distance(txt, want, m) > tolerance, "a wrong expectation goes unnoticed");
+        CHECK_MSG(golden_distance(txt, want, m) > tolerance, "a wrong expectation goes unnoticed");
     }
     free(want);
     free(img);
@@ -222,7 +199,7 @@ TEST(golden_activations_bf16) {
 static double gradient_size(const fixture *f, size_t i) {
     size_t n;
     double top = 0;
-    float *want = values(f->grad, bqb_clip_param(f->clip, i)->name, &n);
+    float *want = golden_values(f->grad, bqb_clip_param(f->clip, i)->name, &n);
     for (size_t k = 0; want && k < n; k++) top = fmax(top, fabs((double)want[k]));
     free(want);
     return top;
@@ -244,7 +221,7 @@ static double gradient_error(const fixture *f, const float *grad, const char *fa
     for (size_t i = 0; i < bqb_clip_param_count(f->clip); i++) {
         const bqb_param *p = bqb_clip_param(f->clip, i);
         size_t n;
-        float *want = values(f->grad, p->name, &n);
+        float *want = golden_values(f->grad, p->name, &n);
         if (!want) return HUGE_VAL;
         if (!CHECK_MSG(n == p->n, "%s has %zu entries, expected %zu", p->name, p->n, n)) {
             free(want);
@@ -252,7 +229,7 @@ static double gradient_error(const fixture *f, const float *grad, const char *fa
         }
         bool spoil = fault && !strcmp(fault, p->name);
         for (size_t k = 0; spoil && k < n; k++) want[k] = -want[k];
-        double d = gradient_size(f, i) < least ? 0 : distance(grad + p->offset, want, n);
+        double d = gradient_size(f, i) < least ? 0 : golden_distance(grad + p->offset, want, n);
         if (report)
             CHECK_MSG(d <= tolerance, "gradient of %s differs by %.2e, tolerance %.0e", p->name, d,
                       tolerance);
@@ -331,13 +308,13 @@ static double train_four(double lr_factor, bool report) {
     for (size_t i = 0; i < bqb_clip_param_count(f.clip); i++) {
         const bqb_param *p = bqb_clip_param(f.clip, i);
         size_t m;
-        float *want = values(f.after, p->name, &m);
+        float *want = golden_values(f.after, p->name, &m);
         if (!want || !CHECK_MSG(m == p->n, "%s has %zu entries, expected %zu", p->name, p->n, m)) {
             free(want);
             continue;
         }
         /* AdamW turns even a gradient of pure rounding into a full step: nothing to compare there. */
-        double d = gradient_size(&f, i) < least ? 0 : distance(bqb_clip_weights(f.clip) + p->offset, want, m);
+        double d = gradient_size(&f, i) < least ? 0 : golden_distance(bqb_clip_weights(f.clip) + p->offset, want, m);
         if (report) CHECK_MSG(d <= 2e-3, "%s after the steps differs by %.2e", p->name, d);
         if (d > most) most = d;
         free(want);

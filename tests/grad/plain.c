@@ -113,11 +113,11 @@ static const double *named(const plain_model *m, const char *fmt, ...) {
 }
 
 /* All heads side by side: out[len,C] */
-static void attention(double *out, const double *qkv, size_t len, size_t C, size_t heads) {
+static void attention(double *out, const double *qkv, size_t len, size_t C, size_t heads, bool causal) {
     size_t hd = C / heads;
     double *one = GRAD_DOUBLES(len * hd);
     for (size_t h = 0; h < heads; h++) {
-        plain_head(one, qkv, len, len, len, C, heads, h);
+        for (size_t r = 0; r < len; r++) plain_head_row(one + r * hd, qkv, r, causal ? r + 1 : len, C, heads, h);
         for (size_t r = 0; r < len; r++) memcpy(out + r * C + h * hd, one + r * hd, hd * sizeof *out);
     }
     free(one);
@@ -134,26 +134,27 @@ static void add(double *x, const double *y, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] += y[i];
 }
 
-static void vit_block(const plain_model *m, double *x, size_t T, size_t layer) {
+/* A block of the picture tower, or (image false) of a causal text tower. */
+static void prenorm_block(const plain_model *m, double *x, size_t T, bool image, size_t layer) {
     const bqb_clip_config *c = m->config;
-    size_t C = c->v_width, M = c->v_mlp;
+    size_t C = image ? c->v_width : c->t_width, M = image ? c->v_mlp : c->t_mlp;
+    double eps = (double)(image ? c->v_eps : c->t_eps);
+    bqb_act act = image ? c->v_act : c->t_act;
     char at[64];
-    snprintf(at, sizeof at, "visual.transformer.resblocks.%zu", layer);
+    snprintf(at, sizeof at, "%stransformer.resblocks.%zu", image ? "visual." : "", layer);
     double *h = GRAD_DOUBLES(T * C), *qkv = GRAD_DOUBLES(T * 3 * C), *a = GRAD_DOUBLES(T * C),
            *up = GRAD_DOUBLES(T * M);
-    plain_layernorm(h, x, named(m, "%s.ln_1.weight", at), named(m, "%s.ln_1.bias", at), (double)c->v_eps, T,
-                    C);
+    plain_layernorm(h, x, named(m, "%s.ln_1.weight", at), named(m, "%s.ln_1.bias", at), eps, T, C);
     plain_linear(qkv, h, named(m, "%s.attn.in_proj_weight", at), named(m, "%s.attn.in_proj_bias", at), T,
                  3 * C, C);
-    attention(a, qkv, T, C, c->v_heads);
+    attention(a, qkv, T, C, image ? c->v_heads : c->t_heads, !image);
     plain_linear(h, a, named(m, "%s.attn.out_proj.weight", at), named(m, "%s.attn.out_proj.bias", at), T, C,
                  C);
     add(x, h, T * C);
-    plain_layernorm(h, x, named(m, "%s.ln_2.weight", at), named(m, "%s.ln_2.bias", at), (double)c->v_eps, T,
-                    C);
+    plain_layernorm(h, x, named(m, "%s.ln_2.weight", at), named(m, "%s.ln_2.bias", at), eps, T, C);
     plain_linear(up, h, named(m, "%s.mlp.c_fc.weight", at), named(m, "%s.mlp.c_fc.bias", at), T, M, C);
     for (size_t i = 0; i < T * M; i++)
-        up[i] = c->v_act == BQB_ACT_GELU ? plain_gelu(up[i]) : plain_quick_gelu(up[i]);
+        up[i] = act == BQB_ACT_GELU ? plain_gelu(up[i]) : plain_quick_gelu(up[i]);
     plain_linear(h, up, named(m, "%s.mlp.c_proj.weight", at), named(m, "%s.mlp.c_proj.bias", at), T, C, M);
     add(x, h, T * C);
     free(h);
@@ -185,7 +186,7 @@ void plain_vit(double *feature, const plain_model *m, const float *pixels, const
     }
     plain_layernorm(x, x, named(m, "visual.ln_pre.weight"), named(m, "visual.ln_pre.bias"), (double)c->v_eps,
                     T, C);
-    for (size_t i = 0; i < c->v_layers; i++) vit_block(m, x, T, i);
+    for (size_t i = 0; i < c->v_layers; i++) prenorm_block(m, x, T, true, i);
     plain_layernorm(x, x, named(m, "visual.ln_post.weight"), named(m, "visual.ln_post.bias"),
                     (double)c->v_eps, 1, C);
     project(feature, x, named(m, "visual.proj"), C, c->embed);
@@ -205,7 +206,7 @@ static void bert_layer(const plain_model *m, double *x, size_t T, size_t layer) 
                      named(m, "%s.attention.self.%s.bias", at, part[k]), T, C, C);
         for (size_t r = 0; r < T; r++) memcpy(qkv + (r * 3 + k) * C, h + r * C, C * sizeof *h);
     }
-    attention(a, qkv, T, C, c->t_heads);
+    attention(a, qkv, T, C, c->t_heads, false);
     plain_linear(h, a, named(m, "%s.attention.output.dense.weight", at),
                  named(m, "%s.attention.output.dense.bias", at), T, C, C);
     add(x, h, T * C);
@@ -242,6 +243,31 @@ void plain_bert(double *feature, const plain_model *m, const int32_t *ids, size_
     free(x);
 }
 
+void plain_causal(double *feature, const plain_model *m, const int32_t *ids, size_t len, size_t end) {
+    const bqb_clip_config *c = m->config;
+    size_t C = c->t_width;
+    double *x = GRAD_DOUBLES(len * C);
+    for (size_t r = 0; r < len; r++) {
+        memcpy(x + r * C, named(m, "token_embedding.weight") + (size_t)ids[r] * C, C * sizeof *x);
+        add(x + r * C, named(m, "positional_embedding") + r * C, C);
+    }
+    for (size_t i = 0; i < c->t_layers; i++) prenorm_block(m, x, len, false, i);
+    plain_layernorm(x, x + end * C, named(m, "ln_final.weight"), named(m, "ln_final.bias"), (double)c->t_eps, 1, C);
+    project(feature, x, named(m, "text_projection"), C, c->embed);
+    free(x);
+}
+
+/* Where the end token of a causal tower's text is. */
+static size_t end_of(const bqb_clip_config *c, const int32_t *ids, size_t L) {
+    size_t end = 0;
+    if (c->t_eos == 2) {
+        for (size_t i = L; i-- > 0;)
+            if (ids[i] >= ids[end]) end = i;
+    } else
+        while (end + 1 < L && (size_t)ids[end] != c->t_eos) end++;
+    return (size_t)ids[end] == c->t_eos || c->t_eos == 2 ? end : 0;
+}
+
 double plain_clip_loss(const plain_model *m, const bqb_clip_batch *b, int32_t pad, double *img_out,
                        double *txt_out) {
     const bqb_clip_config *c = m->config;
@@ -254,8 +280,10 @@ double plain_clip_loss(const plain_model *m, const bqb_clip_batch *b, int32_t pa
                       b->keep ? b->keep + frame * b->n_keep : NULL, b->n_keep);
             for (size_t d = 0; d < D; d++) img[n * D + d] += one[d] / (double)frames;
         }
-        while (len > 1 && b->ids[n * b->L + len - 1] == pad) len--;
-        plain_bert(txt + n * D, m, b->ids + n * b->L, len);
+        const int32_t *ids = b->ids + n * b->L;
+        while (len > 1 && ids[len - 1] == pad) len--;
+        if (c->t_kind == BQB_TEXT_CAUSAL) plain_causal(txt + n * D, m, ids, b->L, end_of(c, ids, b->L));
+        else plain_bert(txt + n * D, m, ids, len);
     }
     plain_l2norm(img, img, b->N, D);
     plain_l2norm(txt, txt, b->N, D);

@@ -47,6 +47,9 @@ void plain_vit(double *feature, const plain_model *m, const float *pixels, const
 /* The projected first row of one text of `len` tokens. feature[D] */
 void plain_bert(double *feature, const plain_model *m, const int32_t *ids, size_t len);
 
+/* The projected row `end` of one text of `len` tokens through a causal tower. feature[D] */
+void plain_causal(double *feature, const plain_model *m, const int32_t *ids, size_t len, size_t end);
+
 /* The loss of a batch; padding has id `pad`. img and txt (unit rows, [N,D]) may be NULL. */
 double plain_clip_loss(const plain_model *m, const bqb_clip_batch *b, int32_t pad, double *img, double *txt);
 

@@ -231,14 +231,20 @@ static double texts_loss(void *ctx) {
     size_t D = t->m->config.embed;
     double sum = 0;
     for (size_t i = 0; i < t->seq.n; i++) {
-        plain_bert(t->feature + i * D, &t->m->plain, t->ids + t->seq.start[i],
-                   t->seq.start[i + 1] - t->seq.start[i]);
+        const int32_t *ids = t->ids + t->seq.start[i];
+        size_t len = t->seq.start[i + 1] - t->seq.start[i];
+        if (t->m->config.t_kind == BQB_TEXT_CAUSAL) plain_causal(t->feature + i * D, &t->m->plain, ids, len, len - 1);
+        else plain_bert(t->feature + i * D, &t->m->plain, ids, len);
         for (size_t d = 0; d < D; d++) sum += t->feature[i * D + d] * t->dfeature[i * D + d];
     }
     return sum;
 }
 
-static void check_bert(const bqb_clip_config *c, const uint32_t *start, size_t S, size_t most) {
+/* Prefixes of the text towers' parameters. */
+static const char *const TEXT_NAMES[] = {"bert.",        "token_embedding", "positional_embedding",
+                                         "transformer.", "ln_final",        "text_projection"};
+
+static void check_text(const bqb_clip_config *c, const uint32_t *start, size_t S, size_t most) {
     model m;
     if (!model_new(&m, c, 6)) return;
     bqb_rand r = bqb_rand_seed(11, S);
@@ -256,19 +262,18 @@ static void check_bert(const bqb_clip_config *c, const uint32_t *start, size_t S
     bqb_pass p;
     if (grad_pass_open(&p, BQB_NUM_F32)) {
         char what[96];
-        snprintf(what, sizeof what, "bert width %zu, %zu texts", c->t_width, S);
-        bqb_bert_saved *saved = NULL;
+        snprintf(what, sizeof what, "%s width %zu, %zu texts", c->t_kind ? "causal" : "bert", c->t_width, S);
+        bqb_text_saved *saved = NULL;
         p.weights = m.weights;
         p.grad = GRAD_FLOATS(m.map.n_floats);
         texts_loss(&t);
-        bqb_bert_fwd(&p, &m.map, c, again, ids, &t.seq, NULL, NULL);
+        bqb_text_fwd(&p, &m.map, c, again, ids, &t.seq, NULL, NULL);
         grad_close(what, again, t.feature, S * D, FORWARD, 0);
-        bqb_bert_fwd(&p, &m.map, c, feature, ids, &t.seq, &saved, NULL);
+        bqb_text_fwd(&p, &m.map, c, feature, ids, &t.seq, &saved, NULL);
         grad_close(what, feature, t.feature, S * D, FORWARD, 0);
-        bqb_bert_bwd(&p, &m.map, c, dfeature, saved);
-        check_parameters(what, m.map.param, m.map.n_params, p.grad, m.wide, texts_loss, &t, "bert.", most);
-        check_parameters(what, m.map.param, m.map.n_params, p.grad, m.wide, texts_loss, &t, "text_projection",
-                         most);
+        bqb_text_bwd(&p, &m.map, c, dfeature, saved);
+        for (size_t i = 0; i < sizeof TEXT_NAMES / sizeof *TEXT_NAMES; i++)
+            check_parameters(what, m.map.param, m.map.n_params, p.grad, m.wide, texts_loss, &t, TEXT_NAMES[i], most);
         double other = 0;
         for (size_t i = 0; i < m.map.word; i++) other += fabs((double)p.grad[i]);
         for (size_t i = 0; i < c->t_width; i++)
@@ -286,13 +291,37 @@ TEST(grad_text_tower) {
     static const uint32_t one[] = {0, 1}, equal[] = {0, 4, 8, 12}, mixed[] = {0, 1, 8, 10, 12, 21},
                           longer[] = {0, 20, 40, 60, 80, 95, 96, 97};
     bqb_clip_config c = TINY;
-    check_bert(&c, one, 1, SIZE_MAX);
-    check_bert(&c, equal, 3, SIZE_MAX);
-    check_bert(&c, mixed, 5, SIZE_MAX);
+    check_text(&c, one, 1, SIZE_MAX);
+    check_text(&c, equal, 3, SIZE_MAX);
+    check_text(&c, mixed, 5, SIZE_MAX);
     c.t_layers = 1;
     c.t_act = BQB_ACT_QUICK_GELU;
-    check_bert(&c, mixed, 5, SIZE_MAX);
-    check_bert(&ODD, longer, 7, 6); /* rows enough for products in two parts */
+    check_text(&c, mixed, 5, SIZE_MAX);
+    check_text(&ODD, longer, 7, 6); /* rows enough for products in two parts */
+}
+
+static bqb_clip_config causal(const bqb_clip_config *like, size_t eos) {
+    bqb_clip_config c = *like;
+    c.t_kind = BQB_TEXT_CAUSAL;
+    c.t_types = 0;
+    c.t_eps = 1e-5f;
+    c.t_act = BQB_ACT_QUICK_GELU;
+    c.t_eos = eos;
+    return c;
+}
+
+TEST(grad_causal_text_tower) {
+    static const uint32_t one[] = {0, 1}, equal[] = {0, 4, 8, 12}, mixed[] = {0, 1, 8, 10, 12, 21},
+                          longer[] = {0, 20, 40, 60, 80, 95, 96, 97};
+    bqb_clip_config c = causal(&TINY, 5);
+    check_text(&c, one, 1, SIZE_MAX);
+    check_text(&c, equal, 3, SIZE_MAX);
+    check_text(&c, mixed, 5, SIZE_MAX);
+    c.t_layers = 1;
+    c.t_act = BQB_ACT_GELU;
+    check_text(&c, mixed, 5, SIZE_MAX);
+    c = causal(&ODD, 5);
+    check_text(&c, longer, 7, 6);
 }
 
 /* --- both towers and the loss --- */
@@ -332,6 +361,15 @@ static void check_clip(const bqb_clip_config *c, const char *name, const uint8_t
     for (size_t i = 0; i < N; i++)
         for (size_t k = 0; k < lengths[i]; k++)
             ids[i * L + k] = 1 + (int32_t)bqb_rand_below(&r, c->vocab - 1);
+    for (size_t i = 0; i < N && c->t_kind == BQB_TEXT_CAUSAL; i++) {
+        int32_t end = (int32_t)(c->t_eos == 2 ? c->vocab - 1 : c->t_eos);
+        for (size_t k = 0; k < L; k++) { /* what follows the end must not matter: anything, even another end */
+            int32_t *id = ids + i * L + k;
+            if (k >= lengths[i]) *id = (int32_t)(k % c->vocab);
+            else if (*id == end) *id = 1;
+            if (k + 1 == lengths[i] || k + 1 == L) *id = end;
+        }
+    }
     for (size_t i = 0; i < floats; i++) wide[i] = (double)bqb_clip_weights(m)[i];
     bqb_clip_batch b = {
         .pixels = pixels, .frames = frames, .keep = keep, .n_keep = n_keep, .ids = ids, .N = N, .L = L,
@@ -365,4 +403,10 @@ TEST(grad_whole_model) {
     check_clip(&TINY, "tiny, stills", stills, lengths, 3, 0, NULL, 2, 20);
     check_clip(&TINY, "tiny, equal pairs", mix, lengths, 5, 0, groups, 2, 8);
     check_clip(&ODD, "odd, masked, frames mixed", mix, lengths, 5, 5, NULL, 2, 4);
+    bqb_clip_config c = causal(&TINY, 4);
+    check_clip(&c, "tiny, causal", mix, lengths, 5, 0, NULL, 2, 20);
+    c.t_eos = 2;
+    check_clip(&c, "tiny, causal, ended by the highest id", stills, lengths, 3, 0, NULL, 2, 8);
+    c = causal(&ODD, 30);
+    check_clip(&c, "odd, causal", mix, lengths, 5, 5, NULL, 2, 4);
 }

@@ -85,8 +85,8 @@ TEST(clip_open_config_is_not_ours) {
     refused(BQB_EFORMAT, "config.json", "invalid JSON");
     put_text("config.json", "{}");
     refused(BQB_EUNSUPPORTED, "config.json", "missing");
-    put_text("config.json", "{\"model_type\":\"clip\"}");
-    refused(BQB_EUNSUPPORTED, "\"clip\"", "chinese_clip");
+    put_text("config.json", "{\"model_type\":\"siglip\"}");
+    refused(BQB_EUNSUPPORTED, "\"siglip\"", "chinese_clip");
     put_text("config.json", "{\"model_type\":7}");
     refused(BQB_EUNSUPPORTED, "model_type", "chinese_clip");
     put_text("config.json", "{\"model_type\":\"chinese_clip\"}");
