@@ -17,6 +17,7 @@ typedef struct {
 typedef int (*cli_main_fn)(const cli_env *env, int argc, char **argv);
 
 int cli_synth(const cli_env *env, int argc, char **argv);
+int cli_split(const cli_env *env, int argc, char **argv);
 int cli_train(const cli_env *env, int argc, char **argv);
 int cli_eval(const cli_env *env, int argc, char **argv);
 int cli_embed(const cli_env *env, int argc, char **argv);

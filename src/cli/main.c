@@ -26,6 +26,7 @@ static const command commands[] = {
     {"remove", cli_remove, "take stickers out of the library (files are never deleted)"},
     {"export", cli_export, "the library as a folder of pictures with a captions.tsv"},
     {"embed", cli_embed, "unit vectors of texts or pictures"},
+    {"split", cli_split, "cut annotated stickers into train, valid and test, without copies"},
     {"train", cli_train, "train StickerCLIP on annotated stickers"},
     {"eval", cli_eval, "recall of a model on annotated stickers"},
     {"model", cli_model, "look into a model folder, or convert it"},

@@ -154,3 +154,13 @@ const char *bqb_table_cell(const bqb_table *t, size_t r, size_t c) {
 size_t bqb_table_line(const bqb_table *t, size_t r) { return r < t->n_rows ? t->row[r].line : 0; }
 size_t bqb_table_broken(const bqb_table *t) { return t->broken; }
 size_t bqb_table_broken_line(const bqb_table *t) { return t->broken_line; }
+
+bqb_status bqb_table_write_cell(bqb_outfile *o, const char *text, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    for (; *text && !s; text++) {
+        const char *code = *text == '\t' ? "\\t" : *text == '\n' ? "\\n" : *text == '\\' ? "\\\\" : NULL;
+        if (*text == '\r') code = " ";
+        s = code ? bqb_outfile_write(o, code, strlen(code), err) : bqb_outfile_write(o, text, 1, err);
+    }
+    return s;
+}

@@ -2,7 +2,7 @@
 #ifndef BQB_FILE_TABLE_H
 #define BQB_FILE_TABLE_H
 
-#include "base/err.h"
+#include "base/fs.h"
 
 typedef struct bqb_table bqb_table;
 
@@ -21,5 +21,8 @@ const char *bqb_table_cell(const bqb_table *t, size_t row, size_t c);  /* "" whe
 size_t bqb_table_line(const bqb_table *t, size_t row);                 /* its line in the file, from 1 */
 size_t bqb_table_broken(const bqb_table *t);                           /* lines left out */
 size_t bqb_table_broken_line(const bqb_table *t);                      /* the first of them, 0 if none */
+
+/* Write a cell as bqb_table_open reads it back, but for \r, which becomes a space. */
+bqb_status bqb_table_write_cell(bqb_outfile *o, const char *text, bqb_err *err);
 
 #endif

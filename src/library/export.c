@@ -2,22 +2,12 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "file/table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_FILE = 64 << 20 };
-
-/* A cell as bqb_table_open reads it back. */
-static bqb_status write_cell(bqb_outfile *o, const char *text, bqb_err *err) {
-    bqb_status s = BQB_OK;
-    for (; *text && !s; text++) {
-        const char *code = *text == '\t' ? "\\t" : *text == '\n' ? "\\n" : *text == '\\' ? "\\\\" : NULL;
-        if (*text == '\r') code = " ";
-        s = code ? bqb_outfile_write(o, code, strlen(code), err) : bqb_outfile_write(o, text, 1, err);
-    }
-    return s;
-}
 
 /* *told is set when the file cannot be read, which is no reason to stop. */
 static bqb_status copy(const char *from, const char *dir, const char *name, bool *told, bqb_skipped_fn skipped,
@@ -56,7 +46,7 @@ static bqb_status export_one(bqb_catalogue *c, bqb_sticker_id id, const char *di
     if (!s && !*told) s = bqb_outfile_printf(tsv, err, "%s", name);
     for (int i = 0; i < N_COLUMNS && !s && !*told; i++) {
         s = bqb_outfile_write(tsv, "\t", 1, err);
-        if (!s && a.field[columns[i]]) s = write_cell(tsv, a.field[columns[i]], err);
+        if (!s && a.field[columns[i]]) s = bqb_table_write_cell(tsv, a.field[columns[i]], err);
     }
     if (!s && !*told) s = bqb_outfile_write(tsv, "\n", 1, err);
     bqb_annotated_free(&a);

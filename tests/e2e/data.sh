@@ -55,4 +55,54 @@ run "$bqb" eval --data "$tmp"
 is which_set "$status" 1
 has which_set "$tmp/err" 'name one of them: .*_imgs.tsv, .*_imgs.tsv'
 
+# --- splitting ---
+rm "$tmp/valid_imgs.tsv"
+first=$(sed -n 2p "$tmp/set/captions.tsv" | cut -f1)
+cp "$tmp/set/$first" "$tmp/set/images/again.${first##*.}"
+printf 'images/again.%s\t再来一次\t\t\t\t\n' "${first##*.}" >>"$tmp/set/captions.tsv"
+run "$bqb" split "$tmp/set" --out "$tmp/parts" --valid 0.25 --test 0.25 --json
+is split "$status" 0
+json split_counts '[.stickers, .exact, .unreadable, .train + .valid + .test + .near]' '[17,1,0,16]'
+is split_left_out "$(grep -c "again.*$first.*exact" "$tmp/parts/left-out.tsv")" 1
+names=$(for side in train valid test; do tail -n +2 "$tmp/parts/$side/captions.tsv" | cut -f1; done | sort)
+is split_once "$(uniq -d <<<"$names" | wc -l)" 0
+for side in train valid test; do
+    while read -r file; do [ -f "$tmp/parts/$side/$file" ] && ok || fail "$side names $file, which is not there"; done < <(tail -n +2 "$tmp/parts/$side/captions.tsv" | cut -f1)
+    run "$bqb" eval --data "$tmp/parts/$side" --query short
+    is "eval of $side" "$status" 0
+done
+run "$bqb" split "$tmp/set" --out "$tmp/parts" --valid 0.25 --test 0.25
+is split_again "$status" 1
+has split_again "$tmp/err" 'already'
+run "$bqb" split "$tmp/set" --out "$tmp/parts2" --valid 0.25 --test 0.25
+cmp -s "$tmp/parts/test/captions.tsv" "$tmp/parts2/test/captions.tsv" && ok || fail 'the same seed gives another split'
+run "$bqb" split "$tmp/set" --out "$tmp/parts3" --valid 0.25 --test 0.25 --seed 2
+cmp -s "$tmp/parts/test/captions.tsv" "$tmp/parts3/test/captions.tsv" && fail 'another seed gives the same split' || ok
+run "$bqb" split "$tmp/train" --out "$tmp/parts4" --test 0 --pictures link
+is split_muge "$status" 0
+has split_muge "$tmp/out" 'pictures copied'
+[ ! -e "$tmp/parts4/test" ] && [ -f "$tmp/parts4/valid/captions.tsv" ] && ok || fail 'a share of 0 is written'
+run "$bqb" split "$tmp/set" --out "$tmp/x" --valid 0.6 --test 0.4
+is split_no_train "$status" 2
+run "$bqb" split "$tmp/set"
+is split_no_out "$status" 2
+run "$bqb" split "$tmp/set" --out "$tmp/x" --pictures move
+is split_how "$status" 2
+run "$bqb" split "$tmp/nothing" --out "$tmp/x"
+is split_nothing "$status" 1
+# Ctrl-C: no tables, no scratch file, and the same command goes on.
+"$bqb" split "$tmp/set" "$tmp/set" "$tmp/set" --out "$tmp/parts5" >"$tmp/out" 2>"$tmp/err" &
+pid=$!
+for _ in $(seq 100); do [ -d "$tmp/parts5/train" ] && break; sleep 0.01; done
+kill -INT $pid
+wait $pid
+status=$?
+if [ $status = 0 ]; then ok # it was faster
+else
+    is split_stopped "$status" 1
+    [ -z "$(find "$tmp/parts5" -type f)" ] && ok || fail "a stopped split leaves $(find "$tmp/parts5" -type f)"
+    run "$bqb" split "$tmp/set" "$tmp/set" "$tmp/set" --out "$tmp/parts5"
+    is split_after_stop "$status" 0
+fi
+
 summary data
