@@ -17,18 +17,9 @@ void bqb_augment_draw(bqb_augment *a, bqb_rand *r) {
     }
 }
 
-/* ---- from bytes to normalised planes ---- */
+static uint8_t to_byte(float v) { return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)(v + 0.5f); }
 
-static const float pixel_mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
-static const float pixel_std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
-
-static float normalised(float v, size_t k, const bqb_crop *c) {
-    v = v * c->gain[k] + c->offset[k];
-    v = v < 0 ? 0 : v > 255 ? 255 : v;
-    return v * (1 / (255 * pixel_std[k])) - pixel_mean[k] / pixel_std[k];
-}
-
-void bqb_crop_frame(float *chw, const uint8_t *rgb, size_t R, const bqb_crop *c) {
+void bqb_crop_frame(uint8_t *out, const uint8_t *rgb, size_t R, const bqb_crop *c) {
     if (R > MAX_R) return;
     /* Rows first, into planes of one row; then along the row. */
     float row[3][MAX_R], weight[MAX_R];
@@ -49,9 +40,11 @@ void bqb_crop_frame(float *chw, const uint8_t *rgb, size_t R, const bqb_crop *c)
             for (size_t k = 0; k < 3; k++)
                 row[k][x] = (float)a[3 * x + k] + w * (float)(b[3 * x + k] - a[3 * x + k]);
         for (size_t k = 0; k < 3; k++) {
-            float *out = chw + (k * R + y) * R;
             const float *in = row[k];
-            for (size_t x = 0; x < R; x++) out[x] = normalised(in[left[x]] + weight[x] * (in[right[x]] - in[left[x]]), k, c);
+            for (size_t x = 0; x < R; x++) {
+                float v = in[left[x]] + weight[x] * (in[right[x]] - in[left[x]]);
+                out[(y * R + x) * 3 + k] = to_byte(v * c->gain[k] + c->offset[k]);
+            }
         }
     }
 }
@@ -95,7 +88,7 @@ static ptrdiff_t whole_below(float x) {
     return (float)i > x ? i - 1 : i;
 }
 
-static void warp_frame(float *chw, const uint8_t *rgb, size_t R, const affine *m, const bqb_crop *c) {
+static void warp_frame(uint8_t *out, const uint8_t *rgb, size_t R, const affine *m, const bqb_crop *c) {
     float half = (float)R / 2;
     for (size_t y = 0; y < R; y++)
         for (size_t x = 0; x < R; x++) {
@@ -107,14 +100,13 @@ static void warp_frame(float *chw, const uint8_t *rgb, size_t R, const affine *m
             const uint8_t *d = pixel(rgb, side, left, top + 1), *e = pixel(rgb, side, left + 1, top + 1);
             for (size_t k = 0; k < 3; k++) {
                 float above = (float)a[k] + wx * (float)(b[k] - a[k]), below = (float)d[k] + wx * (float)(e[k] - d[k]);
-                chw[(k * R + y) * R + x] = normalised(above + wy * (below - above), k, c);
+                out[(y * R + x) * 3 + k] = to_byte((above + wy * (below - above)) * c->gain[k] + c->offset[k]);
             }
         }
 }
 
 /* ---- changing colours ---- */
 
-static uint8_t to_byte(float v) { return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)(v + 0.5f); }
 static float grey(const uint8_t *p) { return 0.299f * (float)p[0] + 0.587f * (float)p[1] + 0.114f * (float)p[2]; }
 
 static void count_channel(uint32_t histogram[256], const uint8_t *rgb, size_t n, size_t k) {
@@ -203,7 +195,7 @@ void bqb_augment_colours(uint8_t *out, const uint8_t *rgb, size_t R, bqb_aug op,
     }
 }
 
-void bqb_augment_frame(float *chw, uint8_t *scratch, const uint8_t *rgb, size_t R, const bqb_augment *a) {
+void bqb_augment_frame(uint8_t *out, uint8_t *scratch, const uint8_t *rgb, size_t R, const bqb_augment *a) {
     if (R > MAX_R) return;
     const bqb_crop *c = &a->crop;
     float scale = c->size / (float)R, half = (float)R / 2;
@@ -217,10 +209,10 @@ void bqb_augment_frame(float *chw, uint8_t *scratch, const uint8_t *rgb, size_t 
         }
     for (int k = 0; k < BQB_AUG_STEPS; k++) {
         if (a->op[k] >= BQB_AUG_ROTATE) continue;
-        uint8_t *out = scratch + (size_t)(k % 2) * R * R * 3;
-        bqb_augment_colours(out, rgb, R, a->op[k], a->level[k]);
-        rgb = out;
+        uint8_t *changed = scratch + (size_t)(k % 2) * R * R * 3;
+        bqb_augment_colours(changed, rgb, R, a->op[k], a->level[k]);
+        rgb = changed;
     }
-    if (moved) warp_frame(chw, rgb, R, &m, c);
-    else bqb_crop_frame(chw, rgb, R, c);
+    if (moved) warp_frame(out, rgb, R, &m, c);
+    else bqb_crop_frame(out, rgb, R, c);
 }

@@ -6,14 +6,13 @@
 
 #include "base/rand.h"
 
-/* A crop of a frame, stretched back to R×R (bilinear), its colours changed and
- * normalised as bqb_image_normalise does: chw out [3,R,R], rgb in [R,R,3]. The
- * whole frame with gain 1 and offset 0 gives the same as that, up to rounding. */
+/* A crop of a frame, stretched back to R×R (bilinear), and its colours changed:
+ * out [R,R,3], not rgb [R,R,3] itself. The whole frame with gain 1 and offset 0 is the frame. */
 typedef struct {
     float x, y, size;         /* in pixels; 0 ≤ x, x + size ≤ R */
     float gain[3], offset[3]; /* value' = clamp(value * gain + offset, 0, 255) */
 } bqb_crop;
-void bqb_crop_frame(float *chw, const uint8_t *rgb, size_t R, const bqb_crop *c);
+void bqb_crop_frame(uint8_t *out, const uint8_t *rgb, size_t R, const bqb_crop *c);
 
 /* Level runs from -1 to 1; 0 changes nothing but for the first two, which know no level.
  * Sharpness, colour, contrast and brightness are factors 1 + 0.6 level. */
@@ -42,13 +41,13 @@ typedef struct {
 /* Operations and levels at random; the crop is the caller's. */
 void bqb_augment_draw(bqb_augment *a, bqb_rand *r);
 
-/* The operations in order, then the crop, into normalised planes. What moves
- * pixels is one resampling together with the crop, after what changes colours.
- *   chw      out [3,R,R]
+/* The operations in order, then the crop. What moves pixels is one resampling
+ * together with the crop, after what changes colours.
+ *   out      out [R,R,3]
  *   scratch  [2,R,R,3]
  *   rgb      in  [R,R,3]
  * R up to 4096, else nothing is written. Any thread. */
-void bqb_augment_frame(float *chw, uint8_t *scratch, const uint8_t *rgb, size_t R, const bqb_augment *a);
+void bqb_augment_frame(uint8_t *out, uint8_t *scratch, const uint8_t *rgb, size_t R, const bqb_augment *a);
 
 /* One operation that changes colours (up to sharpness): out [R,R,3], not rgb itself. */
 void bqb_augment_colours(uint8_t *out, const uint8_t *rgb, size_t R, bqb_aug op, float level);

@@ -2,7 +2,6 @@
 
 #include "base/thread.h"
 #include "image/augment.h"
-#include "image/decode.h"
 #include "train/group.h"
 
 #include <math.h>
@@ -15,7 +14,7 @@ enum { TEXT_MAX = 1 << 20 };
 /* One batch's memory. Two of them: one is used while the other is filled. */
 typedef struct {
     bqb_clip_batch view;
-    float *pixels;
+    uint8_t *rgb;
     uint8_t *frames;
     uint16_t *keep;
     int32_t *ids, *wide_ids;
@@ -128,6 +127,11 @@ static void choose_patches(const bqb_batcher *b, uint16_t *keep, bqb_rand *r) {
         }
 }
 
+size_t bqb_batch_kept(const bqb_batch_options *o) {
+    size_t n = (size_t)lround((double)o->n_patches * (1 - o->mask_ratio));
+    return n ? n : 1;
+}
+
 typedef struct {
     bqb_batcher *b;
     slot *s;
@@ -171,11 +175,11 @@ static bqb_status fill_pixels(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err 
         }
         bqb_augment a = choose_augment(b, &rands[k]);
         for (size_t f = 0; f < used; f++) {
-            float *out = s->pixels + (P + f) * frame;
+            uint8_t *out = s->rgb + (P + f) * frame;
             const uint8_t *in = rgb + (first + f) * frame;
             if (b->o.augment == BQB_AUGMENT_RAND) bqb_augment_frame(out, b->scratch, in, b->R, &a);
             else if (b->o.augment) bqb_crop_frame(out, in, b->R, &a.crop);
-            else bqb_image_normalise(out, in, 1, b->R);
+            else memcpy(out, in, frame);
             if (b->n_keep) choose_patches(b, s->keep + (P + f) * b->n_keep, &rands[k]);
         }
         s->frames[k] = (uint8_t)used;
@@ -213,7 +217,7 @@ static void fill(bqb_batcher *b, slot *s, uint64_t step) {
     if (!s->status) s->status = fill_pixels(b, s, rands, &s->err);
     if (!s->status) s->status = fill_text(b, s, rands, &s->err);
     free(rands);
-    s->view.pixels = s->pixels;
+    s->view.rgb = s->rgb;
     s->view.frames = s->frames;
     s->view.keep = b->n_keep ? s->keep : NULL;
     s->view.n_keep = b->n_keep;
@@ -275,7 +279,7 @@ static bqb_status check_options(const bqb_batch_options *o, bqb_err *err) {
 
 static bqb_status alloc_slot(const bqb_batcher *b, slot *s, bqb_err *err) {
     size_t N = b->o.batch, P = N * b->o.frames, frame = b->R * b->R * 3;
-    s->pixels = bqb_alloc_aligned(P * frame, sizeof *s->pixels);
+    s->rgb = bqb_alloc_aligned(P, frame);
     s->frames = bqb_calloc(N, 1);
     s->keep = bqb_calloc(P * b->n_keep, sizeof *s->keep);
     s->ids = bqb_calloc(N * b->o.context, sizeof *s->ids);
@@ -284,9 +288,9 @@ static bqb_status alloc_slot(const bqb_batcher *b, slot *s, bqb_err *err) {
     s->key = bqb_calloc(N, sizeof *s->key);
     s->text_group = bqb_calloc(N, sizeof *s->text_group);
     s->image_group = bqb_calloc(N, sizeof *s->image_group);
-    if (!s->pixels || !s->frames || !s->keep || !s->ids || !s->wide_ids || !s->sample || !s->key || !s->text_group ||
+    if (!s->rgb || !s->frames || !s->keep || !s->ids || !s->wide_ids || !s->sample || !s->key || !s->text_group ||
         !s->image_group)
-        return bqb_fail_nomem(err, "batch", P * frame * sizeof *s->pixels);
+        return bqb_fail_nomem(err, "batch", P * frame);
     return BQB_OK;
 }
 
@@ -306,10 +310,8 @@ bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_p
     b->R = bqb_pixels_resolution(px);
     b->epoch = UINT64_MAX;
     b->text.max = TEXT_MAX;
-    if (b->o.mask_ratio > 0) {
-        b->n_keep = (size_t)lround((double)b->o.n_patches * (1 - b->o.mask_ratio));
-        if (!b->n_keep) b->n_keep = 1;
-    }
+    if (b->o.mask_ratio > 0)
+        b->n_keep = bqb_batch_kept(&b->o);
     b->usable = bqb_calloc(n, sizeof *b->usable);
     b->order = bqb_calloc(n, sizeof *b->order);
     if (!b->usable || !b->order) s = bqb_fail_nomem(err, "batches", n * sizeof *b->order);
@@ -351,7 +353,7 @@ void bqb_batcher_free(bqb_batcher *b) {
     wait_for_background(b);
     for (int k = 0; k < 2; k++) {
         slot *s = &b->slots[k];
-        free(s->pixels);
+        free(s->rgb);
         free(s->frames);
         free(s->keep);
         free(s->ids);

@@ -27,6 +27,9 @@ typedef struct {
     int threads;       /* for decoding where there is no cache */
 } bqb_batch_options;
 
+/* Patches that a frame keeps. */
+size_t bqb_batch_kept(const bqb_batch_options *o);
+
 typedef struct bqb_batcher bqb_batcher;
 
 /* The data set, pixels and tokenizer are borrowed. Stickers whose picture is

@@ -8,17 +8,6 @@
 
 enum { MAX_PAIRS = 64, CAPTION_MAX = 4096 };
 
-static const float pixel_mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
-static const float pixel_std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
-
-static void to_bytes(uint8_t *rgb, const float *chw, size_t R) {
-    for (size_t i = 0; i < R * R; i++)
-        for (size_t k = 0; k < 3; k++) {
-            float v = (chw[k * R * R + i] * pixel_std[k] + pixel_mean[k]) * 255;
-            rgb[3 * i + k] = v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)(v + 0.5f);
-        }
-}
-
 static void grey_out(uint8_t *rgb, const uint16_t *keep, size_t n_keep, size_t R, size_t patch) {
     size_t side = R / patch, next = 0;
     for (size_t p = 0; p < side * side; p++) {
@@ -59,7 +48,7 @@ bqb_status bqb_preview_write(const char *path, const bqb_clip_batch *batch, cons
     uint8_t *rgb = bqb_calloc(n, frame);
     bqb_status s = rgb ? BQB_OK : bqb_fail_nomem(err, path, n * frame);
     for (size_t i = 0; i < n && !s; i++) {
-        to_bytes(rgb + i * frame, batch->pixels + P * frame, R);
+        memcpy(rgb + i * frame, batch->rgb + P * frame, frame);
         if (batch->keep) grey_out(rgb + i * frame, batch->keep + P * batch->n_keep, batch->n_keep, R, patch);
         caption[i].max = CAPTION_MAX;
         s = spell(&caption[i], batch->ids + i * batch->L, batch->L, tok, err);

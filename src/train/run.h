@@ -1,5 +1,5 @@
-/* One training run, shared by the files that make it up: run_open.c opens what
- * it needs, run_step.c takes the steps, trainer.c goes from begin to end. */
+/* One training run, shared by the files that make it up: run_open.c and
+ * run_data.c open what it needs, run_step.c takes the steps, trainer.c goes from begin to end. */
 #ifndef BQB_TRAIN_RUN_H
 #define BQB_TRAIN_RUN_H
 
@@ -48,7 +48,12 @@ bqb_status bqb_run_open_out(bqb_run *t, bqb_err *err);
 bqb_status bqb_run_check_options(bqb_run *t, bqb_err *err);
 bqb_status bqb_run_open_model(bqb_run *t, bqb_err *err);
 bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err);
+bqb_status bqb_run_open_optimiser(bqb_run *t, bqb_err *err);
 bqb_status bqb_run_open_logs(bqb_run *t, bqb_err *err); /* train.json, log.csv, valid.csv */
+
+/* The settings of these names as numbers (bqb_batch_augment; whether positive); -1: not such a word. */
+int bqb_run_augment(const bqb_run *t);
+int bqb_run_duplicates(const bqb_run *t);
 
 /* The model as it would be used (the average, when that is on), to a folder. */
 bqb_status bqb_run_save_model(bqb_run *t, const char *dir, bqb_err *err);

@@ -100,20 +100,30 @@ bqb_status bqb_run_open_out(bqb_run *t, bqb_err *err) {
     return BQB_OK;
 }
 
-static int parse_duplicates(const char *name) { return !strcmp(name, "positive") ? 1 : !strcmp(name, "negative") ? 0 : -1; }
-
-static int parse_augment(const char *name) {
-    static const char *const names[] = {[BQB_AUGMENT_OFF] = "off", [BQB_AUGMENT_ON] = "on", [BQB_AUGMENT_RAND] = "rand"};
-    for (int k = 0; k < 3; k++)
-        if (!strcmp(name, names[k])) return k;
-    return -1;
+/* "image", "text:4", …, by commas. */
+static bqb_status parse_freeze(bqb_clip_frozen *f, const char *text, bqb_err *err) {
+    *f = (bqb_clip_frozen){0};
+    for (const char *p = text; p && *p; p += *p == ',') {
+        size_t n = strcspn(p, ",:");
+        int tower = n == 5 && !memcmp(p, "image", n) ? BQB_TOWER_IMAGE : n == 4 && !memcmp(p, "text", n) ? BQB_TOWER_TEXT : 0;
+        size_t *blocks = tower == BQB_TOWER_IMAGE ? &f->v_blocks : &f->t_blocks;
+        char *end = NULL;
+        if (p[n] == ':' && p[n + 1] >= '0' && p[n + 1] <= '9') *blocks = (size_t)strtoull(p + n + 1, &end, 10);
+        else if (p[n] != ':') end = (char *)(uintptr_t)(p + n), f->towers |= tower;
+        if (!tower || !end || (*end && *end != ','))
+            return bqb_fail(err, BQB_EINVAL, "freeze \"%s\": image, text, image:BLOCKS or text:BLOCKS are needed, by commas", text);
+        p = end;
+    }
+    if (f->towers == BQB_TOWER_BOTH)
+        return bqb_fail(err, BQB_EINVAL, "freeze \"%s\": nothing but the scale would learn", text);
+    return BQB_OK;
 }
 
 bqb_status bqb_run_check_options(bqb_run *t, bqb_err *err) {
     const bqb_train_options *o = &t->o;
-    if (parse_augment(o->augment) < 0)
+    if (bqb_run_augment(t) < 0)
         return bqb_fail(err, BQB_EINVAL, "augment \"%s\": on, off or rand is needed", o->augment);
-    if (parse_duplicates(o->duplicates) < 0)
+    if (bqb_run_duplicates(t) < 0)
         return bqb_fail(err, BQB_EINVAL, "duplicates \"%s\": positive or negative is needed", o->duplicates);
     if (!strcmp(o->precision, "auto")) t->precision = bqb_precision_best();
     else if (!strcmp(o->precision, "f32")) t->precision = BQB_PREC_F32;
@@ -167,6 +177,17 @@ bqb_status bqb_run_open_model(bqb_run *t, bqb_err *err) {
         if (!s) s = bqb_clip_open(&t->model, t->last_dir, BQB_TOWER_BOTH, t->precision, (int)o->threads, err);
     }
     if (s) return s;
+    bqb_clip_frozen frozen;
+    s = parse_freeze(&frozen, o->freeze, err);
+    if (!s) s = bqb_clip_freeze(t->model, &frozen, err);
+    if (s) return s;
+    bqb_clip_save_memory(t->model, o->chunk, o->recompute);
+    return BQB_OK;
+}
+
+/* After it is known that all of it fits. */
+bqb_status bqb_run_open_optimiser(bqb_run *t, bqb_err *err) {
+    const bqb_train_options *o = &t->o;
     size_t n = bqb_clip_float_count(t->model);
     t->grad = bqb_alloc_aligned(n, sizeof(float));
     t->mom = bqb_alloc_aligned(n, sizeof(float));
@@ -182,73 +203,6 @@ bqb_status bqb_run_open_model(bqb_run *t, bqb_err *err) {
     if (!o->resume) return BQB_OK;
     bqb_train_blocks blocks = {t->mom, t->var, t->average};
     return bqb_checkpoint_read(t->older_alone ? t->older_path : t->checkpoint_path, t->model, &blocks, err);
-}
-
-/* Decoded pictures of a data set, in its cache file. */
-static bqb_status open_pixels(bqb_run *t, bqb_pixels **px, const bqb_dataset *ds, const char *name, bqb_err *err) {
-    size_t R = bqb_clip_get_config(t->model)->resolution;
-    /* A folder of its own may serve several runs on several data sets. */
-    char *file = t->o.cache ? bqb_asprintf("pixels-%zu-%016" PRIx64 ".cache", R, bqb_dataset_hash(ds))
-                            : bqb_asprintf("%s-%zu.cache", name, R);
-    char *path = file ? bqb_path_join(t->cache_dir, file) : NULL;
-    bqb_pixels_options o = {.R = R,
-                            .drop_alpha = t->o.drop_alpha,
-                            .threads = (int)t->o.threads,
-                            .cache_path = path,
-                            .cache_max_bytes = (uint64_t)(t->o.cache_max_gib * 1073741824.0)};
-    bqb_status s = path ? bqb_pixels_open(px, ds, &o, t->o.progress, t->o.ctx, err)
-                        : bqb_fail_nomem(err, "pixel cache", strlen(name));
-    free(file);
-    free(path);
-    if (s) return s;
-    if (*bqb_pixels_notes(*px)) bqb_run_say(t, "pictures that cannot be read:\n%s", bqb_pixels_notes(*px));
-    if (!bqb_pixels_cached(*px)) bqb_run_say(t, "%s pictures are decoded anew whenever they are needed (cache limit)", name);
-    return BQB_OK;
-}
-
-bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err) {
-    const bqb_train_options *o = &t->o;
-    const bqb_clip_config *c = bqb_clip_get_config(t->model);
-    t->cache_dir = bqb_strdup(o->cache ? o->cache : o->out);
-    if (!t->cache_dir) return bqb_fail_nomem(err, "cache", 16);
-    bqb_status s = bqb_make_dirs(t->cache_dir, err);
-    if (!s) s = bqb_dataset_open(&t->ds, o->data, o->n_data, err);
-    if (!s && *bqb_dataset_notes(t->ds)) bqb_run_say(t, "training stickers:\n%s", bqb_dataset_notes(t->ds));
-    if (!s && o->valid) s = bqb_dataset_open(&t->valid_ds, &o->valid, 1, err);
-    if (!s && o->valid && *bqb_dataset_notes(t->valid_ds))
-        bqb_run_say(t, "held-out stickers:\n%s", bqb_dataset_notes(t->valid_ds));
-    if (!s && o->resume) {
-        char hash[24];
-        const char *then = json_string_value(json_object_get(t->old, "data_hash"));
-        snprintf(hash, sizeof hash, "%016" PRIx64, bqb_dataset_hash(t->ds));
-        if (!then || strcmp(then, hash))
-            s = bqb_fail(err, BQB_EINVAL,
-                         "resume: %s is not what it was when the run began (tables or pictures changed); "
-                         "begin in another folder",
-                         o->data[0]);
-    }
-    if (!s) s = open_pixels(t, &t->px, t->ds, "pixels", err);
-    if (!s && o->valid) s = open_pixels(t, &t->valid_px, t->valid_ds, "valid", err);
-    size_t side = c->resolution / c->patch;
-    bqb_batch_options b = {.seed = o->seed, .batch = o->batch, .context = o->context ? o->context : c->context,
-                           .n_patches = side * side, .frames = o->frames, .field_drop = o->field_drop,
-                           .short_rate = o->short_rate, .mask_ratio = o->mask_ratio,
-                           .augment = (bqb_batch_augment)parse_augment(o->augment),
-                           .duplicates = parse_duplicates(o->duplicates) > 0, .threads = (int)o->threads};
-    if (b.context > c->t_positions) b.context = c->t_positions;
-    if (!s) s = bqb_batcher_new(&t->batcher, t->ds, t->px, bqb_clip_tokenizer(t->model), &b, err);
-    if (s) return s;
-    if (bqb_batcher_size(t->batcher) < o->batch)
-        bqb_run_say(t, "only %zu stickers can be used: that many in a batch, not %zu", bqb_batcher_size(t->batcher), o->batch);
-    if (o->short_rate > 0 && !bqb_dataset_query_count(t->ds)) bqb_run_say(t, "there are no short queries: short has no effect");
-    size_t n = bqb_dataset_count(t->ds), n_texts = bqb_dataset_text_count(t->ds);
-    if (n_texts < n && !b.duplicates)
-        bqb_run_say(t, "%zu stickers have %zu different texts: equal ones in a batch count as wrong answers "
-                       "(--duplicates positive: as right ones)", n, n_texts);
-    uint64_t per_epoch = bqb_batcher_steps_per_epoch(t->batcher);
-    t->total = o->steps ? o->steps : per_epoch * o->epochs;
-    if (!t->total) return bqb_fail(err, BQB_EINVAL, "nothing to train: 0 epochs and 0 steps");
-    return BQB_OK;
 }
 
 /* OUT/train.json, which is also what a checkpoint remembers. */

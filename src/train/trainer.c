@@ -24,23 +24,7 @@ void bqb_run_say(const bqb_run *t, const char *fmt, ...) {
     t->o.say(t->o.ctx, line);
 }
 
-/* Roughly, so that a batch that cannot fit is seen before it fails. */
 char *bqb_run_path(const bqb_run *t, const char *name) { return bqb_path_join(t->o.out, name); }
-
-static void say_memory(const bqb_run *t) {
-    const bqb_clip_config *c = bqb_clip_get_config(t->model);
-    double N = (double)bqb_batcher_size(t->batcher), P = N * (double)t->o.frames;
-    double side = (double)(c->resolution / c->patch), T = side * side * (1 - t->o.mask_ratio) + 1;
-    double L = (double)(t->o.context ? t->o.context : c->context), unit = t->precision == BQB_PREC_BF16 ? 2 : 4;
-    double image = P * T * (double)c->v_layers * ((double)(6 * c->v_width + 2 * c->v_mlp) * unit + 8.0 * (double)c->v_width + (double)c->v_heads * T * unit);
-    double text = N * L * (double)c->t_layers * ((double)(6 * c->t_width + 2 * c->t_mlp) * unit + 8.0 * (double)c->t_width + (double)c->t_heads * L * unit);
-    double pixels = 3 * P * 12 * (double)(c->resolution * c->resolution);
-    double gib = (16 * (double)bqb_clip_float_count(t->model) + image + text + pixels) / 1073741824.0;
-    double has = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 1073741824.0;
-    if (gib > 2 || gib > has / 2)
-        bqb_run_say(t, "needs up to about %.1f GiB of memory; this machine has %.1f%s", gib, has,
-            gib > 0.9 * has ? " (a smaller --batch or --frames 1 needs less)" : "");
-}
 
 static bqb_status read_settings(bqb_run *t, bqb_err *err) {
     if (!t->o.settings) return BQB_OK;
@@ -69,15 +53,17 @@ static bqb_status begin(bqb_run *t, bqb_err *err) {
                         t->total, then);
     }
     if (s || t->o.preview) return s;
-    s = bqb_run_open_logs(t, err);
+    s = bqb_run_open_optimiser(t, err);
+    if (!s) s = bqb_run_open_logs(t, err);
     if (!s && !t->o.resume) s = bqb_run_save_model(t, t->last_dir, err);
     if (!s) {
         bqb_run_say(t, "%zu stickers, %zu in a batch, %" PRIu64 " steps (%.2f epochs), %.2f million parameters, %s, %d threads",
                     bqb_dataset_count(t->ds), bqb_batcher_size(t->batcher), t->total,
                     (double)t->total / (double)bqb_batcher_steps_per_epoch(t->batcher),
                     (double)bqb_clip_float_count(t->model) / 1e6, t->o.precision, bqb_clip_threads(t->model));
+        size_t learn = bqb_clip_learning_count(t->model);
+        if (learn < bqb_clip_float_count(t->model)) bqb_run_say(t, "%.2f million parameters learn, the others are frozen", (double)learn / 1e6);
         if (t->step) bqb_run_say(t, "going on after step %" PRIu64, t->step);
-        say_memory(t);
     }
     return s;
 }

@@ -27,6 +27,9 @@ typedef struct {
     double field_drop, short_rate, mask_ratio;
     const char *augment;     /* "on", "off" or "rand" */
     const char *duplicates;  /* "positive" or "negative": what equal texts and pictures in a batch are to the loss */
+    const char *freeze;      /* "image", "text", "image:6", "image:6,text:4": towers or their lower blocks; or NULL */
+    size_t chunk;            /* of gradient caching; 0: none. See bqb_clip_save_memory */
+    bool recompute;          /* activation checkpointing */
     const char *preview;     /* PNG of the first batch, instead of training; or NULL */
     const char *precision;   /* "auto", "f32" or "bf16" */
     size_t context;          /* tokens a text is cut to; 0: the model's */

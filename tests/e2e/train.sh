@@ -101,6 +101,12 @@ expect duplicates_said 0 - '24 different texts' "$bqb" train --data "$data" --da
 differ duplicates "$tmp/twice/model.safetensors" "$tmp/twice2/model.safetensors"
 expect duplicates_how 1 - 'duplicates "maybe"' "$bqb" train --data "$data" "${scratch[@]}" --duplicates maybe --out "$tmp/x"
 
+# What would not fit is refused before it begins, with what would; and then that does run.
+sed 's/"vision_config": {\(.*\)"num_hidden_layers": 2/"vision_config": {\1"num_hidden_layers": 40/' "$tmp/config.json" | sed 's/"patch_size": 8/"patch_size": 2/' >"$tmp/deep.json"
+deep=(--data "$data" --from-scratch "$tmp/deep.json" --vocab "$vocab" --precision f32 --batch 24 --steps 1)
+expect memory 1 - 'needs about [0-9.]+ GiB .*there are 1.0; --batch [0-9]+.*--chunk' bash -c 'ulimit -v 1000000; exec "$@"' - "$bqb" train "${deep[@]}" --out "$tmp/deep"
+expect memory_said 0 - 'memory: about [0-9.]+ of [0-9.]+ GiB' "$bqb" train "${deep[@]}" --batch 2 --chunk 1 --recompute --freeze image:38 --out "$tmp/deep2"
+
 # Ctrl-C writes the checkpoint.
 "$bqb" train --data "$data" --valid "$data" "${scratch[@]}" --steps 60 --save-minutes 0 --out "$tmp/stopped" 2>"$tmp/err" &
 pid=$!

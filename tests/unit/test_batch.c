@@ -55,7 +55,7 @@ static uint64_t hash_batch(const bqb_clip_batch *b) {
     size_t P = 0;
     uint64_t h = hash(1469598103934665603u, b->frames, b->N);
     for (size_t i = 0; i < b->N; i++) P += b->frames[i];
-    h = hash(h, b->pixels, P * FRAME * sizeof(float));
+    h = hash(h, b->rgb, P * FRAME);
     h = hash(h, b->ids, b->N * b->L * sizeof *b->ids);
     if (b->keep) h = hash(h, b->keep, P * b->n_keep * sizeof *b->keep);
     return h;

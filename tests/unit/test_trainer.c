@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "file/safetensors.h"
 #include "train/average.h"
 #include "train/curve.h"
 #include "train/evaluate.h"
@@ -289,6 +290,79 @@ TEST(trainer_takes_duplicates_as_right) {
     bqb_train_options o = small_run(dir, "neither", 4);
     o.duplicates = "neither";
     CHECK(bqb_train(&o, NULL, &err) == BQB_EINVAL && strstr(err.msg, "duplicates"));
+}
+
+/* Weights of two folders that differ, in the towers' names (Hugging Face's). */
+static void count_changes(const char *a_dir, const char *b_dir, size_t *vision, size_t *text) {
+    bqb_err err = {0};
+    bqb_safetensors *a = NULL, *b = NULL;
+    *vision = *text = 0;
+    if (CHECK_OK(bqb_safetensors_open(&a, fixture_path(a_dir, "model.safetensors"), &err), err) &&
+        CHECK_OK(bqb_safetensors_open(&b, fixture_path(b_dir, "model.safetensors"), &err), err))
+        for (size_t i = 0; i < bqb_safetensors_count(a); i++) {
+            const bqb_tensor *x = bqb_safetensors_at(a, i), *y = bqb_safetensors_find(b, x->name);
+            bool same = y && x->n == y->n && !memcmp(x->data, y->data, x->n * 4);
+            *(strstr(x->name, "text") ? text : vision) += !same && !strstr(x->name, "logit_scale");
+        }
+    bqb_safetensors_close(a);
+    bqb_safetensors_close(b);
+}
+
+TEST(trainer_freezes_what_is_named) {
+    const char *dir = test_tmp_dir();
+    begin_set(dir);
+    bqb_err err = {0};
+    bqb_train_options first = small_run(dir, "first", 2), o;
+    CHECK_OK(bqb_train(&first, NULL, &err), err);
+    char init[512];
+    snprintf(init, sizeof init, "%s", first.out);
+    const char *const what[] = {NULL, "image", "text", "image:1,text", "text:2"};
+    size_t vision[5], text[5];
+    for (int k = 0; k < 5; k++) {
+        char name[32];
+        snprintf(name, sizeof name, "frozen%d", k);
+        o = small_run(dir, name, 2);
+        o.config = o.vocab = NULL;
+        o.init = init;
+        o.freeze = what[k];
+        o.ema = 0.5;
+        CHECK_OK(bqb_train(&o, NULL, &err), err);
+        count_changes(init, o.out, &vision[k], &text[k]);
+    }
+    CHECK(vision[0] > 30 && text[0] > 30);
+    CHECK(!vision[1] && text[1] == text[0]);
+    CHECK(vision[2] == vision[0] && !text[2]);
+    CHECK_MSG(vision[3] < vision[0] && vision[3] > 12 && !text[3], "%zu of %zu", vision[3], vision[0]);
+    CHECK_MSG(vision[4] == vision[0] && text[4] == 1, "%zu", text[4]); /* the projection */
+    const char *const bad[] = {"picture", "image:", "image:x", "image,text", "text:9", "image:1;text"};
+    for (int k = 0; k < 6; k++) {
+        o = small_run(dir, "bad", 2);
+        o.freeze = bad[k];
+        CHECK_MSG(bqb_train(&o, NULL, &err) == BQB_EINVAL, "%s", bad[k]);
+        CHECK_MSG(strstr(err.msg, "freeze") || strstr(err.msg, "frozen"), "%s", err.msg);
+    }
+}
+
+/* Saving memory is no other training: the same bits where nothing is cut smaller. */
+TEST(trainer_saves_memory) {
+    const char *dir = test_tmp_dir();
+    begin_set(dir);
+    bqb_err err = {0};
+    bqb_train_options plain = small_run(dir, "plain", 4), chunked = small_run(dir, "chunked", 4), again = small_run(dir, "again", 4);
+    chunked.chunk = 1000;
+    again.recompute = true;
+    again.say = hear;
+    *said = 0;
+    bqb_train_result r[3];
+    CHECK_OK(bqb_train(&plain, &r[0], &err), err);
+    CHECK_OK(bqb_train(&chunked, &r[1], &err), err);
+    CHECK_OK(bqb_train(&again, &r[2], &err), err);
+    CHECK(strstr(said, "memory: about"));
+    CHECK(same_file(plain.out, chunked.out, "model.safetensors") && same_file(plain.out, again.out, "model.safetensors"));
+    bqb_train_options small = small_run(dir, "small", 4);
+    small.chunk = 2;
+    CHECK_OK(bqb_train(&small, &r[1], &err), err);
+    CHECK_MSG(fabsf(r[1].loss - r[0].loss) < 1e-3f, "%g, %g", (double)r[0].loss, (double)r[1].loss);
 }
 
 static void cut_file(const char *path, size_t keep) {

@@ -1,0 +1,71 @@
+#include "train/memory.h"
+
+#include "base/fs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static double mix(uint64_t one, uint64_t most, double share) {
+    return (double)one + ((double)most - (double)one) * share;
+}
+
+bqb_status bqb_memory_needed(bqb_memory_bytes *out, const bqb_clip_config *c, const bqb_memory_plan *p, bqb_err *err) {
+    bqb_clip_plan plan = p->plan;
+    bqb_clip_bytes most, one;
+    bqb_status s = bqb_clip_train_bytes(&most, c, &plan, err);
+    plan.frames = 1;
+    if (!s) s = bqb_clip_train_bytes(&one, c, &plan, err);
+    if (s) return s;
+    /* What grows with the frames grows in proportion. */
+    double share = p->plan.frames > 1 ? (p->frames - 1) / ((double)p->plan.frames - 1) : 0;
+    double weights = (double)most.moments / 2, N = (double)p->plan.N, frame = 3.0 * (double)(c->resolution * c->resolution);
+    out->model = (double)most.weights + (double)most.gradients + (double)most.moments + (p->average ? weights : 0);
+    out->activations = mix(one.activations + one.loss, most.activations + most.loss, share);
+    /* Pages of a batch that no frame comes to are never touched. */
+    out->batches = 2 * N * (p->frames * frame + 8.0 * (double)p->plan.L) + (p->decoding ? 3 * N * frame : 0);
+    out->total = out->model + out->activations + out->batches;
+    return BQB_OK;
+}
+
+/* A limit of a control group, as a number in a small file; "max" is none. */
+static double limit_in(const char *path, double most) {
+    char *text = NULL;
+    if (bqb_file_read(&text, NULL, path, 64, NULL)) return most;
+    double x = *text >= '0' && *text <= '9' ? strtod(text, NULL) : most;
+    free(text);
+    return x > 0 && x < most ? x : most;
+}
+
+double bqb_memory_there(void) {
+    double most = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    most = limit_in("/sys/fs/cgroup/memory.max", most);
+    most = limit_in("/sys/fs/cgroup/memory/memory.limit_in_bytes", most);
+    struct rlimit l;
+    if (!getrlimit(RLIMIT_AS, &l) && l.rlim_cur != RLIM_INFINITY && (double)l.rlim_cur < most) most = (double)l.rlim_cur;
+    return most;
+}
+
+static bool fits(const bqb_clip_config *c, const bqb_memory_plan *p, double bytes) {
+    bqb_memory_bytes need;
+    return !bqb_memory_needed(&need, c, p, NULL) && need.total <= bytes;
+}
+
+void bqb_memory_advice(char *out, size_t size, const bqb_clip_config *c, const bqb_memory_plan *p, double bytes) {
+    bqb_memory_plan other = *p;
+    size_t used = 0;
+    *out = 0;
+    while (other.plan.N > 2 && !fits(c, &other, bytes)) other.plan.N /= 2;
+    if (other.plan.N >= 2 && fits(c, &other, bytes)) used += (size_t)snprintf(out, size, " --batch %zu", other.plan.N);
+    other = *p;
+    other.plan.checkpoint = true;
+    if (!p->plan.chunk && fits(c, &other, bytes) && used < size)
+        used += (size_t)snprintf(out + used, size - used, "%s --recompute", used ? ", or" : "");
+    other = *p;
+    other.plan.chunk = p->plan.N;
+    while (other.plan.chunk > 1 && !fits(c, &other, bytes)) other.plan.chunk /= 2;
+    if (fits(c, &other, bytes) && used < size)
+        snprintf(out + used, size - used, "%s --chunk %zu", used ? ", or" : "", other.plan.chunk);
+}

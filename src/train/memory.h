@@ -1,0 +1,29 @@
+/* How much memory a training run takes, and how much there is. */
+#ifndef BQB_TRAIN_MEMORY_H
+#define BQB_TRAIN_MEMORY_H
+
+#include "model/clip.h"
+
+typedef struct {
+    bqb_clip_plan plan;
+    double frames;    /* of a picture, on the average of the data set: 1 … plan.frames */
+    bool average;     /* a moving average of the weights is kept */
+    bool decoding;    /* pictures are decoded for every batch */
+} bqb_memory_plan;
+
+typedef struct {
+    double model;       /* weights, gradients, moments, their average */
+    double activations; /* with features and logits */
+    double batches;     /* the batch in use and the next one */
+    double total;
+} bqb_memory_bytes;
+
+bqb_status bqb_memory_needed(bqb_memory_bytes *out, const bqb_clip_config *c, const bqb_memory_plan *p, bqb_err *err);
+
+/* What this process may use: of the machine, of its control group, by ulimit -v; the least of them. */
+double bqb_memory_there(void);
+
+/* What would fit into `bytes`, as options for people: " --batch 32; or --chunk 16, …"; "" when nothing would. */
+void bqb_memory_advice(char *out, size_t size, const bqb_clip_config *c, const bqb_memory_plan *p, double bytes);
+
+#endif
