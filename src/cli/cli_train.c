@@ -14,8 +14,8 @@ static const char usage[] =
     "       bqb train --resume --out DIR [OPTION…]\n\n"
     "Train StickerCLIP on annotated stickers: pictures and words are drawn together by a\n"
     "symmetric contrastive loss. DATA is a captions.tsv or its folder, the folder of a bqb library, or a\n"
-    "SPLIT_imgs.tsv of MUGE or Chinese-CLIP with its SPLIT_texts.jsonl. The defaults are the\n"
-    "paper's fine-tuning. DIR becomes a model folder, with last/, best/, checkpoint.safetensors, log.csv, valid.csv, curve.svg, train.json.\n"
+    "SPLIT_imgs.tsv of MUGE or Chinese-CLIP with its SPLIT_texts.jsonl, or a folder with LMDB\n"
+    "databases of Chinese-CLIP or Sticker820K. The defaults are the paper's fine-tuning. DIR becomes a model folder, with last/, best/, checkpoint.safetensors, log.csv, valid.csv, curve.svg, train.json.\n"
     "Ctrl-C writes the checkpoint and ends; --resume goes on exactly where it stopped.";
 
 typedef struct {

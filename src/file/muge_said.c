@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bqb_status add(bqb_muge_said_list *l, const char *image, const char *text, bqb_err *err) {
+bqb_status bqb_muge_said_add(bqb_muge_said_list *l, const char *image, const char *text, size_t order, bqb_err *err) {
     if (l->n == l->cap) {
         size_t cap = l->cap ? 2 * l->cap : 1024;
         bqb_muge_said *item = realloc(l->item, cap * sizeof *item);
@@ -12,7 +12,7 @@ static bqb_status add(bqb_muge_said_list *l, const char *image, const char *text
         l->cap = cap;
     }
     bqb_muge_said *t = &l->item[l->n];
-    *t = (bqb_muge_said){.image = bqb_strdup(image), .text = bqb_strdup(text), .order = l->n};
+    *t = (bqb_muge_said){.image = bqb_strdup(image), .text = bqb_strdup(text), .order = order};
     l->n++;
     return t->image && t->text ? BQB_OK : bqb_fail_nomem(err, "texts", strlen(text));
 }
@@ -21,6 +21,10 @@ static int by_image(const void *a, const void *b) {
     const bqb_muge_said *x = a, *y = b;
     int d = strcmp(x->image, y->image);
     return d ? d : x->order < y->order ? -1 : x->order > y->order;
+}
+
+void bqb_muge_said_sort(bqb_muge_said_list *l) {
+    if (l->n) qsort(l->item, l->n, sizeof *l->item, by_image);
 }
 
 bqb_status bqb_muge_said_read(bqb_muge_said_list *l, const char *path, bqb_skipped_fn skipped, void *ctx,
@@ -39,10 +43,10 @@ bqb_status bqb_muge_said_read(bqb_muge_said_list *l, const char *path, bqb_skipp
             if (err) *err = why;
             s = line;
         } else if (!t.id) break;
-        for (size_t i = 0; !s && i < t.n_image_ids; i++) s = add(l, t.image_ids[i], t.text, err);
+        for (size_t i = 0; !s && i < t.n_image_ids; i++) s = bqb_muge_said_add(l, t.image_ids[i], t.text, l->n, err);
     }
     bqb_muge_texts_close(texts);
-    if (!s && l->n) qsort(l->item, l->n, sizeof *l->item, by_image);
+    if (!s) bqb_muge_said_sort(l);
     return s;
 }
 

@@ -21,6 +21,10 @@ bqb_status bqb_muge_said_read(bqb_muge_said_list *l, const char *path, bqb_skipp
                               bqb_err *err);
 void bqb_muge_said_free(bqb_muge_said_list *l);
 
+/* The same by hand: add texts in any order, then sort. `order` is among those of one picture. */
+bqb_status bqb_muge_said_add(bqb_muge_said_list *l, const char *image, const char *text, size_t order, bqb_err *err);
+void bqb_muge_said_sort(bqb_muge_said_list *l);
+
 /* Number of the texts of a picture; the first is l->item[*first]. */
 size_t bqb_muge_said_find(const bqb_muge_said_list *l, const char *image, size_t *first);
 

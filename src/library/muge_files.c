@@ -22,18 +22,18 @@ static bool pass_over(skips *k, const char *path, bqb_status s, const bqb_err *w
 }
 
 /* By content, so that the same picture in two sets is one file, and no id can leave the folder. */
-static bqb_status write_picture(char **path, const char *dir, const bqb_muge_image *image, bqb_err *err) {
+bqb_status bqb_keep_picture(char **path, const char *dir, const uint8_t *bytes, size_t size, bqb_err *err) {
     uint8_t sha[BQB_SHA256_SIZE];
     char hex[65];
-    bqb_sha256_of(sha, image->bytes, image->size);
+    bqb_sha256_of(sha, bytes, size);
     bqb_hex(hex, sha, sizeof sha);
-    const char *format = bqb_picture_kind_name(bqb_sniff(image->bytes, image->size));
+    const char *format = bqb_picture_kind_name(bqb_sniff(bytes, size));
     char *folder = bqb_asprintf("%s/files/%.2s", dir, hex);
     *path = folder ? bqb_asprintf("%s/%s.%s", folder, hex, *format ? format : "bin") : NULL;
     bqb_status s = *path ? BQB_OK : bqb_fail_nomem(err, "path", 100);
     if (!s && !bqb_is_file(*path)) {
         s = bqb_make_dirs(folder, err);
-        if (!s) s = bqb_file_write(*path, image->bytes, image->size, err);
+        if (!s) s = bqb_file_write(*path, bytes, size, err);
     }
     free(folder);
     return s;
@@ -57,7 +57,7 @@ static bqb_status read_images(const char *imgs_tsv, const char *dir, const bqb_m
         if (!image.id) break;
         size_t first, n = bqb_muge_said_find(texts, image.id, &first);
         s = bqb_muge_said_join(&caption, texts, first, n, err);
-        if (!s) s = write_picture(&path, dir, &image, err);
+        if (!s) s = bqb_keep_picture(&path, dir, image.bytes, image.size, err);
         if (!s) s = fn(k->ctx, path, caption.data, err);
         free(path);
     }

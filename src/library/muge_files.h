@@ -4,6 +4,10 @@
 
 #include "base/err.h"
 
+/* Write a picture's file to DIR/files/XX/SHA256.FORMAT, unless that is there
+ * already. Free *path with free(). */
+bqb_status bqb_keep_picture(char **path, const char *dir, const uint8_t *bytes, size_t size, bqb_err *err);
+
 /* Told of each picture: the file that now holds it (path is lent), and what the
  * texts say of it, joined by "；" ("" when nothing). Non-OK ends the reading. */
 typedef bqb_status (*bqb_muge_file_fn)(void *ctx, const char *path, const char *caption, bqb_err *err);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "file/table.h"
 #include "image/sniff.h"
+#include "library/lmdb_set.h"
 #include "library/muge_files.h"
 
 #include <dirent.h>
@@ -16,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_CANDIDATES = 16 << 20, MAX_DEPTH = 100, SNIFF_BYTES = 64 };
+enum { MAX_CANDIDATES = 16 << 20, MAX_DEPTH = 100, SNIFF_BYTES = 64, MAX_PICTURE = 64 << 20 };
 
 typedef struct {
     dev_t dev;
@@ -173,18 +174,24 @@ static bqb_status read_table(bqb_walk *w, const char *path, const char *dir, bqb
     return s;
 }
 
-/* A MUGE picture that now has a file. */
-static bqb_status add_muge(void *ctx, const char *path, const char *caption, bqb_err *err) {
-    bqb_walk *w = ctx;
+/* Words that live as long as the list. */
+static bqb_status keep_words(bqb_walk *w, const char **to, const char *words, bqb_err *err) {
     char **captions = room(w->caption, w->n_captions, &w->cap_captions, sizeof *captions, err);
     if (!captions) return BQB_ENOMEM;
     w->caption = captions;
-    bqb_annotation given = {{0}};
-    char *copy = bqb_strdup(caption);
-    if (!copy) return bqb_fail_nomem(err, "caption", strlen(caption));
+    char *copy = bqb_strdup(words);
+    if (!copy) return bqb_fail_nomem(err, "caption", strlen(words));
     w->caption[w->n_captions++] = copy;
-    given.field[BQB_CAPTION] = copy;
-    return add(w, bqb_strdup(path), &given, true, err);
+    *to = copy;
+    return BQB_OK;
+}
+
+/* A MUGE picture that now has a file. */
+static bqb_status add_muge(void *ctx, const char *path, const char *caption, bqb_err *err) {
+    bqb_walk *w = ctx;
+    bqb_annotation given = {{0}};
+    bqb_status s = keep_words(w, &given.field[BQB_CAPTION], caption, err);
+    return s ? s : add(w, bqb_strdup(path), &given, true, err);
 }
 
 static void skip_muge(void *ctx, const char *path, const char *reason) { skip(ctx, path, reason); }
@@ -197,6 +204,71 @@ static bqb_status read_muge(bqb_walk *w, const char *path, bqb_err *err) {
     char *library = realpath(w->library, NULL);
     if (!library) return bqb_fail_errno(err, "%s", w->library);
     bqb_status s = bqb_muge_files(path, library, add_muge, skip_muge, w, err);
+    free(library);
+    return s;
+}
+
+/* ---- LMDB databases: their pictures get files, too ---- */
+
+typedef struct {
+    bqb_walk *w;
+    const bqb_lmdb_set *set;
+    const char *path;    /* of the set, for messages */
+    const char *library; /* where the files go */
+    bqb_buf bytes;
+} lmdb_reading;
+
+static void skip_lmdb(void *ctx, const char *id, bool missing, const char *reason) {
+    (void)missing;
+    lmdb_reading *r = ctx;
+    char *name = bqb_asprintf("%s:%s", r->path, id);
+    skip(r->w, name ? name : r->path, reason);
+    free(name);
+}
+
+static bqb_status add_lmdb(void *ctx, const bqb_lmdb_sticker *x, bqb_err *err) {
+    lmdb_reading *r = ctx;
+    bqb_annotation given = {{0}};
+    bqb_err why = {0};
+    char *path = NULL;
+    r->bytes.len = 0;
+    bqb_status s = bqb_lmdb_set_picture(r->set, &r->bytes, x->data, x->size, &why);
+    if (s == BQB_EFORMAT || s == BQB_ELIMIT) {
+        skip_lmdb(r, x->id, false, why.msg);
+        return BQB_OK;
+    }
+    if (s && err) *err = why;
+    if (!s) s = bqb_keep_picture(&path, r->library, (const uint8_t *)r->bytes.data, r->bytes.len, err);
+    for (size_t f = 0; f < BQB_FIELDS && !s; f++)
+        if (x->note.field[f]) s = keep_words(r->w, &given.field[f], x->note.field[f], err);
+    if (s) {
+        free(path);
+        return s;
+    }
+    return add(r->w, path, &given, true, err);
+}
+
+static bqb_status read_lmdb(bqb_walk *w, const char *path, bqb_err *err) {
+    if (!w->library) {
+        skip(w, path, "there is no library to put its pictures into");
+        return BQB_OK;
+    }
+    lmdb_reading r = {.w = w, .path = path, .bytes = {.max = MAX_PICTURE}};
+    bqb_lmdb_set *set = NULL;
+    bqb_err why = {0};
+    char *library = realpath(w->library, NULL);
+    if (!library) return bqb_fail_errno(err, "%s", w->library);
+    bqb_status s = bqb_lmdb_set_open(&set, path, &why);
+    r.set = set;
+    r.library = library;
+    if (!s) s = bqb_lmdb_set_each(set, add_lmdb, skip_lmdb, &r, &why);
+    if (s == BQB_EFORMAT || s == BQB_EUNSUPPORTED) { /* a damaged database: what came before stays */
+        skip(w, path, why.msg);
+        s = BQB_OK;
+    }
+    if (s && err) *err = why;
+    bqb_buf_free(&r.bytes);
+    bqb_lmdb_set_close(set);
     free(library);
     return s;
 }
@@ -237,6 +309,10 @@ static bqb_status walk_folder(bqb_walk *w, const char *path, int depth, bqb_err 
         skip(w, path, "folders are nested too deeply");
         closedir(d);
         return BQB_OK;
+    }
+    if (bqb_is_lmdb_set(path)) {
+        closedir(d);
+        return read_lmdb(w, path, err);
     }
     char *captions = bqb_path_join(path, "captions.tsv");
     if (!captions) s = bqb_fail_nomem(err, path, 1);
@@ -280,6 +356,8 @@ static bqb_status walk_root(bqb_walk *w, const char *path, bqb_err *err) {
         if (roots && root) w->root[w->n_roots++] = root;
         else free(root);
         s = roots && root ? walk_folder(w, real, 0, err) : bqb_fail_nomem(err, path, 1);
+    } else if (bqb_is_lmdb_list(real)) {
+        s = read_lmdb(w, real, err);
     } else if (ends_with(path, "_imgs.tsv")) {
         s = read_muge(w, real, err);
     } else if (ends_with(path, ".tsv")) {

@@ -21,6 +21,9 @@ typedef struct bqb_walk bqb_walk;
  *                tell; hidden files are left out, links followed, each folder
  *                visited once; a captions.tsv in a folder annotates its pictures
  *   X.tsv        what its column `file` lists, relative to its folder
+ *   LMDB         a folder with the databases of Chinese-CLIP or Sticker820K, anywhere below a
+ *                folder that is named, or a list of names beside Sticker820K's (lmdb_set.h):
+ *                the same as with MUGE
  *   X_imgs.tsv   MUGE: its pictures are written below skip_dir first, X_texts.jsonl annotates them
  *   a file       itself
  * Broken things are told to skip and counted. skip_dir: the library's own folder, to stay out of, or NULL. In byte order of path, each once, a table's line before a bare find.

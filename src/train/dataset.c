@@ -3,6 +3,7 @@
 #include "train/dataset_source.h"
 
 #include "base/utf8.h"
+#include "library/lmdb_set.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -175,16 +176,29 @@ static bqb_status only_imgs(char **out, const char *dir, bqb_err *err) {
     return s;
 }
 
+/* Databases with both sides in them would train on what is to be held out. */
+static bqb_status read_databases(bqb_dataset *ds, const char *dir, bqb_err *err) {
+    char *train = bqb_path_join(dir, "train.txt"), *valid = bqb_path_join(dir, "valid.txt");
+    bqb_status s = train && valid ? BQB_OK : bqb_fail_nomem(err, dir, strlen(dir));
+    if (!s && bqb_is_lmdb_list(train) && bqb_is_lmdb_list(valid))
+        s = bqb_fail(err, BQB_EINVAL, "%s holds 2 sets; name one of them: train.txt, valid.txt", dir);
+    if (!s) s = bqb_dataset_read_lmdb(ds, dir, err);
+    free(train);
+    free(valid);
+    return s;
+}
+
 static bqb_status read_folder(bqb_dataset *ds, const char *dir, bqb_err *err) {
     char *table = bqb_path_join(dir, "captions.tsv"), *db = bqb_path_join(dir, "library.db"), *imgs = NULL;
     bqb_status s = table && db ? BQB_OK : bqb_fail_nomem(err, dir, strlen(dir));
     if (!s && bqb_is_file(table)) s = bqb_dataset_read_table(ds, table, err);
     else if (!s && bqb_is_file(db)) s = bqb_dataset_read_library(ds, dir, err);
+    else if (!s && bqb_is_lmdb_set(dir)) s = read_databases(ds, dir, err);
     else if (!s) {
         s = only_imgs(&imgs, dir, err);
         if (!s && imgs) s = bqb_dataset_read_muge(ds, imgs, err);
         else if (!s)
-            s = bqb_fail(err, BQB_ENOTFOUND, "%s: holds no captions.tsv, no library.db and no SPLIT_imgs.tsv", dir);
+            s = bqb_fail(err, BQB_ENOTFOUND, "%s: holds no captions.tsv, no library.db, no SPLIT_imgs.tsv and no LMDB databases", dir);
     }
     free(table);
     free(db);
@@ -194,6 +208,7 @@ static bqb_status read_folder(bqb_dataset *ds, const char *dir, bqb_err *err) {
 
 static bqb_status read_source(bqb_dataset *ds, const char *given, bqb_err *err) {
     if (bqb_is_dir(given)) return read_folder(ds, given, err);
+    if (bqb_is_lmdb_list(given)) return bqb_dataset_read_lmdb(ds, given, err);
     if (ends_with(given, "_imgs.tsv")) return bqb_dataset_read_muge(ds, given, err);
     if (!strcmp(bqb_path_base(given), "library.db")) {
         char *dir = bqb_strndup(given, (size_t)(bqb_path_base(given) - given));

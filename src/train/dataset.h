@@ -1,7 +1,9 @@
 /* The stickers to train on or to measure with, wherever they lie:
  *   a captions.tsv or its folder, with the short queries of the queries.tsv beside it
  *   a bqb library (a folder with library.db)
- *   a SPLIT_imgs.tsv of MUGE and Chinese-CLIP, with its SPLIT_texts.jsonl */
+ *   a SPLIT_imgs.tsv of MUGE and Chinese-CLIP, with its SPLIT_texts.jsonl
+ *   a folder of LMDB databases, of Chinese-CLIP or Sticker820K, or a list of names
+ *   (train.txt, valid.txt) beside the latter's */
 #ifndef BQB_TRAIN_DATASET_H
 #define BQB_TRAIN_DATASET_H
 
@@ -12,7 +14,7 @@
 
 typedef struct {
     const char *file;               /* the sticker's id in predictions: its table's name for it, the first
-                                     * digits of its SHA-256 in a library, MUGE's image id */
+                                     * digits of its SHA-256 in a library, MUGE's image id, the key in LMDB */
     const char *path;               /* to open; of a picture inside another file FILE:ID, for messages only */
     bqb_annotation note;
     size_t first_query, n_queries;  /* into bqb_dataset_query */

@@ -1,5 +1,5 @@
 /* The inside of a bqb_dataset, for the readers of what stickers may lie in:
- * dataset_table.c, dataset_library.c, dataset_muge.c. Another kind of source is
+ * dataset_table.c, dataset_library.c, dataset_muge.c, dataset_lmdb.c. Another kind of source is
  * a file with one such function, and a line in dataset.c that knows it. */
 #ifndef BQB_TRAIN_DATASET_SOURCE_H
 #define BQB_TRAIN_DATASET_SOURCE_H
@@ -75,5 +75,6 @@ bqb_status bqb_dataset_mix_file(bqb_dataset *ds, const char *path, bqb_err *err)
 bqb_status bqb_dataset_read_table(bqb_dataset *ds, const char *captions_tsv, bqb_err *err);
 bqb_status bqb_dataset_read_library(bqb_dataset *ds, const char *dir, bqb_err *err);
 bqb_status bqb_dataset_read_muge(bqb_dataset *ds, const char *imgs_tsv, bqb_err *err);
+bqb_status bqb_dataset_read_lmdb(bqb_dataset *ds, const char *path, bqb_err *err);
 
 #endif

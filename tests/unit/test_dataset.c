@@ -287,3 +287,50 @@ TEST(pixels_cache_equals_decoding_and_is_reused) {
     bqb_pixels_close(limited);
     bqb_dataset_close(ds);
 }
+
+TEST(dataset_reads_lmdb_in_place) {
+    char path[512];
+    bqb_picture p;
+    char *bytes;
+    size_t size;
+    bqb_err err = {0};
+    snprintf(path, sizeof path, "%s", test_path("lmdb/chinese_clip"));
+    bqb_dataset *ds = open_set(path);
+    if (!ds) return;
+    CHECK(bqb_dataset_count(ds) == 3 && bqb_dataset_query_count(ds) == 11);
+    CHECK(bqb_dataset_left_out(ds) == 2); /* a text without a picture, a picture without a text */
+    CHECK(strstr(bqb_dataset_notes(ds), "404: its picture is not in imgs") && strstr(bqb_dataset_notes(ds), "9: no text"));
+    const bqb_sample *x = bqb_dataset_at(ds, 0);
+    CHECK_STR(x->file, "17");
+    CHECK(x->n_queries == 9);
+    CHECK_STR(bqb_dataset_query(ds, x->first_query), "一只猫");
+    CHECK_STR(bqb_dataset_query(ds, x->first_query + 8), "猫6");
+    CHECK(!bqb_dataset_is_file(ds, 0));
+    CHECK_OK(bqb_dataset_picture(ds, 0, &p, &err), err);
+    CHECK_OK(bqb_file_read(&bytes, &size, test_path("../fuzz/corpus/image/small.png"), 1 << 20, &err), err);
+    CHECK(p.size == size && !memcmp(p.data, bytes, size));
+    free(bytes);
+    bqb_picture_close(&p);
+    uint64_t hash = bqb_dataset_hash(ds);
+    bqb_dataset_close(ds);
+    ds = open_set(path);
+    CHECK(ds && bqb_dataset_hash(ds) == hash);
+    bqb_dataset_close(ds);
+
+    /* Sticker820K: a split is named, for the databases hold both sides. */
+    const char *whole = path;
+    snprintf(path, sizeof path, "%s", test_path("lmdb/sticker820k"));
+    CHECK(bqb_dataset_open(&ds, &whole, 1, &err) == BQB_EINVAL && strstr(err.msg, "train.txt, valid.txt"));
+    snprintf(path, sizeof path, "%s", test_path("lmdb/sticker820k/train.txt"));
+    ds = open_set(path);
+    if (!ds) return;
+    CHECK(bqb_dataset_count(ds) == 2 && bqb_dataset_left_out(ds) == 1 && bqb_dataset_hash(ds) != hash);
+    x = bqb_dataset_at(ds, 0);
+    CHECK_STR(x->file, "a/猫.png");
+    CHECK_STR(x->note.field[BQB_CAPTION], "一只开心的猫");
+    CHECK_STR(x->note.field[BQB_OCR], "哈哈");
+    CHECK_OK(bqb_dataset_picture(ds, 1, &p, &err), err);
+    CHECK(p.size > 3 && !memcmp(p.data, "GIF", 3));
+    bqb_picture_close(&p);
+    bqb_dataset_close(ds);
+}

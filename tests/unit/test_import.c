@@ -302,3 +302,41 @@ TEST(import_muge) {
     free(png);
     bqb_buf_free(&tsv);
 }
+
+/* tests/lmdb: two pictures of the four are in both sets. */
+TEST(import_lmdb) {
+    const char *dir = test_tmp_dir();
+    bqb_import_report r;
+    char set[512];
+    snprintf(set, sizeof set, "%s", test_path("lmdb/sticker820k/valid.txt"));
+    help_import(dir, set, NULL, &r); /* a split */
+    REPORT(r, 1, 0, 0);
+    snprintf(set, sizeof set, "%s", test_path("lmdb/sticker820k"));
+    for (int round = 0; round < 2; round++) {
+        help_import(dir, set, NULL, &r);
+        REPORT(r, round ? 0 : 2, round ? 3 : 1, 1);
+    }
+    bqb_catalogue *c = help_open(dir);
+    bqb_annotated a = {0};
+    CHECK_OK(bqb_catalogue_get_annotation(c, 2, &a, &err), err);
+    CHECK(a.field[BQB_CAPTION] && !strcmp(a.field[BQB_CAPTION], "一只开心的猫"));
+    CHECK(a.field[BQB_EMOTION] && !strcmp(a.field[BQB_EMOTION], "开心"));
+    CHECK(a.field[BQB_OCR] && !strcmp(a.field[BQB_OCR], "哈哈"));
+    bqb_annotated_free(&a);
+    bqb_catalogue_close(c);
+    snprintf(set, sizeof set, "%s", test_path("lmdb")); /* found below a folder, like pictures */
+    help_import(dir, set, NULL, &r);
+    REPORT(r, 1, 3, 2);
+    CHECK(r.others == 0);
+    /* A damaged database is named, and the rest is imported. */
+    bqb_err e;
+    char *bytes;
+    size_t n;
+    CHECK_OK(bqb_file_read(&bytes, &n, test_path("lmdb/sticker820k/imgs/data.mdb"), 1 << 20, &e), e);
+    CHECK(!bqb_make_dirs(help_path(dir, "bad/imgs"), &e) && !bqb_make_dirs(help_path(dir, "bad/infos"), &e));
+    CHECK_OK(bqb_file_write(help_path(dir, "bad/imgs/data.mdb"), bytes, n, &e), e);
+    CHECK_OK(bqb_file_write(help_path(dir, "bad/infos/data.mdb"), bytes, 8192, &e), e);
+    free(bytes);
+    help_import(dir, help_path(dir, "bad"), NULL, &r);
+    REPORT(r, 0, 0, 1);
+}
