@@ -12,6 +12,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static bqb_status read_all(bqb_map *m, int fd, size_t size, const char *path, bqb_err *err) {
+    uint8_t *p = bqb_alloc_aligned(size, 1);
+    size_t done = 0;
+    if (!p) return bqb_fail_nomem(err, path, size);
+    while (done < size) {
+        ssize_t n = read(fd, p + done, size - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            bqb_status s = n < 0 ? bqb_fail_errno(err, "%s", path) : bqb_fail(err, BQB_EIO, "%s: was cut while it was read", path);
+            free(p);
+            return s;
+        }
+        done += (size_t)n;
+    }
+    *m = (bqb_map){.data = p, .size = size};
+    return BQB_OK;
+}
+
 bqb_status bqb_map_open(bqb_map *m, const char *path, bqb_err *err) {
     *m = (bqb_map){0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -20,6 +38,7 @@ bqb_status bqb_map_open(bqb_map *m, const char *path, bqb_err *err) {
     bqb_status s = BQB_OK;
     if (fstat(fd, &st)) s = bqb_fail_errno(err, "%s", path);
     else if (!S_ISREG(st.st_mode)) s = bqb_fail(err, BQB_EFORMAT, "%s: not a regular file", path);
+    else if (st.st_size > 0 && st.st_size <= BQB_MAP_READ_MAX) s = read_all(m, fd, (size_t)st.st_size, path, err);
     else if (st.st_size > 0) {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED) s = bqb_fail_errno(err, "%s", path);
@@ -30,7 +49,9 @@ bqb_status bqb_map_open(bqb_map *m, const char *path, bqb_err *err) {
 }
 
 void bqb_map_close(bqb_map *m) {
-    if (m->data) munmap((void *)(uintptr_t)m->data, m->size);
+    void *p = (void *)(uintptr_t)m->data;
+    if (m->size <= BQB_MAP_READ_MAX) free(p);
+    else munmap(p, m->size);
     *m = (bqb_map){0};
 }
 

@@ -7,7 +7,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* A file mapped read-only. Regular files only; an empty file maps to size 0. */
+/* A file's bytes, read-only, at an address divisible by 64. Regular files only; an empty file has size 0.
+ * Up to BQB_MAP_READ_MAX bytes, as pictures and tables are, are read: whatever happens to the file later, they stay.
+ * A larger one is mapped, so that only what is looked at costs time: whoever cuts it then kills the process that
+ * looks at what was cut (SIGBUS); replacing it by rename is harmless. */
+enum { BQB_MAP_READ_MAX = 8 << 20 };
 typedef struct {
     const uint8_t *data;
     size_t size;

@@ -176,6 +176,25 @@ TEST(fs_what_is_no_file) {
     free(missing);
 }
 
+TEST(map_survives_a_file_that_is_cut) {
+    bqb_err err;
+    bqb_map m;
+    char path[600], page[3 * 4096];
+    snprintf(path, sizeof path, "%s/cut", test_tmp_dir());
+    memset(page, 'x', sizeof page);
+    CHECK_OK(bqb_file_write(path, page, sizeof page, &err), err);
+    CHECK_OK(bqb_map_open(&m, path, &err), err);
+    CHECK(!truncate(path, 1));
+    CHECK(m.size == sizeof page && !memcmp(m.data, page, sizeof page) && (uintptr_t)m.data % 64 == 0);
+    bqb_map_close(&m);
+    /* A large file is mapped, not read: here it is one hole. */
+    CHECK(!truncate(path, (off_t)BQB_MAP_READ_MAX + 4096));
+    CHECK_OK(bqb_map_open(&m, path, &err), err);
+    CHECK(m.size == (size_t)BQB_MAP_READ_MAX + 4096 && m.data[0] == 'x' && m.data[m.size - 1] == 0);
+    bqb_map_close(&m);
+    CHECK(!m.data && !m.size);
+}
+
 TEST(fs_unfinished_file_leaves_the_old_one) {
     bqb_err err = {0};
     char *path = in_tmp("f"), *data = NULL;
