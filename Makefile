@@ -158,6 +158,9 @@ ENV_ASAN = ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 LSAN_OPTIONS=
 bench: $(BUILD)/bqb ## measure; CSV with machine, threads and share of the ceiling
 	@BQB='$(BUILD)/bqb' tools/bench.sh '$(BUILD)/bench'
 
+paper: $(BUILD)/bqb ## the paper in miniature: two hours, writes docs/paper.md (QUICK=1: five minutes, writes paper/quick)
+	@BQB='$(BUILD)/bqb' tools/paper.sh paper/$(if $(QUICK),quick quick,full full)
+
 format-check: ## files that clang-format would change (a report, not a rule)
 	@git ls-files '*.c' '*.h' | while read -r f; do clang-format "$$f" | cmp -s - "$$f" || echo "$$f"; done
 
@@ -199,6 +202,6 @@ help: ## this list
 	@echo 'Variables: BUILD (folder), CC, OPT, CFLAGS, LDFLAGS, WERROR, SANITIZE, PREFIX, DESTDIR, JOBS'
 
 .PHONY: all test-programs fuzz-programs deps test demo test-unit test-golden test-e2e check-layers asan tsan \
-        fuzz-replay fuzz libfuzzer-programs fuzz-with-libfuzzer bench format-check install uninstall clean help
+        fuzz-replay fuzz libfuzzer-programs fuzz-with-libfuzzer bench paper format-check install uninstall clean help
 .DELETE_ON_ERROR:
 -include $(patsubst %.o,%.d,$(ISA_OBJ) $(call obj,$(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(GOLD_SRC) $(FUZZ_SRC) fuzz/replay.c fuzz/target.c))
