@@ -24,6 +24,30 @@ fetch() {
     echo "$1" >"$dir/$3/.from"
 }
 
+# fetch_icons PACKAGE@VERSION NAME: the package is one icons.json, from which a file an icon is made.
+fetch_icons() {
+    if [ -e "$dir/$2/.from" ] && [ "$(cat "$dir/$2/.from")" = "$1" ]; then
+        echo "$2: there already ($1)"
+        return
+    fi
+    fetch "$1" . "$2.package"
+    rm -rf "${dir:?}/$2"
+    mkdir "$dir/$2"
+    node -e '
+        const fs = require("fs"), [from, to] = process.argv.slice(1)
+        const set = JSON.parse(fs.readFileSync(from + "/icons.json"))
+        for (const [name, icon] of Object.entries(set.icons)) {
+            const w = icon.width ?? set.width ?? 16, h = icon.height ?? set.height ?? 16
+            fs.writeFileSync(`${to}/${name}.svg`, `<svg xmlns="http://www.w3.org/2000/svg" ` +
+                `xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 ${w} ${h}" width="${w}" height="${h}">${icon.body}</svg>\n`)
+        }' "$dir/$2.package" "$dir/$2"
+    cp "$dir/$2.package/info.json" "$dir/$2/"
+    rm -rf "${dir:?}/$2.package"
+    echo "$1" >"$dir/$2/.from"
+}
+
 fetch @twemoji/svg@15.0.0 . twemoji
 fetch fluentui-emoji@1.3.0 icons fluentui
 fetch @lobehub/fluent-emoji-3d@1.1.0 assets fluent-3d
+fetch_icons @iconify-json/noto-v1@1.2.5 noto-v1
+fetch_icons @iconify-json/streamline-emojis@1.2.4 streamline
