@@ -27,7 +27,7 @@ typedef struct {
 void bench_row(const bench *b, const char *what, const char *precision, double value, const char *unit, double flops,
                int num);
 
-/* Multiplications and additions of one frame, one text; with K patches, or of the uppermost blocks alone. */
+/* Multiplications and additions of one frame, one text of T tokens. */
 double bench_image_flops(const bqb_clip_config *c);
 double bench_text_flops(const bqb_clip_config *c, double T);
 

@@ -15,6 +15,7 @@ enum { TEXT_MAX = 1 << 20 };
 typedef struct {
     bqb_clip_batch view;
     uint8_t *rgb;
+    const void **trunk; /* [P] instead of it */
     uint8_t *frames;
     uint16_t *keep;
     int32_t *ids, *wide_ids;
@@ -41,6 +42,7 @@ struct bqb_batcher {
     uint64_t *picture_key; /* [stickers] 0: not known yet; NULL: duplicates do not matter */
     int32_t *key_ids;
     bqb_buf text;
+    const bqb_trunk *trunk;
     slot slots[2];
     int current;
     pthread_t thread;
@@ -175,6 +177,10 @@ static bqb_status fill_pixels(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err 
         }
         bqb_augment a = choose_augment(b, &rands[k]);
         for (size_t f = 0; f < used; f++) {
+            if (b->trunk) {
+                s->trunk[P + f] = bqb_trunk_frame(b->trunk, s->sample[k], first + f);
+                continue;
+            }
             uint8_t *out = s->rgb + (P + f) * frame;
             const uint8_t *in = rgb + (first + f) * frame;
             if (b->o.augment == BQB_AUGMENT_RAND) bqb_augment_frame(out, b->scratch, in, b->R, &a);
@@ -217,7 +223,9 @@ static void fill(bqb_batcher *b, slot *s, uint64_t step) {
     if (!s->status) s->status = fill_pixels(b, s, rands, &s->err);
     if (!s->status) s->status = fill_text(b, s, rands, &s->err);
     free(rands);
-    s->view.rgb = s->rgb;
+    s->view.rgb = b->trunk ? NULL : s->rgb;
+    s->view.image_trunk = b->trunk ? s->trunk : NULL;
+    s->view.trunk = BQB_NUM_BF16;
     s->view.frames = s->frames;
     s->view.keep = b->n_keep ? s->keep : NULL;
     s->view.n_keep = b->n_keep;
@@ -255,6 +263,18 @@ bqb_status bqb_batcher_get(bqb_batcher *b, uint64_t step, const bqb_clip_batch *
     next->step = step + 1;
     b->running = pthread_create(&b->thread, NULL, fill_in_background, b) == 0;
     *out = &s->view;
+    return BQB_OK;
+}
+
+bqb_status bqb_batcher_set_trunk(bqb_batcher *b, const bqb_trunk *trunk, bqb_err *err) {
+    if (b->o.augment != BQB_AUGMENT_OFF || b->n_keep)
+        return bqb_fail(err, BQB_EINVAL, "stored trunks are of whole, unchanged pictures: no augmentation, no masking");
+    for (int k = 0; k < 2; k++) {
+        slot *s = &b->slots[k];
+        if (!s->trunk && !(s->trunk = bqb_calloc(b->o.batch * b->o.frames, sizeof *s->trunk)))
+            return bqb_fail_nomem(err, "batch", b->o.batch * b->o.frames * sizeof *s->trunk);
+    }
+    b->trunk = trunk;
     return BQB_OK;
 }
 
@@ -354,6 +374,7 @@ void bqb_batcher_free(bqb_batcher *b) {
     for (int k = 0; k < 2; k++) {
         slot *s = &b->slots[k];
         free(s->rgb);
+        free(s->trunk);
         free(s->frames);
         free(s->keep);
         free(s->ids);

@@ -6,6 +6,7 @@
 #include "model/clip.h"
 #include "text/tokenizer.h"
 #include "train/pixels.h"
+#include "train/trunk.h"
 
 typedef enum {
     BQB_AUGMENT_OFF,
@@ -38,6 +39,10 @@ typedef struct bqb_batcher bqb_batcher;
 bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_pixels *px, const bqb_tokenizer *tok,
                            const bqb_batch_options *options, bqb_err *err);
 void bqb_batcher_free(bqb_batcher *b);
+
+/* Pictures start from these instead of pixels; borrowed. Before the first batch is got.
+ * BQB_EINVAL where pictures are augmented or masked. */
+bqb_status bqb_batcher_set_trunk(bqb_batcher *b, const bqb_trunk *trunk, bqb_err *err);
 
 size_t bqb_batcher_size(const bqb_batcher *b);            /* pairs in every batch */
 size_t bqb_batcher_steps_per_epoch(const bqb_batcher *b); /* the last, incomplete batch is left out */

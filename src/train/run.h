@@ -23,6 +23,7 @@ typedef struct {
     bqb_clip *model;
     bqb_dataset *ds, *valid_ds;
     bqb_pixels *px, *valid_px;
+    bqb_trunk *trunk;    /* of the training pictures, or NULL */
     bqb_batcher *batcher;
     float *grad, *mom, *var;
     float *average;      /* of the weights, NULL when it is off; the weights themselves while `averaged` */
@@ -49,6 +50,7 @@ bqb_status bqb_run_check_options(bqb_run *t, bqb_err *err);
 bqb_status bqb_run_open_model(bqb_run *t, bqb_err *err);
 bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err);
 bqb_status bqb_run_open_optimiser(bqb_run *t, bqb_err *err);
+bqb_status bqb_run_open_trunk(bqb_run *t, bqb_err *err); /* where steps can start from stored trunks */
 bqb_status bqb_run_open_logs(bqb_run *t, bqb_err *err); /* train.json, log.csv, valid.csv */
 
 /* The settings of these names as numbers (bqb_batch_augment; whether positive); -1: not such a word. */

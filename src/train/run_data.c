@@ -121,6 +121,27 @@ static bqb_status open_batches(bqb_run *t, const bqb_batch_options *b, bqb_err *
     return BQB_OK;
 }
 
+/* Worth storing where pictures do not change from step to step. */
+bqb_status bqb_run_open_trunk(bqb_run *t, bqb_err *err) {
+    const bqb_train_options *o = &t->o;
+    size_t n = bqb_dataset_count(t->ds);
+    uint64_t bytes = bqb_trunk_bytes(t->model, t->px, n);
+    if (!bytes || o->preview || bqb_run_augment(t) != BQB_AUGMENT_OFF || o->mask_ratio > 0) return BQB_OK;
+    if ((double)bytes > o->cache_max_gib * GIB) {
+        bqb_run_say(t, "what is frozen is computed in every step: stored, it would take %.1f GiB (cache limit)", (double)bytes / GIB);
+        return BQB_OK;
+    }
+    uint64_t key = bqb_trunk_key(t->model, t->ds, o->drop_alpha);
+    char *name = bqb_asprintf("trunk-%016" PRIx64 ".cache", key), *path = name ? bqb_path_join(t->cache_dir, name) : NULL;
+    bqb_status s = path ? bqb_trunk_open(&t->trunk, t->model, t->px, n, path, key, o->progress, o->ctx, err)
+                        : bqb_fail_nomem(err, "trunks", 64);
+    if (!s) s = bqb_batcher_set_trunk(t->batcher, t->trunk, err);
+    if (!s) bqb_run_say(t, "pictures start from what the frozen blocks gave, stored in %s (%.2f GiB)", path, (double)bytes / GIB);
+    free(name);
+    free(path);
+    return s;
+}
+
 bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err) {
     const bqb_train_options *o = &t->o;
     const bqb_clip_config *c = bqb_clip_get_config(t->model);

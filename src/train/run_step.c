@@ -166,6 +166,16 @@ static bqb_status measure(bqb_run *t, bqb_err *err) {
     return s;
 }
 
+/* What is frozen is its own average, to the bit. */
+static void update_average(bqb_run *t) {
+    const float *w = bqb_clip_weights(t->model);
+    bqb_average_update(t->average, w, bqb_clip_float_count(t->model), t->o.ema, t->step, (int)t->o.threads);
+    for (size_t i = 0; i < bqb_clip_param_count(t->model); i++) {
+        const bqb_param *p = bqb_clip_param(t->model, i);
+        if (p->frozen) memcpy(t->average + p->offset, w + p->offset, p->n * sizeof *w);
+    }
+}
+
 static bqb_status take_step(bqb_run *t, bqb_err *err) {
     const bqb_train_options *o = &t->o;
     double began = now_s(), lr = bqb_schedule_lr(o->lr, t->step, o->warmup, t->total);
@@ -194,7 +204,7 @@ static bqb_status take_step(bqb_run *t, bqb_err *err) {
     bqb_clip_adamw(t->model, t->grad, t->mom, t->var, &a, t->step + 1);
     t->step++;
     if (t->average)
-        bqb_average_update(t->average, bqb_clip_weights(t->model), n, o->ema, t->step, (int)o->threads);
+        update_average(t);
     double took = now_s() - began, N = (double)batch->N;
     t->busy_s += took;
     double epoch = (double)t->step / (double)bqb_batcher_steps_per_epoch(t->batcher);

@@ -54,6 +54,7 @@ static bqb_status begin(bqb_run *t, bqb_err *err) {
     }
     if (s || t->o.preview) return s;
     s = bqb_run_open_optimiser(t, err);
+    if (!s) s = bqb_run_open_trunk(t, err);
     if (!s) s = bqb_run_open_logs(t, err);
     if (!s && !t->o.resume) s = bqb_run_save_model(t, t->last_dir, err);
     if (!s) {
@@ -62,7 +63,7 @@ static bqb_status begin(bqb_run *t, bqb_err *err) {
                     (double)t->total / (double)bqb_batcher_steps_per_epoch(t->batcher),
                     (double)bqb_clip_float_count(t->model) / 1e6, t->o.precision, bqb_clip_threads(t->model));
         size_t learn = bqb_clip_learning_count(t->model);
-        if (learn < bqb_clip_float_count(t->model)) bqb_run_say(t, "%.2f million parameters learn, the others are frozen", (double)learn / 1e6);
+        if (t->o.freeze) bqb_run_say(t, "%.2f million parameters learn, the others are frozen", (double)learn / 1e6);
         if (t->step) bqb_run_say(t, "going on after step %" PRIu64, t->step);
     }
     return s;
@@ -86,6 +87,7 @@ static void report(const bqb_run *t, bqb_train_result *r) {
 static void end(bqb_run *t) {
     if (t->log) fclose(t->log);
     bqb_batcher_free(t->batcher);
+    bqb_trunk_close(t->trunk);
     bqb_pixels_close(t->px);
     bqb_pixels_close(t->valid_px);
     bqb_dataset_close(t->ds);

@@ -52,5 +52,5 @@ check bad_batch bash -c "! '$bqb' bench --batch 0 2>'$tmp/err'"
 check bad_memory bash -c "! '$bqb' bench --memory 70000 2>'$tmp/err'"
 check bad_batch_status bash -c "'$bqb' bench --batch 5000 2>'$tmp/err'; [ \$? = 2 ]"
 
-echo "e2e-bench: $passed passed, $failed failed, 0 skipped"
+echo "e2e-bench-csv: $passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]
