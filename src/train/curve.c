@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "file/svg.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -76,20 +77,14 @@ static double place_y(const axes *a, double y) {
     return a->bottom - (a->bottom - a->top) * (y - a->y_min) / (a->y_max - a->y_min);
 }
 
-/* 1, 2 or 5 times a power of ten, giving four to ten intervals. */
-static double tick_of(double span) {
-    double t = pow(10, floor(log10(span / 4)));
-    return span / t >= 20 ? 5 * t : span / t >= 8 ? 2 * t : t;
-}
-
 static bqb_status draw_axes(bqb_buf *b, const axes *a, const char *title, bool name_steps, bqb_err *err) {
     bqb_status s = bqb_buf_printf(b, err, "<text x=\"%d\" y=\"%d\" font-weight=\"bold\">%s</text>\n", PLOT_LEFT, a->top - 12, title);
-    double step = tick_of(a->y_max - a->y_min);
+    double step = bqb_svg_tick(a->y_max - a->y_min);
     for (double y = ceil(a->y_min / step) * step; y <= a->y_max + 1e-9 && !s; y += step)
         s = bqb_buf_printf(b, err,
                            "<path d=\"M%d %.1fH%d\" stroke=\"#ddd\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n",
                            PLOT_LEFT, place_y(a, y), PLOT_RIGHT, PLOT_LEFT - 8, place_y(a, y) + 4, fabs(y) < 1e-9 ? 0 : y);
-    step = tick_of(a->x_max);
+    step = bqb_svg_tick(a->x_max);
     for (double x = 0; x <= a->x_max && !s; x += step)
         s = bqb_buf_printf(b, err,
                            "<path d=\"M%.1f %dV%d\" stroke=\"#eee\"/><text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%g</text>\n",
@@ -135,10 +130,7 @@ static bqb_status draw(bqb_buf *b, const csv *log, const csv *valid, bqb_err *er
     axes loss = {steps, 0, largest(log, "loss", 1e-3) * 1.05, LOSS_TOP, LOSS_BOTTOM};
     axes recall = {steps, 0, 100, RECALL_TOP, RECALL_BOTTOM};
     int height = valid->n_rows ? HEIGHT : RECALL_TOP - 10;
-    bqb_status s = bqb_buf_printf(b, err,
-                                  "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
-                                  "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-                                  WIDTH, height, WIDTH, height);
+    bqb_status s = bqb_svg_begin(b, WIDTH, height, err);
     if (!s) s = draw_axes(b, &loss, "Training loss", !valid->n_rows, err);
     if (!s) s = draw_line(b, &loss, log, "loss", "#1f4e9e", err);
     if (!s && valid->n_rows) s = draw_axes(b, &recall, "Held-out recall, text to picture, %", true, err);
@@ -149,7 +141,7 @@ static bqb_status draw(bqb_buf *b, const csv *log, const csv *valid, bqb_err *er
                                RECALL_TOP - 12, line[k].colour, line[k].label,
                                at(valid, valid->n_rows - 1, column(valid, line[k].column)));
     }
-    return s ? s : bqb_buf_puts(b, "</svg>\n", err);
+    return s ? s : bqb_svg_end(b, err);
 }
 
 bqb_status bqb_curve_draw(const char *dir, bqb_err *err) {

@@ -105,4 +105,25 @@ else
     is split_after_stop "$status" 0
 fi
 
+# --- in figures ---
+run "$bqb" stats --json
+json stats_library '[.stickers, .files, .caption_length.n, (.emotions | map(.n) | add), (.caption_length.histogram | map(.n) | add)]' '[16,16,16,16,16]'
+run "$bqb" stats --data "$tmp/train" --json --chart "$tmp/chart.png"
+json stats_muge '[.stickers, .queries, .unreadable, .left_out, has("files")]' '[16,16,0,0,false]'
+is chart_png "$(head -c 4 "$tmp/chart.png" | tail -c 3)" PNG
+run "$bqb" stats --data "$tmp/odd" --chart "$tmp/chart.svg" --title '一<二'
+is stats_table "$status" 0
+has stats_table "$tmp/out" '^caption, characters +16 +2\.0 '
+has chart_title "$tmp/chart.svg" '一&lt;二'
+if command -v xmllint >/dev/null; then run xmllint --noout "$tmp/chart.svg"; is chart_is_xml "$status" 0; fi
+printf 'no picture' >"$tmp/odd/$first"
+run "$bqb" stats --data "$tmp/odd"
+has stats_unreadable "$tmp/out" '^ +1  cannot be read'
+run "$bqb" stats --data "$tmp/nothing"
+is stats_nothing "$status" 1
+run "$bqb" stats --chart "$tmp/no/such/folder.svg"
+is chart_nowhere "$status" 1
+run "$bqb" stats --title x
+is title_alone "$status" 2
+
 summary data

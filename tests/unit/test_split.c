@@ -5,6 +5,7 @@
 #include "base/sha256.h"
 #include "image/decode.h"
 #include "image/resample.h"
+#include "train/copies.h"
 #include "train/split.h"
 
 #include <stdio.h>
