@@ -13,6 +13,8 @@
 /* The OFA form of config.json, which knows no epsilons, no other MLP width than
  * 4C and no other activation than QuickGELU in the picture tower. */
 static bqb_status write_ofa_config(const bqb_clip_config *c, const char *path, bqb_err *err) {
+    if (c->t_kind != BQB_TEXT_BERT)
+        return bqb_fail(err, BQB_EUNSUPPORTED, "%s: the ofa form has no causal text tower; write hf", path);
     if (c->v_mlp != 4 * c->v_width || c->v_act != BQB_ACT_QUICK_GELU)
         return bqb_fail(err, BQB_EUNSUPPORTED, "%s: the ofa form cannot say this picture tower's MLP width or activation", path);
     bqb_outfile o;
@@ -46,12 +48,13 @@ static bqb_status open_file(bqb_clip **m, char **vocab, const char *path, const 
     bqb_tokenizer *words = NULL;
     char *dir = bqb_strndup(path, (size_t)(bqb_path_base(path) - path));
     char *beside = dir ? bqb_path_join(dir, "config.json") : NULL;
-    *vocab = given ? bqb_strdup(given) : dir ? bqb_path_join(dir, "vocab.txt") : NULL;
-    bqb_status s = beside && *vocab ? BQB_OK : bqb_fail_nomem(err, path, strlen(path));
-    if (!s && !given && !bqb_is_file(*vocab))
-        s = bqb_fail(err, BQB_ENOTFOUND, "%s: there is no vocab.txt beside it; --vocab FILE names one", path);
+    bqb_status s = beside ? BQB_OK : bqb_fail_nomem(err, path, strlen(path));
     if (!s && !config && bqb_is_file(beside)) config = beside;
     if (!s) s = config ? bqb_clip_config_read(&c, config, err) : bqb_clip_config_infer(&c, path, err);
+    if (!s && !(*vocab = given ? bqb_strdup(given) : bqb_path_join(dir, bqb_clip_vocabulary_name(&c))))
+        s = bqb_fail_nomem(err, path, strlen(path));
+    if (!s && !given && !bqb_is_file(*vocab))
+        s = bqb_fail(err, BQB_ENOTFOUND, "%s: there is no %s beside it; --vocab FILE names one", path, bqb_clip_vocabulary_name(&c));
     if (!s) s = bqb_tokenizer_open(&words, *vocab, err);
     if (!s && bqb_tokenizer_size(words) > c.vocab)
         s = bqb_fail(err, BQB_EFORMAT, "%s: has %zu tokens, the model's embedding only %zu", *vocab, bqb_tokenizer_size(words), c.vocab);
@@ -92,7 +95,7 @@ bqb_status cli_convert(const char *from, const char *to, bool half, const char *
     else if (config || given) s = bqb_fail(err, BQB_EINVAL, "%s: --config and --vocab are for a file of weights, not for a folder", from);
     else {
         s = bqb_clip_open(&m, from, BQB_TOWER_BOTH, BQB_PREC_F32, 1, err);
-        if (!s && !(vocab = bqb_path_join(from, "vocab.txt"))) s = bqb_fail_nomem(err, from, strlen(from));
+        if (!s && !(vocab = bqb_path_join(from, bqb_clip_vocabulary_name(bqb_clip_get_config(m))))) s = bqb_fail_nomem(err, from, strlen(from));
     }
     if (!s && strcmp(form, "hf") != 0) s = save_ofa(m, to, half, !strcmp(form, "pt"), vocab, err);
     else if (!s) s = bqb_clip_save(m, to, half, vocab, err);

@@ -163,12 +163,12 @@ bqb_status bqb_clip_new(bqb_clip **out, const bqb_clip_config *config, const cha
     return s;
 }
 
-static const char *vocabulary_name(const bqb_clip *m) {
-    return m->config.t_kind == BQB_TEXT_CAUSAL ? "vocab.json" : "vocab.txt";
+const char *bqb_clip_vocabulary_name(const bqb_clip_config *c) {
+    return c->t_kind == BQB_TEXT_CAUSAL ? "vocab.json" : "vocab.txt";
 }
 
 static bqb_status open_tokenizer(bqb_clip *m, const char *dir, bqb_err *err) {
-    char *path = bqb_path_join(dir, vocabulary_name(m));
+    char *path = bqb_path_join(dir, bqb_clip_vocabulary_name(&m->config));
     if (!path) return bqb_fail_nomem(err, dir, 0);
     bqb_status s = bqb_tokenizer_open(&m->tokenizer, path, err);
     if (!s && bqb_tokenizer_size(m->tokenizer) > m->config.vocab)
@@ -251,7 +251,7 @@ bqb_status bqb_clip_save(const bqb_clip *m, const char *dir, bool half, const ch
     if (m->towers != BQB_TOWER_BOTH) return bqb_fail(err, BQB_EINVAL, "%s: only one tower is loaded", dir);
     bqb_status s = bqb_make_dirs(dir, err);
     char *config = bqb_path_join(dir, "config.json"), *weights = bqb_path_join(dir, "model.safetensors"),
-         *own = m->dir ? bqb_path_join(m->dir, vocabulary_name(m)) : NULL;
+         *own = m->dir ? bqb_path_join(m->dir, bqb_clip_vocabulary_name(&m->config)) : NULL;
     if (!vocab_path) vocab_path = own;
     if (!s && (!config || !weights)) s = bqb_fail_nomem(err, dir, 0);
     if (!s) s = write_config(&m->config, config, err);

@@ -1,5 +1,5 @@
 /* How much memory a training step takes, from the sizes alone: what vit.c, bert.c,
- * prenorm.c and attention.c ask their arena for, added up in the same order.
+ * causal.c, prenorm.c and attention.c ask their arena for, added up in the same order.
  * tests/unit/test_clip_memory.c holds it to what the arenas really gave. */
 #include "model/clip_internal.h"
 
@@ -98,12 +98,12 @@ static pass_bytes image_bytes(const bqb_clip_config *c, const bqb_clip_plan *p, 
 
 static pass_bytes text_bytes(const bqb_clip_config *c, const bqb_clip_plan *p, double texts) {
     double C = (double)c->t_width, T = (double)p->L, most = p->L < BQB_PASS_ROWS ? (double)(BQB_PASS_ROWS / p->L) : 1;
-    bool whole = p->frozen.towers & BQB_TOWER_TEXT;
-    pass_size z = {.C = C, .M = (double)c->t_mlp, .H = (double)c->t_heads, .T = T, .post = true,
+    bool whole = p->frozen.towers & BQB_TOWER_TEXT, causal = c->t_kind == BQB_TEXT_CAUSAL;
+    pass_size z = {.C = C, .M = (double)c->t_mlp, .H = (double)c->t_heads, .T = T, .post = !causal,
                    .e = p->precision == BQB_PREC_BF16 ? 2 : 4, .layers = c->t_layers,
                    .frozen = whole ? c->t_layers : p->frozen.t_blocks, .checkpoint = p->checkpoint};
     if (p->chunk && (double)p->chunk < most) most = (double)p->chunk;
-    double own = p->text_trunk ? 0 : 4 * C + 8;
+    double own = p->text_trunk || causal ? 0 : 4 * C + 8;
     if (whole && p->text_trunk) return (pass_bytes){0};
     double input = 4 * C + 4 + (z.frozen ? 0 : own);
     return tower_bytes(z, texts, most, 4 * (double)c->embed * 2, input, z.frozen ? own : 0, p->chunk, whole);

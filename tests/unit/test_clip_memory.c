@@ -22,6 +22,7 @@ typedef struct {
     float *grad;
     char *image, *text; /* trunks */
     const void **frame, **row;
+    bqb_clip_config config;
 } fixture;
 
 static void check_plan(fixture *t, const bqb_clip_plan *plan, bool pixels) {
@@ -29,7 +30,7 @@ static void check_plan(fixture *t, const bqb_clip_plan *plan, bool pixels) {
     bqb_clip *m = NULL;
     bqb_clip_bytes want;
     float loss;
-    if (!CHECK_OK(bqb_clip_new(&m, &CONFIG, NULL, 1, plan->precision, plan->threads, &err), err)) return;
+    if (!CHECK_OK(bqb_clip_new(&m, &t->config, NULL, 1, plan->precision, plan->threads, &err), err)) return;
     CHECK_OK(bqb_clip_freeze(m, &plan->frozen, &err), err);
     bqb_clip_save_memory(m, plan->chunk, plan->checkpoint);
     bqb_clip_batch b = {.rgb = t->rgb, .ids = t->ids, .N = plan->N, .L = plan->L,
@@ -43,7 +44,7 @@ static void check_plan(fixture *t, const bqb_clip_plan *plan, bool pixels) {
     if (plan->image_trunk) b.image_trunk = t->frame, b.rgb = NULL;
     if (plan->text_trunk) b.text_trunk = t->row;
     CHECK_OK(bqb_clip_grad(m, t->grad, &loss, &b, &err), err);
-    CHECK_OK(bqb_clip_train_bytes(&want, &CONFIG, plan, &err), err);
+    CHECK_OK(bqb_clip_train_bytes(&want, &t->config, plan, &err), err);
     double peak = 0, estimate = (double)want.activations;
     for (int i = 0; i < plan->threads; i++)
         if (m->worker[i].arena) peak += (double)bqb_arena_peak_bytes(m->worker[i].arena);
@@ -57,9 +58,9 @@ static void check_plan(fixture *t, const bqb_clip_plan *plan, bool pixels) {
     if (!plan->chunk && peak > 2e6) { /* planted: a batch half as large again */
         bqb_clip_plan other = *plan;
         other.N += other.N / 2;
-        CHECK_OK(bqb_clip_train_bytes(&want, &CONFIG, &other, &err), err);
+        CHECK_OK(bqb_clip_train_bytes(&want, &t->config, &other, &err), err);
         CHECK((double)want.activations > 1.12 * peak + 100000);
-        CHECK_OK(bqb_clip_train_bytes(&want, &CONFIG, plan, &err), err);
+        CHECK_OK(bqb_clip_train_bytes(&want, &t->config, plan, &err), err);
     }
     double logits = (double)want.loss - 4.0 * 2 * (double)(P + plan->N) * (double)CONFIG.embed;
     CHECK_MSG(logits >= 0.95 * all && logits <= 1.1 * all + 8192, "loss: estimated %.0f, took %.0f", logits, all);
@@ -89,7 +90,14 @@ TEST(clip_memory_is_known_beforehand) {
                               .threads = 1 + (int)(k / 7 % 2)};
         plan.image_trunk = k % 2 && !plan.n_keep && (plan.frozen.v_blocks || plan.frozen.towers & BQB_TOWER_IMAGE);
         plan.text_trunk = k % 2 && (plan.frozen.t_blocks || plan.frozen.towers & BQB_TOWER_TEXT);
+        t.config = CONFIG;
         check_plan(&t, &plan, k % 2 == 0);
+        t.config.t_kind = BQB_TEXT_CAUSAL; /* a causal tower's texts go up to their end, here 0 */
+        t.config.t_eos = 0;
+        if (k % 3 != 2) continue;
+        for (size_t i = 0; i < MOST; i++) t.ids[i * TOKENS + TOKENS - 1] = 0;
+        check_plan(&t, &plan, k % 2 == 0);
+        for (size_t i = 0; i < MOST; i++) t.ids[i * TOKENS + TOKENS - 1] = 1;
     }
     void *all[] = {t.rgb, t.ids, t.keep, t.grad, t.image, t.text, t.frame, t.row};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
