@@ -51,7 +51,7 @@ typedef struct bqb bqb;
 
 /* library_dir: the folder; bqb_import makes it when it is not there.
  * model_dir: a Hugging Face style folder (config.json, model.safetensors,
- * vocab.txt), read when it is first needed; NULL: no model, words only. */
+ * vocab.txt or vocab.json and merges.txt), read when it is first needed; NULL: no model, words only. */
 bqb_status bqb_open(bqb **out, const char *library_dir, const char *model_dir, bqb_err *err);
 void bqb_close(bqb *b);
 

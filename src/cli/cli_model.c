@@ -21,7 +21,7 @@ static const char usage[] =
     "the original Chinese-CLIP and StickerCLIP code as safetensors (ofa) or as a PyTorch\n"
     "checkpoint model.pt (pt), in f32 or f16. SRC is a model folder, or a file of weights: a\n"
     "PyTorch checkpoint (nothing in it is run) or safetensors, with config.json and vocab.txt\n"
-    "beside it; without a config.json the shapes of the tensors tell.";
+    "(or vocab.json and merges.txt) beside it; without a config.json the shapes of the tensors tell.";
 
 typedef struct {
     size_t image, text, other, tensors, dtype[BQB_DTYPES];
@@ -62,8 +62,8 @@ static void print_info(const char *dir, const bqb_clip_config *c, const counts *
     printf("%s: StickerCLIP, %.2f million parameters\n", dir, (double)(n->image + n->text + n->other) / 1e6);
     printf("pictures    %.2f million: %zu px, patch %zu, width %zu, %zu layers, %zu heads\n", (double)n->image / 1e6,
            c->resolution, c->patch, c->v_width, c->v_layers, c->v_heads);
-    printf("texts       %.2f million: %zu tokens at most, width %zu, %zu layers, %zu heads\n", (double)n->text / 1e6,
-           c->context, c->t_width, c->t_layers, c->t_heads);
+    printf("texts       %.2f million: %s, %zu tokens at most, width %zu, %zu layers, %zu heads\n", (double)n->text / 1e6,
+           c->t_kind == BQB_TEXT_CAUSAL ? "causal" : "BERT", c->context, c->t_width, c->t_layers, c->t_heads);
     printf("shared      %zu dimensions\n", c->embed);
     printf("vocabulary  %zu tokens, room for %zu\n", vocab, c->vocab);
     printf("weights     %zu tensors:", n->tensors);
@@ -83,8 +83,8 @@ static void print_json(const char *dir, const bqb_clip_config *c, const counts *
         if (size_of(dir, known_files[k]) >= 0)
             json_object_set_new(files, known_files[k], json_integer(size_of(dir, known_files[k])));
     json_t *o = json_pack(
-        "{s:s,s:s,s:I,s:{s:I,s:I,s:I,s:I,s:I,s:I},s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},s:I,s:I,s:s,s:o,s:o}", "dir", dir, "id", id,
-        "parameters", (json_int_t)(n->image + n->text + n->other), "image", "parameters", (json_int_t)n->image, "resolution",
+        "{s:s,s:s,s:s,s:I,s:{s:I,s:I,s:I,s:I,s:I,s:I},s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},s:I,s:I,s:s,s:o,s:o}", "dir", dir, "id", id,
+        "kind", c->t_kind == BQB_TEXT_CAUSAL ? "clip" : "chinese_clip", "parameters", (json_int_t)(n->image + n->text + n->other), "image", "parameters", (json_int_t)n->image, "resolution",
         (json_int_t)c->resolution, "patch", (json_int_t)c->patch, "width", (json_int_t)c->v_width, "layers",
         (json_int_t)c->v_layers, "heads", (json_int_t)c->v_heads, "text", "parameters", (json_int_t)n->text, "context",
         (json_int_t)c->context, "width", (json_int_t)c->t_width, "layers", (json_int_t)c->t_layers, "heads",
@@ -119,7 +119,7 @@ int cli_model(const cli_env *env, int argc, char **argv) {
         {"half", 0, CLI_FLAG, &half, NULL, "convert: write f16 instead of f32"},
         {"to", 0, CLI_STRING, &to, "hf|ofa|pt", "convert: key names to write, pt: as model.pt (hf)"},
         {"config", 0, CLI_STRING, &config, "FILE", "convert: config.json of a SRC that is a file"},
-        {"vocab", 0, CLI_STRING, &vocab, "FILE", "convert: vocab.txt of a SRC that is a file"},
+        {"vocab", 0, CLI_STRING, &vocab, "FILE", "convert: vocab.txt or vocab.json of a SRC that is a file"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
     int n_words, status = cli_parse(options, usage, argc, argv, &n_words);
