@@ -1,20 +1,6 @@
 # Sourced by the end-to-end tests of the library (tests/e2e/*.sh), from the top folder.
 # $tmp is an empty folder, $model the small model of the golden fixtures, $bqb the program.
-set -u
-bqb=$(realpath "${BQB:-build/bqb}")
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/bqb-e2e-XXXXXX") || exit 2
-trap 'chmod -R u+rwx "$tmp" 2>/dev/null; rm -rf "$tmp"' EXIT
-passed=0 failed=0 skipped=0
-
-ok() { passed=$((passed + 1)); }
-fail() {
-    failed=$((failed + 1))
-    echo "FAIL $*"
-}
-skip() {
-    skipped=$((skipped + 1))
-    echo "SKIP $*"
-}
+. tests/program_help.sh
 
 # run COMMAND…: its output to $tmp/out and $tmp/err, its exit status to $status.
 run() {
@@ -34,11 +20,6 @@ has() {
 
 # json NAME FILTER WANTED: what jq gives for $tmp/out
 json() { is "$1" "$(jq -cr "$2" "$tmp/out" 2>&1)" "$3"; }
-
-summary() {
-    echo "$1: $passed passed, $failed failed, $skipped skipped"
-    [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
-}
 
 model=$tmp/model
 mkdir "$model"

@@ -9,6 +9,22 @@
 
 enum { MAX_DIM = 65536 };
 
+/* A statement whose first two values are a model and a kind of vector. */
+static bqb_status prepare_kind(bqb_catalogue *c, bqb_statement which, sqlite3_stmt **st, const char *model, const char *kind,
+                               bqb_err *err) {
+    bqb_status s = bqb_db_prepare(c, which, st, err);
+    if (s) return s;
+    bind_text(*st, 1, model);
+    bind_text(*st, 2, kind);
+    return BQB_OK;
+}
+
+static bqb_status has_row(bqb_catalogue *c, sqlite3_stmt *st, bool *has, bqb_err *err) {
+    bqb_status s = bqb_db_step(c, st, has, err);
+    if (!s && *has) sqlite3_reset(st);
+    return s;
+}
+
 bqb_status bqb_catalogue_put_embedding(bqb_catalogue *c, bqb_sticker_id id, const char *model, const char *kind,
                                        const float *vec, size_t dim, bqb_err *err) {
     sqlite3_stmt *st;
@@ -22,10 +38,8 @@ bqb_status bqb_catalogue_put_embedding(bqb_catalogue *c, bqb_sticker_id id, cons
         sqlite3_bind_int64(st, 2, (int64_t)dim);
         s = bqb_db_run(c, st, err);
     }
-    if (!s) s = bqb_db_prepare(c, EMBEDDING_PUT, &st, err);
+    if (!s) s = prepare_kind(c, EMBEDDING_PUT, &st, model, kind, err);
     if (!s) {
-        bind_text(st, 1, model);
-        bind_text(st, 2, kind);
         sqlite3_bind_int64(st, 3, id);
         bind_blob(st, 4, half, dim * sizeof *half);
         sqlite3_bind_int64(st, 5, (int64_t)dim);
@@ -43,24 +57,17 @@ bqb_status bqb_catalogue_has_embedding(bqb_catalogue *c, bqb_sticker_id id, cons
                                        bool *has, bqb_err *err) {
     sqlite3_stmt *st;
     *has = false;
-    bqb_status s = bqb_db_prepare(c, EMBEDDING_HAS, &st, err);
+    bqb_status s = prepare_kind(c, EMBEDDING_HAS, &st, model, kind, err);
     if (s) return s;
-    bind_text(st, 1, model);
-    bind_text(st, 2, kind);
     sqlite3_bind_int64(st, 3, id);
-    if (!(s = bqb_db_step(c, st, has, err)) && *has) sqlite3_reset(st);
-    return s;
+    return has_row(c, st, has, err);
 }
 
 bqb_status bqb_catalogue_has_model(bqb_catalogue *c, const char *model, const char *kind, bool *has, bqb_err *err) {
     sqlite3_stmt *st;
     *has = false;
-    bqb_status s = bqb_db_prepare(c, EMBEDDING_ANY, &st, err);
-    if (s) return s;
-    bind_text(st, 1, model);
-    bind_text(st, 2, kind);
-    if (!(s = bqb_db_step(c, st, has, err)) && *has) sqlite3_reset(st);
-    return s;
+    bqb_status s = prepare_kind(c, EMBEDDING_ANY, &st, model, kind, err);
+    return s ? s : has_row(c, st, has, err);
 }
 
 bqb_status bqb_catalogue_get_embedding(bqb_catalogue *c, bqb_sticker_id id, const char *kind, char model[65],
@@ -101,10 +108,8 @@ bqb_status bqb_catalogue_count_embeddings(bqb_catalogue *c, const char *model, c
     sqlite3_stmt *st;
     bool row;
     *dim = *n = 0;
-    bqb_status s = bqb_db_prepare(c, EMBEDDING_COUNT, &st, err);
+    bqb_status s = prepare_kind(c, EMBEDDING_COUNT, &st, model, kind, err);
     if (s) return s;
-    bind_text(st, 1, model);
-    bind_text(st, 2, kind);
     if ((s = bqb_db_step(c, st, &row, err))) return s;
     int64_t width = row ? sqlite3_column_int64(st, 0) : 0;
     int64_t count = row ? sqlite3_column_int64(st, 1) : 0;
@@ -121,10 +126,8 @@ bqb_status bqb_catalogue_each_embedding(bqb_catalogue *c, const char *model, con
                                         void *ctx, bqb_err *err) {
     sqlite3_stmt *st;
     bool row;
-    bqb_status s = bqb_db_prepare(c, EMBEDDING_EACH, &st, err);
+    bqb_status s = prepare_kind(c, EMBEDDING_EACH, &st, model, kind, err);
     if (s) return s;
-    bind_text(st, 1, model);
-    bind_text(st, 2, kind);
     while (!(s = bqb_db_step(c, st, &row, err)) && row) {
         const void *blob = sqlite3_column_blob(st, 1);
         int64_t dim = sqlite3_column_int64(st, 2);
@@ -145,11 +148,8 @@ bqb_status bqb_catalogue_each_embedding(bqb_catalogue *c, const char *model, con
 bqb_status bqb_catalogue_each_unembedded(bqb_catalogue *c, const char *model, const char *kind, bqb_path_fn fn,
                                          void *ctx, bqb_err *err) {
     sqlite3_stmt *st;
-    bqb_status s = bqb_db_prepare(c, EMBEDDING_LACKING, &st, err);
-    if (s) return s;
-    bind_text(st, 1, model);
-    bind_text(st, 2, kind);
-    return bqb_db_each_path(c, st, fn, ctx, err);
+    bqb_status s = prepare_kind(c, EMBEDDING_LACKING, &st, model, kind, err);
+    return s ? s : bqb_db_each_path(c, st, fn, ctx, err);
 }
 
 bqb_status bqb_catalogue_main_model(bqb_catalogue *c, char model[65], bqb_err *err) {

@@ -1,30 +1,8 @@
 #!/bin/bash
 # bqb eval with the built program and the bundled model: zero-shot, confusion, the page.
-set -u
 cd "$(dirname "$0")/../.." || exit 2
-bqb=${BQB:-build/bqb}
-case $bqb in /*) ;; *) bqb=$PWD/$bqb ;; esac
+. tests/program_help.sh
 export BQB_DATA=$PWD/data BQB_MODEL=$PWD/models/mini BQB_THREADS=2
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
-passed=0 failed=0
-
-ok() { passed=$((passed + 1)); }
-fail() {
-    failed=$((failed + 1))
-    echo "FAIL $*"
-}
-# expect NAME STATUS STDOUT STDERR COMMAND…: patterns of grep -E; "" means anything.
-expect() {
-    local name=$1 status=$2 out=$3 err=$4 got
-    shift 4
-    "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
-    got=$?
-    if [ $got != "$status" ]; then fail "$name: exit status $got, expected $status: $(head -3 "$tmp/err")"
-    elif [ -n "$out" ] && ! grep -qE -- "$out" "$tmp/out"; then fail "$name: no \"$out\" on standard output: $(head -c 600 "$tmp/out")"
-    elif [ -n "$err" ] && ! grep -qE -- "$err" "$tmp/err"; then fail "$name: no \"$err\" on standard error: $(head -3 "$tmp/err")"
-    else ok; fi
-}
 has() { grep -qF -- "$2" "$1" && ok || fail "$1 has no $2"; }
 lacks() { grep -qiE -- "$2" "$1" && fail "$1 has $(grep -oiE -m1 -- ".{0,30}($2).{0,30}" "$1" | head -1)" || ok; }
 
@@ -125,5 +103,4 @@ grep -qE '^image	0	images/000000\.' "$tmp/names/ids.tsv" && [ "$(wc -l <"$tmp/na
 expect muge_all 2 '' 'one kind' "$bqb" eval --data "$set" --query all --muge "$tmp/x"
 expect muge_no_texts 1 '' 'nothing.jsonl' "$bqb" eval --data "$set" -n 4 --texts "$tmp/nothing.jsonl"
 
-echo "eval: $passed passed, $failed failed"
-[ "$failed" = 0 ]
+summary eval

@@ -1,42 +1,10 @@
 #!/bin/bash
 # Training, measuring, embedding and converting with the built program: a tiny
 # model on drawn stickers; killed, resumed, fed with broken input.
-set -u
 cd "$(dirname "$0")/../.." || exit 2
-bqb=${BQB:-build/bqb}
-case $bqb in /*) ;; *) bqb=$PWD/$bqb ;; esac
+. tests/program_help.sh
 vocab=$PWD/tests/golden/vocab.txt
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
 export BQB_THREADS=2
-passed=0 failed=0
-
-ok() { passed=$((passed + 1)); }
-fail() {
-    failed=$((failed + 1))
-    echo "FAIL $*"
-}
-
-# expect NAME STATUS STDOUT STDERR COMMAND…: patterns of grep -E; "-" means empty, "" anything.
-expect() {
-    local name=$1 status=$2 out=$3 err=$4 got
-    shift 4
-    "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
-    got=$?
-    if [ $got != "$status" ]; then
-        fail "$name: exit status $got, expected $status: $(head -3 "$tmp/err")"
-    elif [ "$out" = - ] && [ -s "$tmp/out" ]; then
-        fail "$name: standard output should be empty: $(head -c 300 "$tmp/out")"
-    elif [ -n "${out#-}" ] && ! grep -qE -- "$out" "$tmp/out"; then
-        fail "$name: no \"$out\" on standard output: $(head -c 300 "$tmp/out")"
-    elif [ -n "${err#-}" ] && ! grep -qE -- "$err" "$tmp/err"; then
-        fail "$name: no \"$err\" on standard error: $(head -3 "$tmp/err")"
-    else
-        ok
-    fi
-}
-same() { cmp -s "$2" "$3" && ok || fail "$1: $2 and $3 differ"; }
-differ() { cmp -s "$2" "$3" && fail "$1: $2 and $3 are the same" || ok; }
 
 cat >"$tmp/config.json" <<'JSON'
 {"model_type": "chinese_clip", "projection_dim": 32,
@@ -201,5 +169,4 @@ same ofa_embeds_the_same "$tmp/a" "$tmp/b"
 expect convert_itself 1 - 'same folder' "$bqb" model convert "$tmp/straight" "$tmp/straight/."
 expect info_nothing 1 - 'nowhere' "$bqb" model info "$tmp/nowhere"
 
-echo "train: $passed passed, $failed failed"
-[ "$failed" = 0 ]
+summary train

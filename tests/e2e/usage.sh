@@ -1,39 +1,8 @@
 #!/bin/bash
 # The program's manners: help, wrong usage, exit statuses, where output goes;
 # and that the man page and the README know every command and option.
-set -u
 cd "$(dirname "$0")/../.." || exit 2
-bqb=${BQB:-build/bqb}
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
-passed=0 failed=0
-
-ok() { passed=$((passed + 1)); }
-fail() {
-    failed=$((failed + 1))
-    echo "FAIL $*"
-}
-
-# expect NAME STATUS STDOUT STDERR COMMAND…: patterns of grep -E; "-" means empty.
-expect() {
-    local name=$1 status=$2 out=$3 err=$4 got
-    shift 4
-    "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
-    got=$?
-    if [ $got != "$status" ]; then
-        fail "$name: exit status $got, expected $status: $(head -3 "$tmp/err")"
-    elif [ "$out" = - ] && [ -s "$tmp/out" ]; then
-        fail "$name: standard output should be empty: $(head -3 "$tmp/out")"
-    elif [ "$out" != - ] && ! grep -qE -- "$out" "$tmp/out"; then
-        fail "$name: no \"$out\" on standard output: $(head -3 "$tmp/out")"
-    elif [ "$err" = - ] && [ -s "$tmp/err" ]; then
-        fail "$name: standard error should be empty: $(head -3 "$tmp/err")"
-    elif [ "$err" != - ] && ! grep -qE -- "$err" "$tmp/err"; then
-        fail "$name: no \"$err\" on standard error: $(head -3 "$tmp/err")"
-    else
-        ok
-    fi
-}
+. tests/program_help.sh
 
 expect help 0 '^usage: bqb' - "$bqb" --help
 expect help_letter 0 '^usage: bqb' - "$bqb" -h
@@ -76,5 +45,4 @@ for c in $commands; do
     [ -z "$extra" ] && ok || fail "docs/bqb.1 explains options that $c does not have:$extra"
 done
 
-echo "usage: $passed passed, $failed failed"
-[ "$failed" = 0 ]
+summary usage
