@@ -22,6 +22,7 @@ bqb_status bqb_data_path(char **path, const char *name, bqb_err *err) {
     const char *env = getenv("BQB_DATA");
     if (env && *env) {
         if (take_if_there(path, env, name)) return BQB_OK;
+        if (!*name) return bqb_fail(err, BQB_ENOTFOUND, "$BQB_DATA (%s) is no folder", env);
         return bqb_fail(err, BQB_ENOTFOUND, "data file \"%s\" is not in $BQB_DATA (%s)", name, env);
     }
     char program[4096], dir[4200];

@@ -82,7 +82,7 @@ static char *default_library(void) {
     e = getenv("XDG_DATA_HOME");
     if (e && *e == '/') return bqb_asprintf("%s/bqb", e);
     e = getenv("HOME");
-    return bqb_asprintf("%s/.local/share/bqb", e && *e ? e : "");
+    return e && *e ? bqb_asprintf("%s/.local/share/bqb", e) : bqb_strdup(""); /* not the root's: opening tells */
 }
 
 /* A result that did not arrive is a failure, however well the work went. */

@@ -351,7 +351,9 @@ static bqb_status open_to_read(bqb_catalogue *c, bqb_err *err) {
 
 static bqb_status open_to_write(bqb_catalogue *c, bqb_err *err) {
     int64_t version = 0;
+    struct stat st;
     bqb_status s = bqb_make_dirs(c->dir, err);
+    if (!s && !stat(c->path, &st) && !S_ISREG(st.st_mode)) s = bqb_fail(err, BQB_EFORMAT, "%s: not a regular file", c->path);
     if (!s) s = connect(c, c->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
     if (!s) s = check_version(c, &version, err);
     if (!s) s = use_wal(c, err);
@@ -380,7 +382,7 @@ bqb_status bqb_catalogue_open(bqb_catalogue **out, const char *dir, bqb_catalogu
     c->dir = bqb_strdup(dir);
     c->path = bqb_path_join(dir, "library.db");
     if (!c->dir || !c->path) s = bqb_fail_nomem(err, dir, strlen(dir));
-    else if (!*dir) s = bqb_fail(err, BQB_EINVAL, "the library's folder has no name");
+    else if (!*dir) s = bqb_fail(err, BQB_EINVAL, "no library is named: -L, $BQB_LIBRARY or $HOME is needed");
     else if (mode == BQB_CATALOGUE_WRITE) s = open_to_write(c, err);
     else {
         s = check_there(c, err);

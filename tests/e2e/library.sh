@@ -146,6 +146,13 @@ printf 'a%.0s' {1..40} >>"$tmp/other/model.safetensors"
 run "$bqb" --model "$tmp/other" stats
 is "stats with another model: status" $status 0
 
+# Nobody's library is nowhere, not at the root.
+run env -u BQB_LIBRARY -u XDG_DATA_HOME -u HOME "$bqb" import "$tmp/in"
+is "no home: status" $status 1
+has "no home" "$tmp/err" 'no library is named: -L, .BQB_LIBRARY or .HOME is needed'
+run env BQB_DATA="$tmp/nowhere" "$bqb" synth --out "$tmp/synth" -n 1
+has "no data folder" "$tmp/err" 'BQB_DATA \(.*nowhere\) is no folder'
+
 # Messages name a thing once, as it was named.
 head -c 30 "$tmp/in/more/开心.gif" >"$tmp/cut.gif"
 run "$bqb" import "$tmp/cut.gif"

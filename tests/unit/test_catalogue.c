@@ -354,6 +354,8 @@ TEST(catalogue_says_why_a_folder_is_no_library) {
     *strrchr(name, '/') = 0;
     CHECK(bqb_catalogue_open(&c, name, BQB_CATALOGUE_READ, &err) == BQB_EFORMAT);
     CHECK_MSG(strstr(err.msg, "library.db: not a regular file"), "%s", err.msg);
+    CHECK(bqb_catalogue_open(&c, name, BQB_CATALOGUE_WRITE, &err) == BQB_EFORMAT);
+    CHECK_MSG(strstr(err.msg, "library.db: not a regular file"), "%s", err.msg);
     CHECK(c == NULL);
 }
 
