@@ -41,7 +41,7 @@ int cli_synth(const cli_env *env, int argc, char **argv) {
     bqb_synth *s = NULL;
     bqb_status st = bqb_synth_open(&s, &o, &err);
     cli_progress progress = {0};
-    cli_catch_interrupts();
+    if (out) cli_catch_interrupts(); /* a sheet alone is soon drawn, and asks nobody */
     if (!st && out) st = bqb_synth_write(s, out, count, force, 0, cli_progress_show, &progress, &err);
     if (!st && sheet) st = bqb_synth_sheet(s, sheet, count < 100 ? count : 100, side, &err);
     bqb_synth_close(s);

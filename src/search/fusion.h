@@ -23,8 +23,8 @@ double bqb_fusion_sum(double z_text, double z_picture, double lexical);
 double bqb_fusion_chance(size_t n);
 
 /* Does the best answer fit, or is it only the nearest? It fits when somewhere stands at least a quarter of the query's
- * words (lexical 0.05) or when the best picture stands further out of the n stickers than chance explains. Only to be
- * asked of a library of whose stickers most have words. Measured: docs/library.md. */
+ * words (lexical 0.05) or when the best picture stands further out of the n stickers than chance explains. A no means
+ * nothing in a library of whose stickers most have no words. Measured: docs/library.md. */
 bool bqb_fusion_fits(double best_z, size_t n, double best_lexical);
 
 /* For people: 0 … 1, rising; 0.5 stands four deviations out of the library. */

@@ -181,11 +181,16 @@ static bqb_status load(bqb_search_results *out, const search *s, bqb_err *err) {
     return BQB_OK;
 }
 
+/* That nothing speaks for the best answer says something only where most stickers have words. */
 static bqb_status judge(bqb_search_results *out, search *s, bqb_err *err) {
-    double with_words;
+    double with_words = 0;
     if (!s->q->text || !*s->q->text || s->q->image_vec) return BQB_OK;
+    if (bqb_fusion_fits(s->best_z, s->text.n, s->best_lexical)) {
+        out->fits = BQB_FITS;
+        return BQB_OK;
+    }
     bqb_status st = bqb_catalogue_words_share(s->c, &with_words, err);
-    if (!st && with_words >= 0.5) out->fits = bqb_fusion_fits(s->best_z, s->text.n, s->best_lexical) ? BQB_FITS : BQB_FITS_NOT;
+    if (!st && with_words >= 0.5) out->fits = BQB_FITS_NOT;
     return st;
 }
 

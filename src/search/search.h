@@ -31,8 +31,8 @@ typedef struct {
     char *field[BQB_FIELDS];
 } bqb_found;
 
-/* Does the best answer fit the query, or is it only the nearest there is? Unknown for pictures,
- * and where most stickers have no words. */
+/* Does the best answer fit the query, or is it only the nearest there is? Unknown for pictures, and
+ * where nothing speaks for it but most stickers have no words. */
 typedef enum { BQB_FITS_UNKNOWN, BQB_FITS_NOT, BQB_FITS } bqb_fits;
 
 typedef struct {
