@@ -76,6 +76,12 @@ static double mean_frames(const bqb_run *t) {
     return readable ? sum / (double)readable : 1;
 }
 
+/* Worth storing where pictures do not change from step to step. */
+static bool trunk_wanted(const bqb_run *t) {
+    return bqb_clip_image_trunk_shape(t->model).rows > 0 && !t->o.preview && bqb_run_augment(t) == BQB_AUGMENT_OFF &&
+           t->o.mask_ratio <= 0;
+}
+
 /* Before decoding, with one frame a picture: what is refused then could never
  * run. Afterwards once more, with what is known, and said. */
 static bqb_status check_memory(bqb_run *t, const bqb_batch_options *b, bool told, bqb_err *err) {
@@ -86,6 +92,12 @@ static bqb_status check_memory(bqb_run *t, const bqb_batch_options *b, bool told
                              .frozen = bqb_clip_get_frozen(t->model), .precision = t->precision,
                              .threads = bqb_clip_threads(t->model)};
     if (b->mask_ratio > 0) p.plan.n_keep = bqb_batch_kept(b);
+    /* Before decoding nobody knows whether the trunks may be stored: suppose it. */
+    p.plan.image_trunk = trunk_wanted(t);
+    if (told && p.plan.image_trunk) {
+        uint64_t bytes = bqb_trunk_bytes(t->model, t->px, n);
+        p.plan.image_trunk = bytes && (double)bytes <= t->o.cache_max_gib * GIB;
+    }
     if (N < 2 || b->frames < 1 || b->frames > 3) return BQB_OK; /* refused by the batcher, with better words */
     bqb_memory_bytes need;
     bqb_status s = bqb_memory_needed(&need, c, &p, err);
@@ -121,12 +133,13 @@ static bqb_status open_batches(bqb_run *t, const bqb_batch_options *b, bqb_err *
     return BQB_OK;
 }
 
-/* Worth storing where pictures do not change from step to step. */
 bqb_status bqb_run_open_trunk(bqb_run *t, bqb_err *err) {
     const bqb_train_options *o = &t->o;
     size_t n = bqb_dataset_count(t->ds);
     uint64_t bytes = bqb_trunk_bytes(t->model, t->px, n);
-    if (!bytes || o->preview || bqb_run_augment(t) != BQB_AUGMENT_OFF || o->mask_ratio > 0) return BQB_OK;
+    if (bytes && !o->preview && !trunk_wanted(t))
+        bqb_run_say(t, "what is frozen of the picture tower is computed in every step; with --augment off and no masks it would be only once");
+    if (!bytes || !trunk_wanted(t)) return BQB_OK;
     if ((double)bytes > o->cache_max_gib * GIB) {
         bqb_run_say(t, "what is frozen is computed in every step: stored, it would take %.1f GiB (cache limit)", (double)bytes / GIB);
         return BQB_OK;

@@ -75,6 +75,12 @@ deep=(--data "$data" --from-scratch "$tmp/deep.json" --vocab "$vocab" --precisio
 expect memory 1 - 'needs about [0-9.]+ GiB .*there are 1.0; --batch [0-9]+.*--chunk' bash -c 'ulimit -v 1000000; exec "$@"' - "$bqb" train "${deep[@]}" --out "$tmp/deep"
 expect memory_said 0 - 'memory: about [0-9.]+ of [0-9.]+ GiB' "$bqb" train "${deep[@]}" --batch 2 --chunk 1 --recompute --freeze image:38 --out "$tmp/deep2"
 
+# Only the top learns: the rest is computed once, or in every step and then says so.
+expect frozen 0 - 'million parameters learn' "$bqb" train --data "$data" --init "$tmp/straight" --freeze image:1,text --augment off --batch 8 --steps 6 --precision f32 --out "$tmp/frozen"
+ls "$tmp/frozen"/trunk-*.cache >"$tmp/out" 2>&1 && ok || fail "no trunk: $(cat "$tmp/out")"
+expect frozen_augmented 0 - 'with --augment off' "$bqb" train --data "$data" --init "$tmp/straight" --freeze image:1 --batch 8 --steps 2 --out "$tmp/frozen2"
+expect frozen_too_much 1 - 'cannot be frozen, it has 2' "$bqb" train --data "$data" --init "$tmp/straight" --freeze image:3 --batch 8 --steps 2 --out "$tmp/frozen3"
+
 # Ctrl-C writes the checkpoint.
 "$bqb" train --data "$data" --valid "$data" "${scratch[@]}" --steps 60 --save-minutes 0 --out "$tmp/stopped" 2>"$tmp/err" &
 pid=$!

@@ -10,6 +10,7 @@
 #include "train/settings.h"
 #include "train/trainer.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -341,6 +342,49 @@ TEST(trainer_freezes_what_is_named) {
         CHECK_MSG(bqb_train(&o, NULL, &err) == BQB_EINVAL, "%s", bad[k]);
         CHECK_MSG(strstr(err.msg, "freeze") || strstr(err.msg, "frozen"), "%s", err.msg);
     }
+}
+
+/* Whether there was one. */
+static bool remove_trunk(const char *dir) {
+    bool found = false;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (!strncmp(e->d_name, "trunk-", 6)) found = !remove(fixture_path(dir, e->d_name));
+    if (d) closedir(d);
+    return found;
+}
+
+/* What the frozen part gives is kept: nearly the same numbers, bit for bit the same when resumed. */
+TEST(trainer_starts_from_trunks) {
+    const char *dir = test_tmp_dir();
+    begin_set(dir);
+    bqb_err err = {0};
+    bqb_train_options first = small_run(dir, "first", 2), o[3];
+    CHECK_OK(bqb_train(&first, NULL, &err), err);
+    char init[512];
+    snprintf(init, sizeof init, "%s", first.out);
+    const char *const name[] = {"kept", "computed", "stopped"};
+    bqb_train_result r[3];
+    stopper stop = {.stop_at = 4};
+    for (int k = 0; k < 3; k++) {
+        o[k] = small_run(dir, name[k], 8);
+        o[k].config = o[k].vocab = NULL;
+        o[k].init = init;
+        o[k].freeze = "image:1";
+        o[k].augment = "off";
+        o[k].half = true; /* so that last/ does not hold what the frozen part really is */
+        if (k == 1) o[k].cache_max_gib = 0;
+        if (k == 2) o[k].progress = stop_when, o[k].ctx = &stop;
+        CHECK(bqb_train(&o[k], &r[k], &err) == (k == 2 ? BQB_ECANCEL : BQB_OK));
+    }
+    CHECK(remove_trunk(o[0].out) && !remove_trunk(o[1].out) && remove_trunk(o[2].out));
+    CHECK_MSG(fabsf(r[0].loss - r[1].loss) < 1e-2f, "%g, %g", (double)r[0].loss, (double)r[1].loss);
+    bqb_train_options rest;
+    bqb_train_unset(&rest);
+    rest.out = o[2].out;
+    rest.resume = true;
+    CHECK_OK(bqb_train(&rest, NULL, &err), err);
+    CHECK(same_file(o[0].out, o[2].out, "checkpoint.safetensors"));
 }
 
 /* Saving memory is no other training: the same bits where nothing is cut smaller. */
