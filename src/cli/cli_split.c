@@ -15,7 +15,8 @@ static const char usage[] =
     "The same picture with other words on it is another sticker. An animation and its still stay on\n"
     "one side. What was left out, and for what, stands in DIR/left-out.tsv, the settings in split.json.\n"
     "The same DATA and seed give the same split; each emotion is shared out like the whole.\n\n"
-    "DATA is a captions.tsv or its folder, the folder of a bqb library, or a SPLIT_imgs.tsv of MUGE.";
+    "DATA is what `bqb train --data` takes: a captions.tsv or its folder, the folder of a bqb library, a\n"
+    "SPLIT_imgs.tsv of MUGE, or a folder with LMDB databases.";
 
 static int print_json(const bqb_split_report *r) {
     json_t *o = json_object();

@@ -11,8 +11,8 @@ static const char usage[] =
     "usage: bqb stats [--data DATA] [--chart FILE] [--json]\n\n"
     "What the library holds, or what a data set does: how many stickers, how many of them move,\n"
     "sizes and formats, how long captions and the words on pictures are, which emotions and\n"
-    "styles there are. DATA is a captions.tsv or its folder, the folder of another library, or a\n"
-    "SPLIT_imgs.tsv of MUGE.";
+    "styles there are. DATA is a captions.tsv or its folder, the folder of another library, a\n"
+    "SPLIT_imgs.tsv of MUGE, or a folder with LMDB databases.";
 
 typedef struct {
     bool library;            /* else a data set */
