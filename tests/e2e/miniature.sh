@@ -25,7 +25,7 @@ paper() {
 trained() { grep -cE '^\[[0-9]+/[0-9]+\] .*: [0-9]+ s, MR [0-9.]+$' "$tmp/out"; }
 
 if [ ! -e models/mini/vocab.txt ]; then
-    echo "paper: 0 passed, 0 failed, 1 skipped"
+    echo "miniature: 0 passed, 0 failed, 1 skipped"
     exit 0
 fi
 
@@ -68,5 +68,5 @@ paper no_such_run 2 nonsense 1
 tools/paper.sh "$tmp/q" gigantic >"$tmp/out" 2>&1
 [ $? = 2 ] && [ ! -e "$tmp/q" ] && ok || fail 'a size that is none was taken'
 
-echo "paper: $passed passed, $failed failed"
+echo "miniature: $passed passed, $failed failed"
 [ "$failed" = 0 ]
