@@ -26,11 +26,11 @@ static double share(size_t part, size_t all) { return all ? 100 * (double)part /
 
 static void print_counts(const facts *t) {
     const struct {
-        const char *label;
+        const char *label; /* %s: where more than one ends in s */
         uint64_t n;
         bool always, of_library;
     } rows[] = {
-        {"stickers", t->f.stickers, true, false},
+        {"sticker%s", t->f.stickers, true, false},
         {"of them animated", t->f.animated, true, false},
         {"with a caption", t->f.with_field[BQB_CAPTION], true, false},
         {"with text on them", t->f.with_field[BQB_OCR], true, false},
@@ -39,16 +39,18 @@ static void print_counts(const facts *t) {
         {"with a style", t->f.with_field[BQB_STYLE], true, false},
         {"short queries", t->f.queries, !t->library, false},
         {"with a vector", t->lib.with_embedding, true, true},
-        {"files", t->lib.files, true, true},
-        {"bytes", t->f.bytes, true, false},
-        {"stickers whose files are gone", t->lib.missing, true, true},
-        {"models with vectors", t->lib.models, true, true},
+        {"file%s", t->lib.files, true, true},
+        {"byte%s", t->f.bytes, true, false},
+        {"sticker%s whose files are gone", t->lib.missing, true, true},
+        {"model%s with vectors", t->lib.models, true, true},
         {"cannot be read", t->f.unreadable, t->f.unreadable > 0, false},
         {"left out", t->f.left_out, t->f.left_out > 0, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (!rows[i].always || (rows[i].of_library && !t->library)) continue;
-        printf("%12llu  %s", (unsigned long long)rows[i].n, rows[i].label);
+        int stem = (int)strcspn(rows[i].label, "%");
+        const char *rest = rows[i].label + stem;
+        printf("%12llu  %.*s%s%s", (unsigned long long)rows[i].n, stem, rows[i].label, *rest && rows[i].n != 1 ? "s" : "", *rest ? rest + 2 : "");
         if (i > 0 && i < 7 && t->f.stickers) printf(" (%.1f %%)", share((size_t)rows[i].n, t->f.stickers));
         putchar('\n');
     }

@@ -25,7 +25,7 @@ static bqb_status put_int(bqb_buf *b, size_t i, bqb_err *err) {
     uint8_t out[11] = {0x8a, 9};
     if (i <= INT32_MAX) out[0] = 'J';
     size_t at = i <= INT32_MAX ? 1 : 2, n = i <= INT32_MAX ? 4 : 9;
-    for (size_t k = 0; k < n; k++) out[at + k] = k < 8 ? (uint8_t)(i >> 8 * k) : 0;
+    for (size_t k = 0; k < n; k++) out[at + k] = (uint8_t)(k < 8 ? i >> 8 * k & 0xff : 0);
     return put(b, out, at + n, err);
 }
 
