@@ -18,7 +18,7 @@ double bqb_fusion_chance(size_t n) {
 }
 
 bool bqb_fusion_fits(double best_z, size_t n, double best_lexical) {
-    return best_lexical >= 0.05 || best_z > bqb_fusion_chance(n);
+    return best_lexical >= 0.28 || best_z > bqb_fusion_chance(n);
 }
 
 double bqb_fusion_score(double sum) { return 1 / (1 + exp((4 - sum) / 1.5)); }

@@ -96,7 +96,7 @@ bqb_status bqb_lexical(bqb_word_hit **out, size_t *n, bqb_catalogue *c, const ch
         for (; i < found.n && found.m[i].id == first.id; i++, hits++) weight += found.m[i].weight;
         double share = whole > 0 ? weight / whole : 0;
         double fill = first.n_grams > hits ? (double)hits / (double)first.n_grams : 1;
-        (*out)[(*n)++] = (bqb_word_hit){first.id, share * share * (0.8 + 0.2 * fill)};
+        (*out)[(*n)++] = (bqb_word_hit){first.id, share * (0.8 + 0.2 * fill)};
     }
     free(found.m);
     bqb_buf_free(&g.text);

@@ -13,9 +13,9 @@ typedef struct {
  *   share  = weight of the query's grams that it has / weight of all of them,
  *            a gram weighing ln(1 + stickers / (stickers that have it + 0.5))
  *   fill   = grams matched / grams of its annotation, at most 1
- *   score  = share² * (0.8 + 0.2 fill), 0 … 1
- * 1 is an annotation that is the query and nothing more. Squared, so that one
- * common character in ten counts for little. Free *out with free(). */
+ *   score  = share * (0.8 + 0.2 fill), 0 … 1
+ * 1 is an annotation that is the query and nothing more. Rare grams weigh more, so
+ * one common character in ten counts for little. Free *out with free(). */
 bqb_status bqb_lexical(bqb_word_hit **out, size_t *n, bqb_catalogue *c, const char *query, bqb_err *err);
 
 #endif

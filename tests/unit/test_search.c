@@ -210,7 +210,7 @@ TEST(fusion_chance_is_what_the_best_of_n_reaches) {
         double z = bqb_fusion_chance(want[i].n);
         CHECK_MSG(z >= want[i].low && z <= want[i].high, "best of %zu: %g", want[i].n, z);
     }
-    CHECK(bqb_fusion_fits(2, 1000, 0.1) && bqb_fusion_fits(4, 1000, 0) && !bqb_fusion_fits(2, 1000, 0.01) && bqb_fusion_fits(2, 10, 0));
+    CHECK(bqb_fusion_fits(2, 1000, 0.3) && bqb_fusion_fits(4, 1000, 0) && !bqb_fusion_fits(2, 1000, 0.2) && bqb_fusion_fits(2, 10, 0));
     CHECK(!bqb_fusion_fits(-INFINITY, 0, 0) && bqb_fusion_fits(-INFINITY, 0, 0.5));
 }
 
@@ -258,4 +258,7 @@ TEST(fusion_is_monotone_and_bounded) {
     for (double x = -50; x < 30; x += 0.5) CHECK(bqb_fusion_score(x) < bqb_fusion_score(x + 0.5));
     CHECK(bqb_fusion_score(-1e6) >= 0 && bqb_fusion_score(1e6) <= 1);
     CHECK(bqb_fusion_sum(1, 2, 0.5) > bqb_fusion_sum(1, 2, 0.4));
+    /* Half of the query's words and nothing else, against the likeness of the nearest of 1,000 unrelated pictures; one word in ten. */
+    CHECK(bqb_fusion_sum(0, 0, 0.8 * 0.5) > bqb_fusion_sum(bqb_fusion_chance(1000), 0, 0));
+    CHECK(bqb_fusion_sum(0, 0, 0.8 * 0.1) < bqb_fusion_sum(1, 0, 0));
 }
