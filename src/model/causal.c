@@ -16,10 +16,11 @@ typedef struct {
     float *mean, *rstd;
 } causal_saved;
 
-/* How block i is computed; only a trace wants every row of the last one. */
-static bqb_prenorm kind_of(const bqb_clip_config *c, size_t i, bool whole) {
-    return (bqb_prenorm){.width = c->t_width, .mlp = c->t_mlp, .heads = c->t_heads, .eps = c->t_eps, .act = c->t_act,
-                         .rows = i + 1 < c->t_layers || whole ? BQB_ROWS_CAUSAL : BQB_ROWS_LAST};
+/* Only a trace wants every row of the last block. */
+static bqb_prenorm_stack blocks_of(const bqb_layout_map *map, const bqb_clip_config *c, bool whole) {
+    return (bqb_prenorm_stack){.block = {.width = c->t_width, .mlp = c->t_mlp, .heads = c->t_heads, .eps = c->t_eps,
+                                         .act = c->t_act, .rows = BQB_ROWS_CAUSAL},
+                               .last = whole ? BQB_ROWS_CAUSAL : BQB_ROWS_LAST, .n = c->t_layers, .w = map->t_block};
 }
 
 static causal_saved *begin(bqb_pass *p, const bqb_clip_config *c, const int32_t *ids, const bqb_sequences *s) {
@@ -58,22 +59,6 @@ static void embed_bwd(float *dword, float *dpos, const float *dx, const int32_t 
         }
 }
 
-/* Blocks from … to-1. Returns the last one's output: x itself where nothing is kept of them. */
-static float *run_blocks(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, causal_saved *v, float *x,
-                         size_t from, size_t to, bool save, const bqb_trace *trace) {
-    size_t C = c->t_width, R = v->seq.start[v->seq.n];
-    for (size_t i = from; i < to && !p->no_memory; i++) {
-        bqb_prenorm kind = kind_of(c, i, trace != NULL);
-        bool one = kind.rows == BQB_ROWS_LAST, keep = save && i >= p->frozen;
-        float *out = keep || one ? BQB_TAKE(p, (one ? v->seq.n : R) * C) : x;
-        if (p->no_memory) break;
-        bqb_prenorm_fwd(p, &kind, &map->t_block[i], &v->block[i], x, out, &v->seq, keep);
-        x = out;
-        if (!p->no_memory) bqb_trace_copy(trace, i + 1, x, R * C);
-    }
-    return x;
-}
-
 /* From the end tokens [S,C] into the shared space. */
 static void finish(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, causal_saved *v, float *last,
                    float *feature) {
@@ -95,7 +80,8 @@ void bqb_causal_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_confi
     float *x = embed(p, map, c, v);
     if (p->no_memory) return;
     bqb_trace_copy(trace, 0, x, s->start[s->n] * C);
-    x = run_blocks(p, map, c, v, x, 0, c->t_layers, saved != NULL, trace);
+    const bqb_prenorm_stack blocks = blocks_of(map, c, trace != NULL);
+    x = bqb_prenorm_stack_fwd(p, &blocks, v->block, x, &v->seq, 0, c->t_layers, saved != NULL, trace);
     float *last = trace ? BQB_TAKE(p, s->n * C) : x;
     if (p->no_memory) return;
     if (trace) bqb_rows_take(last, x, &v->seq, BQB_ROWS_LAST, C);
@@ -108,7 +94,8 @@ void bqb_causal_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_con
     causal_saved *v = begin(p, c, ids, s);
     if (!v) return;
     float *x = embed(p, map, c, v);
-    x = run_blocks(p, map, c, v, x, 0, p->frozen, false, NULL);
+    const bqb_prenorm_stack blocks = blocks_of(map, c, false);
+    x = bqb_prenorm_stack_fwd(p, &blocks, v->block, x, &v->seq, 0, p->frozen, false, NULL);
     size_t rows = p->frozen < c->t_layers ? s->start[s->n] : s->n;
     if (!p->no_memory) memcpy(trunk, x, rows * c->t_width * sizeof *trunk);
 }
@@ -117,7 +104,8 @@ void bqb_causal_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_confi
                     const bqb_sequences *s, bqb_text_saved **saved) {
     causal_saved *v = begin(p, c, NULL, s);
     if (!v) return;
-    float *last = run_blocks(p, map, c, v, trunk, p->frozen, c->t_layers, saved != NULL, NULL);
+    const bqb_prenorm_stack blocks = blocks_of(map, c, false);
+    float *last = bqb_prenorm_stack_fwd(p, &blocks, v->block, trunk, &v->seq, p->frozen, c->t_layers, saved != NULL, NULL);
     finish(p, map, c, v, last, feature);
     if (saved) *saved = (bqb_text_saved *)v;
 }
@@ -131,10 +119,8 @@ void bqb_causal_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_confi
     bqb_project_bwd(p, dx, dfeature, v->norm, map->t_proj, S, C, c->embed);
     bqb_norm_bwd(p, dx, true, dx, v->last, v->mean, v->rstd, &map->t_ln, S, C);
     p->ragged = true;
-    for (size_t i = c->t_layers; i-- > p->frozen && !p->no_memory;) {
-        bqb_prenorm kind = kind_of(c, i, false);
-        dx = bqb_prenorm_bwd(p, &kind, &map->t_block[i], &v->block[i], dx, &v->seq);
-    }
+    const bqb_prenorm_stack blocks = blocks_of(map, c, false);
+    dx = bqb_prenorm_stack_bwd(p, &blocks, v->block, dx, &v->seq);
     p->ragged = false;
     if (p->no_memory || p->frozen) return;
     embed_bwd(p->grad + map->word, p->grad + map->t_pos, dx, v->ids, &v->seq, C);

@@ -75,3 +75,34 @@ float *bqb_prenorm_bwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, co
     bqb_arena_release(p->arena, mark);
     return full;
 }
+
+static bqb_prenorm block_at(const bqb_prenorm_stack *k, size_t i) {
+    bqb_prenorm block = k->block;
+    if (i + 1 == k->n) block.rows = k->last;
+    return block;
+}
+
+float *bqb_prenorm_stack_fwd(bqb_pass *p, const bqb_prenorm_stack *k, bqb_prenorm_saved *b, float *x,
+                             const bqb_sequences *s, size_t from, size_t to, bool save, const bqb_trace *trace) {
+    size_t C = k->block.width;
+    for (size_t i = from; i < to && !p->no_memory; i++) {
+        bqb_prenorm block = block_at(k, i);
+        bool keep = save && i >= p->frozen;
+        size_t Q = bqb_rows_count(s, block.rows);
+        float *out = keep || one_asks(&block) ? BQB_TAKE(p, Q * C) : x;
+        if (p->no_memory) break;
+        bqb_prenorm_fwd(p, &block, &k->w[i], &b[i], x, out, s, keep);
+        x = out;
+        if (!p->no_memory) bqb_trace_copy(trace, i + 1, x, Q * C);
+    }
+    return x;
+}
+
+float *bqb_prenorm_stack_bwd(bqb_pass *p, const bqb_prenorm_stack *k, const bqb_prenorm_saved *b, float *dx,
+                             const bqb_sequences *s) {
+    for (size_t i = k->n; i-- > p->frozen && !p->no_memory;) {
+        bqb_prenorm block = block_at(k, i);
+        dx = bqb_prenorm_bwd(p, &block, &k->w[i], &b[i], dx, s);
+    }
+    return dx;
+}

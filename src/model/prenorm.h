@@ -37,4 +37,22 @@ void bqb_prenorm_fwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, bqb_
 float *bqb_prenorm_bwd(bqb_pass *p, const bqb_prenorm *k, const bqb_block *w, const bqb_prenorm_saved *b, float *dx,
                        const bqb_sequences *s);
 
+/* A tower's blocks, one above the other: all alike, but that `last` says which rows
+ * ask in the topmost one. */
+typedef struct {
+    bqb_prenorm block;
+    bqb_rows last;
+    size_t n;           /* blocks of the tower */
+    const bqb_block *w; /* [n] */
+} bqb_prenorm_stack;
+
+/* Blocks from … to-1 on x. Of those that learn everything that backward needs stays in b [n] where `save`. Returns
+ * the topmost one's output: x itself where nothing is kept and every row asks. */
+float *bqb_prenorm_stack_fwd(bqb_pass *p, const bqb_prenorm_stack *k, bqb_prenorm_saved *b, float *x,
+                             const bqb_sequences *s, size_t from, size_t to, bool save, const bqb_trace *trace);
+
+/* From the top to the lowest block that learns: dx as in bqb_prenorm_bwd. */
+float *bqb_prenorm_stack_bwd(bqb_pass *p, const bqb_prenorm_stack *k, const bqb_prenorm_saved *b, float *dx,
+                             const bqb_sequences *s);
+
 #endif

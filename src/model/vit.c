@@ -19,10 +19,11 @@ struct bqb_vit_saved {
     float *mean_post, *rstd_post;
 };
 
-/* How block i is computed; only a trace wants every row of the last one. */
-static bqb_prenorm kind_of(const bqb_clip_config *c, size_t i, bool whole) {
-    return (bqb_prenorm){.width = c->v_width, .mlp = c->v_mlp, .heads = c->v_heads, .eps = c->v_eps, .act = c->v_act,
-                         .rows = i + 1 < c->v_layers || whole ? BQB_ROWS_ALL : BQB_ROWS_FIRST};
+/* Only a trace wants every row of the last block. */
+static bqb_prenorm_stack blocks_of(const bqb_layout_map *map, const bqb_clip_config *c, bool whole) {
+    return (bqb_prenorm_stack){.block = {.width = c->v_width, .mlp = c->v_mlp, .heads = c->v_heads, .eps = c->v_eps,
+                                         .act = c->v_act, .rows = BQB_ROWS_ALL},
+                               .last = whole ? BQB_ROWS_ALL : BQB_ROWS_FIRST, .n = c->v_layers, .w = map->v_block};
 }
 
 /* One frame's patches as rows [K, 3*P*P], in the order of the convolution's weights. */
@@ -113,22 +114,6 @@ static float *embed(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_confi
     return x;
 }
 
-/* Blocks from … to-1. Returns the last one's output: x itself where nothing is kept of them. */
-static float *run_blocks(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bqb_vit_saved *v, float *x,
-                         size_t from, size_t to, bool save, const bqb_trace *trace) {
-    size_t C = c->v_width, F = v->seq.n, R = F * (v->K + 1);
-    for (size_t i = from; i < to && !p->no_memory; i++) {
-        bqb_prenorm kind = kind_of(c, i, trace != NULL);
-        bool one = kind.rows != BQB_ROWS_ALL, keep = save && i >= p->frozen;
-        float *out = keep || one ? BQB_TAKE(p, (one ? F : R) * C) : x;
-        if (p->no_memory) break;
-        bqb_prenorm_fwd(p, &kind, &map->v_block[i], &v->block[i], x, out, &v->seq, keep);
-        x = out;
-        if (!p->no_memory) bqb_trace_copy(trace, i + 1, x, R * C);
-    }
-    return x;
-}
-
 /* From the class tokens [F,C] into the shared space. */
 static void finish(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, bqb_vit_saved *v, float *cls,
                    float *feature) {
@@ -150,7 +135,8 @@ void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
     float *x = embed(p, map, c, v, frames, saved && !p->frozen);
     if (p->no_memory) return;
     bqb_trace_copy(trace, 0, x, F * (K + 1) * C);
-    x = run_blocks(p, map, c, v, x, 0, c->v_layers, saved != NULL, trace);
+    const bqb_prenorm_stack blocks = blocks_of(map, c, trace != NULL);
+    x = bqb_prenorm_stack_fwd(p, &blocks, v->block, x, &v->seq, 0, c->v_layers, saved != NULL, trace);
     float *cls = trace ? BQB_TAKE(p, F * C) : x;
     if (p->no_memory) return;
     if (trace) bqb_rows_take(cls, x, &v->seq, BQB_ROWS_FIRST, C);
@@ -164,7 +150,8 @@ void bqb_vit_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config
     bqb_vit_saved *v = begin(p, c, NULL, patches_of(c), F);
     if (!v) return;
     float *x = embed(p, map, c, v, frames, false);
-    x = run_blocks(p, map, c, v, x, 0, p->frozen, false, NULL);
+    const bqb_prenorm_stack blocks = blocks_of(map, c, false);
+    x = bqb_prenorm_stack_fwd(p, &blocks, v->block, x, &v->seq, 0, p->frozen, false, NULL);
     if (!p->no_memory) memcpy(trunk, x, F * (p->frozen < c->v_layers ? v->K + 1 : 1) * c->v_width * sizeof *trunk);
 }
 
@@ -172,7 +159,8 @@ void bqb_vit_top(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
                  size_t F, bqb_vit_saved **saved) {
     bqb_vit_saved *v = begin(p, c, NULL, patches_of(c), F);
     if (!v) return;
-    float *cls = run_blocks(p, map, c, v, trunk, p->frozen, c->v_layers, saved != NULL, NULL);
+    const bqb_prenorm_stack blocks = blocks_of(map, c, false);
+    float *cls = bqb_prenorm_stack_fwd(p, &blocks, v->block, trunk, &v->seq, p->frozen, c->v_layers, saved != NULL, NULL);
     finish(p, map, c, v, cls, feature);
     if (saved) *saved = v;
 }
@@ -184,10 +172,8 @@ void bqb_vit_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *
     if (p->no_memory) return;
     bqb_project_bwd(p, dx, dfeature, v->post, map->v_proj, F, C, c->embed);
     bqb_norm_bwd(p, dx, true, dx, v->cls, v->mean_post, v->rstd_post, &map->ln_post, F, C);
-    for (size_t i = c->v_layers; i-- > p->frozen && !p->no_memory;) {
-        bqb_prenorm kind = kind_of(c, i, false);
-        dx = bqb_prenorm_bwd(p, &kind, &map->v_block[i], &v->block[i], dx, &v->seq);
-    }
+    const bqb_prenorm_stack blocks = blocks_of(map, c, false);
+    dx = bqb_prenorm_stack_bwd(p, &blocks, v->block, dx, &v->seq);
     if (p->frozen) return;
     float *dconv = BQB_TAKE(p, F * K * C);
     if (p->no_memory) return;
