@@ -1,20 +1,9 @@
 #!/bin/bash
 # tools/paper.sh (make paper) in its smallest form: what it writes, that it goes
 # on where it stopped, and that it does again only what has changed.
-set -u
 cd "$(dirname "$0")/../.." || exit 2
-bqb=${BQB:-build/bqb}
-case $bqb in /*) ;; *) bqb=$PWD/$bqb ;; esac
+. tests/program_help.sh
 export BQB=$bqb BQB_DATA=$PWD/data BQB_THREADS=2
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
-passed=0 failed=0
-
-ok() { passed=$((passed + 1)); }
-fail() {
-    failed=$((failed + 1))
-    echo "FAIL $*"
-}
 p=$tmp/p
 # paper NAME STATUS RUNS SEEDS
 paper() {
@@ -68,5 +57,4 @@ paper no_such_run 2 nonsense 1
 tools/paper.sh "$tmp/q" gigantic >"$tmp/out" 2>&1
 [ $? = 2 ] && [ ! -e "$tmp/q" ] && ok || fail 'a size that is none was taken'
 
-echo "miniature: $passed passed, $failed failed"
-[ "$failed" = 0 ]
+summary miniature

@@ -1,34 +1,10 @@
 #!/bin/bash
 # An OpenAI-style CLIP (causal text tower, byte-level BPE) wherever a model goes:
 # looked into, converted, embedding, a library, training and measuring.
-set -u
 cd "$(dirname "$0")/../.." || exit 2
-bqb=${BQB:-build/bqb}
-case $bqb in /*) ;; *) bqb=$PWD/$bqb ;; esac
+. tests/program_help.sh
 clip=$PWD/tests/golden/clip_openai
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
 export BQB_THREADS=2 BQB_LIBRARY=$tmp/library
-passed=0 failed=0
-
-ok() { passed=$((passed + 1)); }
-fail() {
-    failed=$((failed + 1))
-    echo "FAIL $*"
-}
-# expect NAME STATUS STDOUT STDERR COMMAND…: patterns of grep -E; "" anything.
-expect() {
-    local name=$1 status=$2 out=$3 err=$4 got
-    shift 4
-    "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
-    got=$?
-    if [ $got != "$status" ]; then fail "$name: exit status $got, expected $status: $(head -3 "$tmp/err")"
-    elif ! grep -qE -- "$out" "$tmp/out" && [ -n "$out" ]; then fail "$name: no \"$out\" on standard output: $(head -c 300 "$tmp/out")"
-    elif ! grep -qE -- "$err" "$tmp/err" && [ -n "$err" ]; then fail "$name: no \"$err\" on standard error: $(head -3 "$tmp/err")"
-    else ok; fi
-}
-same() { cmp -s "$2" "$3" && ok || fail "$1: $2 and $3 differ"; }
-differ() { cmp -s "$2" "$3" && fail "$1: $2 and $3 are the same" || ok; }
 
 expect info 0 'causal.*77 tokens at most' '' "$bqb" model info "$clip"
 expect info_json 0 '"kind": "clip"' '' "$bqb" model info "$clip" --json
@@ -81,5 +57,4 @@ echo '{"a": 0}' >"$tmp/thrice/vocab.json"
 echo >"$tmp/thrice/merges.txt"
 expect bad_vocab 1 '' 'vocab.json: the vocabulary has no' "$bqb" embed text a --model "$tmp/thrice"
 
-echo "openai: $passed passed, $failed failed"
-[ $failed = 0 ]
+summary openai

@@ -20,47 +20,12 @@ static char data_dir[512];
 static const char *data[1] = {data_dir};
 
 /* A run on twenty drawn pictures in DIR/OUT. */
-static bqb_train_options small_run(const char *dir, const char *out, size_t steps) {
-    static char outs[4][512], config[512], vocab[512];
-    static int next;
-    bqb_train_options o;
-    bqb_train_unset(&o);
-    next = (next + 1) % 4;
-    snprintf(outs[next], sizeof outs[next], "%s/%s", dir, out);
-    o.out = outs[next];
-    o.data = data;
-    o.n_data = 1;
-    snprintf(config, sizeof config, "%s/config.json", dir);
-    snprintf(vocab, sizeof vocab, "%s", test_path("golden/vocab.txt"));
-    o.config = config;
-    o.vocab = vocab;
-    o.batch = 10;
-    o.steps = steps;
-    o.warmup = 4;
-    o.lr = 3e-3;
-    o.threads = 2;
-    o.precision = "f32";
-    o.save_minutes = 0;
-    return o;
-}
+static bqb_train_options small_run(const char *dir, const char *out, size_t steps) { return fixture_run(data, dir, out, steps); }
 
 static void begin_set(const char *dir) {
     snprintf(data_dir, sizeof data_dir, "%s/set", dir);
     fixture_set(data_dir, 20, 5);
     fixture_config(dir, "config.json");
-}
-
-static bool same_file(const char *a_dir, const char *b_dir, const char *name) {
-    bqb_map a, b;
-    if (bqb_map_open(&a, fixture_path(a_dir, name), NULL)) return false;
-    if (bqb_map_open(&b, fixture_path(b_dir, name), NULL)) {
-        bqb_map_close(&a);
-        return false;
-    }
-    bool same = a.size == b.size && a.size && !memcmp(a.data, b.data, a.size);
-    bqb_map_close(&a);
-    bqb_map_close(&b);
-    return same;
 }
 
 static double text_recall(const char *model) {
@@ -159,15 +124,15 @@ TEST(trainer_resumes_bit_for_bit) {
     bqb_train_result r = {0};
     CHECK_OK(bqb_train(&rest, &r, &err), err);
     CHECK(r.steps == 12);
-    CHECK(same_file(straight.out, half.out, "model.safetensors"));
-    CHECK(same_file(straight.out, half.out, "valid.csv"));
-    CHECK(same_file(straight.out, half.out, "best/model.safetensors"));
+    CHECK(fixture_same_file(straight.out, half.out, "model.safetensors"));
+    CHECK(fixture_same_file(straight.out, half.out, "valid.csv"));
+    CHECK(fixture_same_file(straight.out, half.out, "best/model.safetensors"));
 
     /* Planted: another seed must not give the same bytes. */
     bqb_train_options other = small_run(dir, "other", 12);
     other.seed = 2;
     CHECK_OK(bqb_train(&other, NULL, &err), err);
-    CHECK(!same_file(straight.out, other.out, "model.safetensors"));
+    CHECK(!fixture_same_file(straight.out, other.out, "model.safetensors"));
 }
 
 /* The average of the weights: what is saved is it, not the weights, and a
@@ -182,7 +147,7 @@ TEST(trainer_keeps_an_average) {
     plain.valid_every = straight.valid_every = half.valid_every = 4;
     CHECK_OK(bqb_train(&plain, NULL, &err), err);
     CHECK_OK(bqb_train(&straight, NULL, &err), err);
-    CHECK(!same_file(plain.out, straight.out, "model.safetensors"));
+    CHECK(!fixture_same_file(plain.out, straight.out, "model.safetensors"));
     char *a = NULL, *b = NULL; /* the same steps were taken */
     CHECK_OK(bqb_file_read(&a, NULL, fixture_path(plain.out, "log.csv"), 1 << 20, &err), err);
     CHECK_OK(bqb_file_read(&b, NULL, fixture_path(straight.out, "log.csv"), 1 << 20, &err), err);
@@ -200,9 +165,9 @@ TEST(trainer_keeps_an_average) {
     rest.out = half.out;
     rest.resume = true;
     CHECK_OK(bqb_train(&rest, NULL, &err), err);
-    CHECK(same_file(straight.out, half.out, "model.safetensors"));
-    CHECK(same_file(straight.out, half.out, "checkpoint.safetensors"));
-    CHECK(same_file(straight.out, half.out, "valid.csv"));
+    CHECK(fixture_same_file(straight.out, half.out, "model.safetensors"));
+    CHECK(fixture_same_file(straight.out, half.out, "checkpoint.safetensors"));
+    CHECK(fixture_same_file(straight.out, half.out, "valid.csv"));
 }
 
 TEST(average_is_what_it_says) {
@@ -287,7 +252,7 @@ TEST(trainer_takes_duplicates_as_right) {
         CHECK_OK(bqb_train(&o, NULL, &err), err);
         CHECK_MSG(!strstr(said, "10 different texts") == (k == 1), "%s", said);
     }
-    CHECK(!same_file(fixture_path(dir, "positive"), fixture_path(dir, "negative"), "model.safetensors"));
+    CHECK(!fixture_same_file(fixture_path(dir, "positive"), fixture_path(dir, "negative"), "model.safetensors"));
     bqb_train_options o = small_run(dir, "neither", 4);
     o.duplicates = "neither";
     CHECK(bqb_train(&o, NULL, &err) == BQB_EINVAL && strstr(err.msg, "duplicates"));
@@ -384,7 +349,7 @@ TEST(trainer_starts_from_trunks) {
     rest.out = o[2].out;
     rest.resume = true;
     CHECK_OK(bqb_train(&rest, NULL, &err), err);
-    CHECK(same_file(o[0].out, o[2].out, "checkpoint.safetensors"));
+    CHECK(fixture_same_file(o[0].out, o[2].out, "checkpoint.safetensors"));
 }
 
 /* Saving memory is no other training: the same bits where nothing is cut smaller. */
@@ -402,7 +367,7 @@ TEST(trainer_saves_memory) {
     CHECK_OK(bqb_train(&chunked, &r[1], &err), err);
     CHECK_OK(bqb_train(&again, &r[2], &err), err);
     CHECK(strstr(said, "memory: about"));
-    CHECK(same_file(plain.out, chunked.out, "model.safetensors") && same_file(plain.out, again.out, "model.safetensors"));
+    CHECK(fixture_same_file(plain.out, chunked.out, "model.safetensors") && fixture_same_file(plain.out, again.out, "model.safetensors"));
     bqb_train_options small = small_run(dir, "small", 4);
     small.chunk = 2;
     CHECK_OK(bqb_train(&small, &r[1], &err), err);
@@ -441,7 +406,7 @@ TEST(trainer_falls_back_to_the_older_checkpoint) {
     bqb_train_result r = {0};
     CHECK_OK(bqb_train(&rest, &r, &err), err);
     CHECK_MSG(strstr(said, "checkpoint.safetensors") && strstr(said, "of step 8"), "%s", said);
-    CHECK(r.steps == 12 && same_file(straight.out, o.out, "model.safetensors"));
+    CHECK(r.steps == 12 && fixture_same_file(straight.out, o.out, "model.safetensors"));
     /* Both: refused by name. */
     cut_file(fixture_path(o.out, "checkpoint.safetensors"), 60000);
     cut_file(fixture_path(o.out, "checkpoint.older.safetensors"), 6);
@@ -466,13 +431,13 @@ TEST(trainer_repeats_a_run) {
     again.settings = settings;
     again.out = fixture_path(dir, "second");
     CHECK_OK(bqb_train(&again, NULL, &err), err);
-    CHECK(same_file(fixture_path(dir, "first"), again.out, "model.safetensors"));
-    CHECK(same_file(fixture_path(dir, "first"), again.out, "train.json"));
+    CHECK(fixture_same_file(fixture_path(dir, "first"), again.out, "model.safetensors"));
+    CHECK(fixture_same_file(fixture_path(dir, "first"), again.out, "train.json"));
     /* An option wins; so does another start as a whole. */
     again.seed = 7;
     again.out = fixture_path(dir, "third");
     CHECK_OK(bqb_train(&again, NULL, &err), err);
-    CHECK(!same_file(fixture_path(dir, "first"), again.out, "model.safetensors"));
+    CHECK(!fixture_same_file(fixture_path(dir, "first"), again.out, "model.safetensors"));
     bqb_train_unset(&again);
     again.settings = settings;
     again.init = fixture_path(dir, "first");

@@ -139,41 +139,13 @@ TEST(trunk_file_is_kept_and_made_again) {
 }
 
 static bqb_train_options run_of(const char *dir, const char *out, size_t steps) {
-    static char outs[8][512], config[512], vocab[512];
-    static int next;
-    bqb_train_options o;
-    bqb_train_unset(&o);
-    next = (next + 1) % 8;
-    snprintf(outs[next], sizeof outs[next], "%s/%s", dir, out);
-    snprintf(config, sizeof config, "%s/config.json", dir);
-    snprintf(vocab, sizeof vocab, "%s", test_path("golden/vocab.txt"));
-    o.out = outs[next];
-    o.data = data;
-    o.n_data = 1;
-    o.config = config;
-    o.vocab = vocab;
+    bqb_train_options o = fixture_run(data, dir, out, steps);
     o.batch = 6;
-    o.steps = steps;
     o.warmup = 2;
-    o.lr = 3e-3;
-    o.threads = 2;
-    o.precision = "f32";
-    o.save_minutes = 0;
     return o;
 }
 
-static bool same_model(const char *a_dir, const char *b_dir) {
-    bqb_map a, b;
-    if (bqb_map_open(&a, fixture_path(a_dir, "model.safetensors"), NULL)) return false;
-    if (bqb_map_open(&b, fixture_path(b_dir, "model.safetensors"), NULL)) {
-        bqb_map_close(&a);
-        return false;
-    }
-    bool same = a.size == b.size && a.size && !memcmp(a.data, b.data, a.size);
-    bqb_map_close(&a);
-    bqb_map_close(&b);
-    return same;
-}
+static bool same_model(const char *a_dir, const char *b_dir) { return fixture_same_file(a_dir, b_dir, "model.safetensors"); }
 
 TEST(trainer_saves_memory_bit_for_bit) {
     const char *dir = test_tmp_dir();

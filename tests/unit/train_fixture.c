@@ -1,5 +1,7 @@
 #include "train_fixture.h"
+#include "test.h"
 
+#include "base/fs.h"
 #include "image/decode.h"
 
 #include <stdarg.h>
@@ -92,4 +94,41 @@ void fixture_config(const char *dir, const char *name) {
                   " \"text_hidden_dropout_prob\": 0.0, \"text_hidden_size\": 32, \"text_initializer_range\": 0.02,"
                   " \"text_intermediate_size\": 64, \"text_max_position_embeddings\": 64, \"text_num_attention_heads\": 2,"
                   " \"text_num_hidden_layers\": 2, \"text_type_vocab_size\": 2}\n");
+}
+
+bqb_train_options fixture_run(const char *const data[1], const char *dir, const char *out, size_t steps) {
+    static char outs[8][512], config[512], vocab[512];
+    static int next;
+    bqb_train_options o;
+    bqb_train_unset(&o);
+    next = (next + 1) % 8;
+    snprintf(outs[next], sizeof outs[next], "%s/%s", dir, out);
+    o.out = outs[next];
+    o.data = data;
+    o.n_data = 1;
+    snprintf(config, sizeof config, "%s/config.json", dir);
+    snprintf(vocab, sizeof vocab, "%s", test_path("golden/vocab.txt"));
+    o.config = config;
+    o.vocab = vocab;
+    o.batch = 10;
+    o.steps = steps;
+    o.warmup = 4;
+    o.lr = 3e-3;
+    o.threads = 2;
+    o.precision = "f32";
+    o.save_minutes = 0;
+    return o;
+}
+
+bool fixture_same_file(const char *a_dir, const char *b_dir, const char *name) {
+    bqb_map a, b;
+    if (bqb_map_open(&a, fixture_path(a_dir, name), NULL)) return false;
+    if (bqb_map_open(&b, fixture_path(b_dir, name), NULL)) {
+        bqb_map_close(&a);
+        return false;
+    }
+    bool same = a.size == b.size && a.size && !memcmp(a.data, b.data, a.size);
+    bqb_map_close(&a);
+    bqb_map_close(&b);
+    return same;
 }
