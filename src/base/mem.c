@@ -22,6 +22,15 @@ void *bqb_alloc_aligned(size_t n, size_t size) {
     return aligned_alloc(64, total ? total : 64);
 }
 
+void *bqb_grow(void *items, size_t n, size_t *cap, size_t size, size_t first) {
+    size_t want = *cap ? 2 * *cap : first, bytes;
+    if (n < *cap) return items;
+    if (want < *cap || !product(&bytes, want, size)) return NULL;
+    void *grown = realloc(items, bytes);
+    if (grown) *cap = want;
+    return grown;
+}
+
 char *bqb_strndup(const char *s, size_t n) {
     char *copy = malloc(n + 1);
     if (!copy) return NULL;

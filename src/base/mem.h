@@ -11,6 +11,10 @@ void *bqb_calloc(size_t n, size_t size);
 /* The same, not zeroed, aligned to 64 bytes (a cache line and the widest vector). Free with free(). */
 void *bqb_alloc_aligned(size_t n, size_t size);
 
+/* Room for item n of a growing array of items of `size` bytes: where n has reached *cap that doubles, or becomes
+ * `first`. Returns the array, moved or not; NULL when memory is out, with everything as it was. */
+void *bqb_grow(void *items, size_t n, size_t *cap, size_t size, size_t first);
+
 /* A copy of n bytes of s with a NUL after it. Free with free(). */
 char *bqb_strndup(const char *s, size_t n);
 char *bqb_strdup(const char *s);

@@ -4,13 +4,9 @@
 #include <string.h>
 
 bqb_status bqb_muge_said_add(bqb_muge_said_list *l, const char *image, const char *text, size_t order, bqb_err *err) {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 1024;
-        bqb_muge_said *item = realloc(l->item, cap * sizeof *item);
-        if (!item) return bqb_fail_nomem(err, "texts", cap * sizeof *item);
-        l->item = item;
-        l->cap = cap;
-    }
+    bqb_muge_said *item = bqb_grow(l->item, l->n, &l->cap, sizeof *item, 1024);
+    if (!item) return bqb_fail_nomem(err, "texts", (l->n + 1) * sizeof *item);
+    l->item = item;
     bqb_muge_said *t = &l->item[l->n];
     *t = (bqb_muge_said){.image = bqb_strdup(image), .text = bqb_strdup(text), .order = order};
     l->n++;

@@ -166,14 +166,10 @@ bqb_pickle_value *bqb_pk_top(bqb_pickle *p) { return bqb_pk_need(p, 1) ? p->stac
 
 void bqb_pk_push_mark(bqb_pickle *p) {
     if (p->n_marks == MAX_VALUES) BQB_PK_FAIL(p, BQB_ELIMIT, "more than %d marks", MAX_VALUES);
-    else if (p->n_marks == p->cap_marks) {
-        size_t cap = p->cap_marks ? 2 * p->cap_marks : 64;
-        size_t *mark = realloc(p->mark, cap * sizeof *mark);
-        if (!mark) bqb_pk_fail_with(p, bqb_fail_nomem(p->err, "pickle", cap * sizeof *mark));
-        else {
-            p->mark = mark;
-            p->cap_marks = cap;
-        }
+    else {
+        size_t *mark = bqb_grow(p->mark, p->n_marks, &p->cap_marks, sizeof *mark, 64);
+        if (!mark) bqb_pk_fail_with(p, bqb_fail_nomem(p->err, "pickle", (p->n_marks + 1) * sizeof *mark));
+        else p->mark = mark;
     }
     if (!p->status) p->mark[p->n_marks++] = p->stack.n;
 }

@@ -196,13 +196,9 @@ static bqb_status copy_strided(checkpoint *c, bqb_tensor *t, const uint8_t *data
     if (bytes > bqb_zip_size_bytes(c->zip) - c->copied_bytes)
         return bqb_fail(err, BQB_ELIMIT, "%s: tensor \"%.100s\": copies in C order would be larger than the file", c->path,
                         t->name);
-    if (c->n_copies == c->cap_copies) {
-        size_t cap = c->cap_copies ? 2 * c->cap_copies : 64;
-        void **copy = realloc(c->copy, cap * sizeof *copy);
-        if (!copy) return bqb_fail_nomem(err, t->name, cap * sizeof *copy);
-        c->copy = copy;
-        c->cap_copies = cap;
-    }
+    void **copy = bqb_grow(c->copy, c->n_copies, &c->cap_copies, sizeof *copy, 64);
+    if (!copy) return bqb_fail_nomem(err, t->name, (c->n_copies + 1) * sizeof *copy);
+    c->copy = copy;
     uint8_t *out = bqb_alloc_aligned(t->n, item);
     if (!out) return bqb_fail_nomem(err, t->name, bytes);
     c->copy[c->n_copies++] = out;
@@ -221,13 +217,9 @@ static bqb_status copy_strided(checkpoint *c, bqb_tensor *t, const uint8_t *data
 }
 
 static bqb_status add_tensor(checkpoint *c, const char *name, const bqb_pickle_value *args, bqb_err *err) {
-    if (c->n == c->cap) {
-        size_t cap = c->cap ? 2 * c->cap : 256;
-        bqb_tensor *t = realloc(c->tensor, cap * sizeof *t);
-        if (!t) return bqb_fail_nomem(err, "tensors", cap * sizeof *t);
-        c->tensor = t;
-        c->cap = cap;
-    }
+    bqb_tensor *grown = bqb_grow(c->tensor, c->n, &c->cap, sizeof *grown, 256);
+    if (!grown) return bqb_fail_nomem(err, "tensors", (c->n + 1) * sizeof *grown);
+    c->tensor = grown;
     bqb_tensor *t = &c->tensor[c->n];
     *t = (bqb_tensor){.name = name};
     const uint8_t *data = NULL;

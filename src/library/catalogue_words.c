@@ -228,13 +228,9 @@ typedef struct {
 
 static int add_id(void *ctx, bqb_sticker_id id) {
     id_list *l = ctx;
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 1024;
-        bqb_sticker_id *p = realloc(l->id, cap * sizeof *p);
-        if (!p) return 1;
-        l->id = p;
-        l->cap = cap;
-    }
+    bqb_sticker_id *p = bqb_grow(l->id, l->n, &l->cap, sizeof *p, 1024);
+    if (!p) return 1;
+    l->id = p;
     l->id[l->n++] = id;
     return 0;
 }

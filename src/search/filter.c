@@ -8,13 +8,9 @@
 
 static int add_id(void *ctx, bqb_sticker_id id) {
     bqb_id_set *s = ctx;
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? 2 * s->cap : 256;
-        bqb_sticker_id *p = realloc(s->id, cap * sizeof *p);
-        if (!p) return 1;
-        s->id = p;
-        s->cap = cap;
-    }
+    bqb_sticker_id *p = bqb_grow(s->id, s->n, &s->cap, sizeof *p, 256);
+    if (!p) return 1;
+    s->id = p;
     s->id[s->n++] = id;
     return 0;
 }
@@ -85,13 +81,9 @@ static int try_value(void *ctx, const char *value, size_t n_stickers) {
     if (v->n_frequent++ < 12)
         (void)bqb_buf_printf(&v->frequent, NULL, "%s%s (%zu)", v->frequent.len ? ", " : "", value, n_stickers);
     if (!match) return 0;
-    if (v->n == v->cap) {
-        size_t cap = v->cap ? 2 * v->cap : 16;
-        char **p = realloc(v->value, cap * sizeof *p);
-        if (!p) return 1;
-        v->value = p;
-        v->cap = cap;
-    }
+    char **p = bqb_grow(v->value, v->n, &v->cap, sizeof *p, 16);
+    if (!p) return 1;
+    v->value = p;
     v->value[v->n] = bqb_strdup(value);
     return v->value[v->n++] ? 0 : 1;
 }

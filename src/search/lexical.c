@@ -41,13 +41,9 @@ typedef struct {
 
 static int add_match(void *ctx, bqb_sticker_id id, size_t n_grams) {
     matches *l = ctx;
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 1024;
-        match *m = realloc(l->m, cap * sizeof *m);
-        if (!m) return 1;
-        l->m = m;
-        l->cap = cap;
-    }
+    match *m = bqb_grow(l->m, l->n, &l->cap, sizeof *m, 1024);
+    if (!m) return 1;
+    l->m = m;
     l->m[l->n++] = (match){id, l->weight, n_grams};
     return 0;
 }

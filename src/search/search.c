@@ -37,13 +37,9 @@ typedef struct {
 } search;
 
 static bqb_status enter(search *s, bqb_sticker_id id, size_t row, bqb_err *err) {
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? 2 * s->cap : 1024;
-        entrant *e = realloc(s->e, cap * sizeof *e);
-        if (!e) return bqb_fail_nomem(err, "results", cap * sizeof *e);
-        s->e = e;
-        s->cap = cap;
-    }
+    entrant *e = bqb_grow(s->e, s->n, &s->cap, sizeof *e, 1024);
+    if (!e) return bqb_fail_nomem(err, "results", (s->n + 1) * sizeof *e);
+    s->e = e;
     s->e[s->n++] = (entrant){.id = id, .row = row};
     return BQB_OK;
 }

@@ -184,16 +184,12 @@ typedef struct {
 
 static void add_kin(relation *r, uint32_t i) {
     if (r->n_kin && r->kin[r->n_kin - 1] == i) return;
-    if (r->n_kin == r->cap) {
-        size_t cap = r->cap ? 2 * r->cap : 8;
-        uint32_t *grown = realloc(r->kin, cap * sizeof *grown);
-        if (!grown) {
-            r->out_of_memory = true;
-            return;
-        }
-        r->kin = grown;
-        r->cap = cap;
+    uint32_t *grown = bqb_grow(r->kin, r->n_kin, &r->cap, sizeof *grown, 8);
+    if (!grown) {
+        r->out_of_memory = true;
+        return;
     }
+    r->kin = grown;
     r->kin[r->n_kin++] = i;
 }
 
@@ -254,13 +250,9 @@ static void relate(const search *s, relation *r, uint32_t i, size_t from, size_t
 
 static bqb_status keep(search *s, uint32_t i, bqb_err *err) {
     const picture *p = &s->pic[i];
-    if (s->n_kept + 3 > s->kept_cap) {
-        size_t cap = s->kept_cap ? 2 * s->kept_cap : 4096;
-        mark *grown = realloc(s->kept, cap * sizeof *grown);
-        if (!grown) return bqb_fail_nomem(err, "hashes", cap * sizeof *grown);
-        s->kept = grown;
-        s->kept_cap = cap;
-    }
+    mark *grown = bqb_grow(s->kept, s->n_kept + 2, &s->kept_cap, sizeof *grown, 4096); /* room for three */
+    if (!grown) return bqb_fail_nomem(err, "hashes", (s->n_kept + 3) * sizeof *grown);
+    s->kept = grown;
     for (uint32_t f = 0; f < p->n_looks; f++) {
         const bqb_look *l = &s->look[p->first_look + f];
         if (l->flat) continue;

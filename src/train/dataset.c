@@ -140,13 +140,9 @@ bqb_status bqb_dataset_add(bqb_dataset *ds, const bqb_sample *x, const bqb_datas
 }
 
 bqb_status bqb_dataset_add_query(bqb_dataset *ds, const char *q, bqb_err *err) {
-    if (ds->n_queries == ds->query_cap) {
-        size_t cap = ds->query_cap ? 2 * ds->query_cap : 1024;
-        const char **grown = realloc(ds->query, cap * sizeof *grown);
-        if (!grown) return bqb_fail_nomem(err, "query list", cap * sizeof *grown);
-        ds->query = grown;
-        ds->query_cap = cap;
-    }
+    const char **grown = bqb_grow(ds->query, ds->n_queries, &ds->query_cap, sizeof *grown, 1024);
+    if (!grown) return bqb_fail_nomem(err, "query list", (ds->n_queries + 1) * sizeof *grown);
+    ds->query = grown;
     ds->query[ds->n_queries++] = q;
     return BQB_OK;
 }

@@ -80,13 +80,9 @@ typedef struct {
 } more;
 
 static bqb_status more_right(more *m, uint32_t item, bqb_err *err) {
-    if (m->n_right == m->cap_right) {
-        size_t cap = m->cap_right ? 2 * m->cap_right : 256;
-        uint32_t *right = realloc(m->right, cap * sizeof *right);
-        if (!right) return bqb_fail_nomem(err, "right items", cap * sizeof *right);
-        m->right = right;
-        m->cap_right = cap;
-    }
+    uint32_t *right = bqb_grow(m->right, m->n_right, &m->cap_right, sizeof *right, 256);
+    if (!right) return bqb_fail_nomem(err, "right items", (m->n_right + 1) * sizeof *right);
+    m->right = right;
     m->right[m->n_right++] = item;
     m->first[m->n] = m->n_right;
     return BQB_OK;

@@ -71,25 +71,17 @@ typedef struct {
 } gathering;
 
 static bqb_status add(values *l, uint64_t x, bqb_err *err) {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 1024;
-        uint64_t *grown = realloc(l->v, cap * sizeof *grown);
-        if (!grown) return bqb_fail_nomem(err, "figures", cap * sizeof *grown);
-        l->v = grown;
-        l->cap = cap;
-    }
+    uint64_t *grown = bqb_grow(l->v, l->n, &l->cap, sizeof *grown, 1024);
+    if (!grown) return bqb_fail_nomem(err, "figures", (l->n + 1) * sizeof *grown);
+    l->v = grown;
     l->v[l->n++] = x;
     return BQB_OK;
 }
 
 static bqb_status add_name(names *l, const char *name, bqb_err *err) {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 1024;
-        char **grown = realloc(l->v, cap * sizeof *grown);
-        if (!grown) return bqb_fail_nomem(err, "figures", cap * sizeof *grown);
-        l->v = grown;
-        l->cap = cap;
-    }
+    char **grown = bqb_grow(l->v, l->n, &l->cap, sizeof *grown, 1024);
+    if (!grown) return bqb_fail_nomem(err, "figures", (l->n + 1) * sizeof *grown);
+    l->v = grown;
     l->v[l->n] = bqb_strdup(name);
     return l->v[l->n++] ? BQB_OK : bqb_fail_nomem(err, "figures", strlen(name));
 }

@@ -10,30 +10,25 @@ enum { PICTURES_AT_ONCE = 32, TEXTS_AT_ONCE = 64, NAMED = 5 };
 
 /* ---- near-duplicates ---- */
 
-typedef struct {
-    const char *text;
-    uint32_t item;
-} noted;
-
-static int by_note(const void *a, const void *b) {
-    const noted *x = a, *y = b;
+static int by_text(const void *a, const void *b) {
+    const bqb_under_text *x = a, *y = b;
     int c = strcmp(x->text, y->text);
     return c ? c : (x->item > y->item) - (x->item < y->item);
 }
 
+void bqb_sort_by_text(bqb_under_text *u, size_t n) {
+    if (n) qsort(u, n, sizeof *u, by_text);
+}
+
 /* The near-duplicates within a group of pictures with the same annotation; the group's items rise. */
-static bqb_status near_within(bqb_gallery *g, const noted *same, size_t n, size_t *n_held, size_t *cap, bqb_err *err) {
+static bqb_status near_within(bqb_gallery *g, const bqb_under_text *same, size_t n, size_t *n_held, size_t *cap, bqb_err *err) {
     for (size_t a = 0; a < n; a++) {
         const float *x = g->feature + same[a].item * g->D;
         for (size_t b = 0; b < n; b++) {
             if (a == b || bqb_rank_score(x, g->feature + same[b].item * g->D, g->D) < BQB_NEAR) continue;
-            if (*n_held == *cap) {
-                size_t want = *cap ? 2 * *cap : 256;
-                uint32_t *near = realloc(g->near, want * sizeof *near);
-                if (!near) return bqb_fail_nomem(err, "near-duplicates", want * sizeof *near);
-                g->near = near;
-                *cap = want;
-            }
+            uint32_t *near = bqb_grow(g->near, *n_held, cap, sizeof *near, 256);
+            if (!near) return bqb_fail_nomem(err, "near-duplicates", (*n_held + 1) * sizeof *near);
+            g->near = near;
             g->near[(*n_held)++] = same[b].item;
             g->near_first[same[a].item]++; /* a count, for now */
         }
@@ -42,7 +37,7 @@ static bqb_status near_within(bqb_gallery *g, const noted *same, size_t n, size_
 }
 
 /* The lists stand in the order of the groups; put them into the gallery's. */
-static bqb_status in_gallery_order(bqb_gallery *g, const noted *same, size_t n_held, bqb_err *err) {
+static bqb_status in_gallery_order(bqb_gallery *g, const bqb_under_text *same, size_t n_held, bqb_err *err) {
     uint32_t *ordered = bqb_calloc(n_held, sizeof *ordered);
     if (!ordered) return bqb_fail_nomem(err, "near-duplicates", n_held * sizeof *ordered);
     size_t sum = 0, from = 0;
@@ -64,7 +59,7 @@ static bqb_status in_gallery_order(bqb_gallery *g, const noted *same, size_t n_h
 }
 
 bqb_status bqb_gallery_find_near(bqb_gallery *g, bqb_err *err) {
-    noted *same = bqb_calloc(g->n, sizeof *same);
+    bqb_under_text *same = bqb_calloc(g->n, sizeof *same);
     g->near_first = bqb_calloc(g->n + 1, sizeof *g->near_first);
     bqb_buf text = {.max = 1 << 24};
     size_t n_held = 0, cap = 0;
@@ -75,9 +70,9 @@ bqb_status bqb_gallery_find_near(bqb_gallery *g, bqb_err *err) {
         s = bqb_annotation_text(&text, &bqb_dataset_at(g->ds, g->sample[i])->note, NULL, err);
         char *copy = s ? NULL : bqb_strdup(text.data);
         if (!s && !copy) s = bqb_fail_nomem(err, "annotation", text.len);
-        same[i] = (noted){copy, (uint32_t)i};
+        same[i] = (bqb_under_text){copy, (uint32_t)i};
     }
-    if (!s) qsort(same, g->n, sizeof *same, by_note);
+    if (!s) bqb_sort_by_text(same, g->n);
     for (size_t at = 0, end; at < g->n && !s; at = end) {
         for (end = at + 1; end < g->n && !strcmp(same[end].text, same[at].text); end++) {}
         if (end - at > BQB_NEAR_SHARED) g->n_crowded += end - at;

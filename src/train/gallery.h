@@ -34,6 +34,13 @@ void bqb_gallery_close(bqb_gallery *g);
 /* Fill in the near-duplicates, given sample and feature; bqb_gallery_open does. */
 bqb_status bqb_gallery_find_near(bqb_gallery *g, bqb_err *err);
 
+/* Pictures under a text (an annotation, a name, a label), and in the order of their texts, then of their numbers. Borrows. */
+typedef struct {
+    const char *text;
+    uint32_t item; /* in the gallery */
+} bqb_under_text;
+void bqb_sort_by_text(bqb_under_text *u, size_t n);
+
 /* Unit features of texts, [n,D]; texts of like length are encoded together. */
 bqb_status bqb_embed_texts(float *out, bqb_clip *m, const bqb_tokenizer *tok, const char *const *texts, size_t n,
                            bqb_progress_fn progress, void *ctx, bqb_err *err);

@@ -7,24 +7,13 @@
 
 enum { TOP = 10, NAMED = 5 };
 
-typedef struct {
-    const char *name;
-    uint32_t item;
-} named;
-
-static int by_name(const void *a, const void *b) {
-    const named *x = a, *y = b;
-    int c = strcmp(x->name, y->name);
-    return c ? c : (x->item > y->item) - (x->item < y->item);
-}
-
 static int by_number(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
 }
 
 typedef struct {
-    named *all; /* [n] the gallery's pictures by name */
+    bqb_under_text *all; /* [n] the gallery's pictures by name */
     size_t n, cap, cap_right;
 } reading;
 
@@ -32,20 +21,16 @@ static size_t first_of(const reading *x, const char *name) {
     size_t lo = 0, hi = x->n;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
-        if (strcmp(x->all[mid].name, name) < 0) lo = mid + 1;
+        if (strcmp(x->all[mid].text, name) < 0) lo = mid + 1;
         else hi = mid;
     }
     return lo;
 }
 
 static bqb_status add_right(bqb_muge_ask *a, reading *x, size_t *n, uint32_t item, bqb_err *err) {
-    if (*n == x->cap_right) {
-        size_t cap = x->cap_right ? 2 * x->cap_right : 256;
-        uint32_t *right = realloc(a->right, cap * sizeof *right);
-        if (!right) return bqb_fail_nomem(err, "right pictures", cap * sizeof *right);
-        a->right = right;
-        x->cap_right = cap;
-    }
+    uint32_t *right = bqb_grow(a->right, *n, &x->cap_right, sizeof *right, 256);
+    if (!right) return bqb_fail_nomem(err, "right pictures", (*n + 1) * sizeof *right);
+    a->right = right;
     a->right[(*n)++] = item;
     return BQB_OK;
 }
@@ -71,8 +56,8 @@ static bqb_status add_text(bqb_muge_ask *a, reading *x, const bqb_muge_text *t, 
     size_t from = a->first[a->r.n], n = from, kept = from;
     for (size_t k = 0; k < t->n_image_ids && !s; k++) {
         size_t at = first_of(x, t->image_ids[k]);
-        a->n_lost += at == x->n || strcmp(x->all[at].name, t->image_ids[k]) != 0;
-        for (; at < x->n && !strcmp(x->all[at].name, t->image_ids[k]) && !s; at++)
+        a->n_lost += at == x->n || strcmp(x->all[at].text, t->image_ids[k]) != 0;
+        for (; at < x->n && !strcmp(x->all[at].text, t->image_ids[k]) && !s; at++)
             s = add_right(a, x, &n, x->all[at].item, err);
     }
     if (s) return s;
@@ -92,8 +77,8 @@ bqb_status bqb_muge_ask_collect(bqb_muge_ask *a, const char *path, const bqb_gal
     reading x = {.all = bqb_calloc(g->n, sizeof *x.all), .n = g->n};
     bqb_muge_texts *texts = NULL;
     bqb_status s = x.all ? bqb_buf_puts(&a->notes, "", err) : bqb_fail_nomem(err, "pictures", g->n * sizeof *x.all);
-    for (size_t i = 0; i < g->n && !s; i++) x.all[i] = (named){bqb_dataset_at(g->ds, g->sample[i])->file, (uint32_t)i};
-    if (!s) qsort(x.all, x.n, sizeof *x.all, by_name);
+    for (size_t i = 0; i < g->n && !s; i++) x.all[i] = (bqb_under_text){bqb_dataset_at(g->ds, g->sample[i])->file, (uint32_t)i};
+    if (!s) bqb_sort_by_text(x.all, x.n);
     if (!s) s = bqb_muge_texts_open(&texts, path, err);
     while (!s) {
         bqb_muge_text t;

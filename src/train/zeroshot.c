@@ -30,17 +30,6 @@ bool bqb_zeroshot_prompt(bqb_buf *out, bqb_field field, size_t k, const char *la
 
 typedef struct {
     const char *label;
-    uint32_t picture;
-} labelled;
-
-static int by_label(const void *a, const void *b) {
-    const labelled *x = a, *y = b;
-    int c = strcmp(x->label, y->label);
-    return c ? c : (x->picture > y->picture) - (x->picture < y->picture);
-}
-
-typedef struct {
-    const char *label;
     size_t count;
 } class_size;
 
@@ -72,7 +61,7 @@ static uint32_t class_of(const bqb_zeroshot *z, const char *label) {
 
 bqb_status bqb_zeroshot_collect(bqb_zeroshot *z, bqb_field field, const bqb_gallery *g, bqb_err *err) {
     *z = (bqb_zeroshot){.field = field};
-    labelled *all = bqb_calloc(g->n, sizeof *all);
+    bqb_under_text *all = bqb_calloc(g->n, sizeof *all);
     class_size *sizes = bqb_calloc(BQB_ZEROSHOT_CLASSES, sizeof *sizes);
     z->picture = bqb_calloc(g->n, sizeof *z->picture);
     z->truth = bqb_calloc(g->n, sizeof *z->truth);
@@ -86,15 +75,15 @@ bqb_status bqb_zeroshot_collect(bqb_zeroshot *z, bqb_field field, const bqb_gall
             continue;
         }
         z->picture[z->n] = (uint32_t)i;
-        all[z->n++] = (labelled){label, (uint32_t)i};
+        all[z->n++] = (bqb_under_text){label, (uint32_t)i};
     }
-    if (!s) qsort(all, z->n, sizeof *all, by_label);
+    if (!s) bqb_sort_by_text(all, z->n);
     for (size_t at = 0, end; at < z->n && !s; at = end) {
-        for (end = at + 1; end < z->n && !strcmp(all[end].label, all[at].label); end++) {}
+        for (end = at + 1; end < z->n && !strcmp(all[end].text, all[at].text); end++) {}
         if (z->n_classes == BQB_ZEROSHOT_CLASSES)
             s = bqb_fail(err, BQB_ELIMIT, "more than %d different labels in \"%s\": no classes", BQB_ZEROSHOT_CLASSES,
                          bqb_field_name(field));
-        else sizes[z->n_classes++] = (class_size){all[at].label, end - at};
+        else sizes[z->n_classes++] = (class_size){all[at].text, end - at};
     }
     if (!s) qsort(sizes, z->n_classes, sizeof *sizes, by_size);
     if (!s) s = name_classes(z, sizes, err);

@@ -358,3 +358,22 @@ TEST(utf8_bad_bytes) {
     CHECK(bqb_utf8_put(s, 0xD800) == 3 && !memcmp(s, "\xEF\xBF\xBD", 3));
     CHECK(bqb_utf8_put(s, 0x110000) == 3 && !memcmp(s, "\xEF\xBF\xBD", 3));
 }
+
+TEST(grow_doubles_and_leaves_all_as_it_was_without_memory) {
+    size_t cap = 0, moves = 0, *a = NULL;
+    for (size_t n = 0; n < 100; n++) {
+        size_t before = cap, *grown = bqb_grow(a, n, &cap, sizeof *a, 3);
+        if (!CHECK(grown && cap > n)) break;
+        a = grown;
+        a[n] = n * n;
+        moves += cap != before;
+    }
+    CHECK(cap == 192 && moves == 7 && a[0] == 0 && a[99] == 99 * 99);
+    CHECK(bqb_grow(a, 5, &cap, sizeof *a, 3) == a && cap == 192); /* there is room */
+    size_t huge = SIZE_MAX / 4;
+    CHECK(!bqb_grow(a, huge, &huge, 16, 3) && huge == SIZE_MAX / 4);
+    huge = SIZE_MAX - 1;
+    CHECK(!bqb_grow(a, huge, &huge, 1, 3) && huge == SIZE_MAX - 1);
+    CHECK(a[99] == 99 * 99);
+    free(a);
+}
