@@ -2,11 +2,11 @@
 #include "base/mem.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "train/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { TOKENS = 40, TOP = 2 };
 
@@ -163,8 +163,7 @@ bqb_status bench_recipe(bench *b, bqb_clip *m, size_t pairs, bqb_err *err) {
     bqb_clip_plan plan = {.N = pairs, .frames = 3, .L = TOKENS, .precision = bqb_clip_precision(m), .threads = b->threads};
     bqb_clip_bytes need;
     s = bqb_clip_train_bytes(&need, c, &plan, err);
-    double has = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    bool caching = (double)need.total > 0.75 * has;
+    bool caching = (double)need.total > 0.75 * bqb_memory_there();
     char what[96];
     snprintf(what, sizeof what, "training pairs (three frames; 40 tokens%s)", caching ? "; gradient caching" : "");
     double flops = 3 * ((double)w.P * bench_image_flops(c) + (double)pairs * bench_text_flops(c, TOKENS));

@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "train/group.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,27 +16,18 @@ struct bqb_trunk {
     size_t one;      /* bytes of a frame */
 };
 
-static uint64_t mix(uint64_t h, uint64_t x) {
-    h = (h ^ x) * 0x9e3779b97f4a7c15u;
-    return h ^ (h >> 29);
-}
-
 uint64_t bqb_trunk_key(bqb_clip *m, const bqb_dataset *ds, bool drop_alpha) {
     const bqb_clip_config *c = bqb_clip_get_config(m);
     bqb_clip_frozen f = bqb_clip_get_frozen(m);
     const uint64_t sizes[] = {c->resolution, c->patch, c->v_heads, (uint64_t)c->v_act, f.v_blocks, (uint64_t)(f.towers & BQB_TOWER_IMAGE),
                               (uint64_t)bqb_clip_precision(m), bqb_dataset_stamp(ds), drop_alpha};
-    uint64_t h = 1;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) h = mix(h, sizes[i]);
+    uint64_t h = bqb_key_of(sizes, sizeof sizes);
     const float *w = bqb_clip_weights(m);
     for (size_t i = 0; i < bqb_clip_param_count(m); i++) {
         const bqb_param *p = bqb_clip_param(m, i);
         if (!p->frozen || strncmp(p->name, "visual.", 7)) continue;
-        for (size_t k = 0; k < p->n; k++) {
-            uint32_t bits;
-            memcpy(&bits, w + p->offset + k, sizeof bits);
-            h = mix(h, bits);
-        }
+        const uint64_t both[] = {h, bqb_key_of(w + p->offset, p->n * sizeof *w)};
+        h = bqb_key_of(both, sizeof both);
     }
     return h;
 }
