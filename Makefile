@@ -158,7 +158,7 @@ ENV_ASAN = ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 LSAN_OPTIONS=
 bench: $(BUILD)/bqb ## measure; CSV with machine, threads and share of the ceiling
 	@BQB='$(BUILD)/bqb' tools/bench.sh '$(BUILD)/bench'
 
-paper: $(BUILD)/bqb ## the paper in miniature: two hours, writes docs/paper.md (QUICK=1: five minutes, writes paper/quick)
+paper: $(BUILD)/bqb ## the paper in miniature: an hour, writes docs/paper.md (QUICK=1: two minutes, writes paper/quick)
 	@BQB='$(BUILD)/bqb' tools/paper.sh paper/$(if $(QUICK),quick quick,full full)
 
 format-check: ## files that clang-format would change (a report, not a rule)

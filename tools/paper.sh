@@ -18,10 +18,10 @@ size=${2:-full}
 unset BQB_LIBRARY BQB_MODEL
 vocab=models/mini/vocab.txt
 
-# Sizes. full: two hours on two processors; quick: five minutes; tiny: a test of this script.
+# Sizes. full: an hour on two processors; quick: two minutes; tiny: a test of this script.
 case $size in
-full) plain=4000 train=10000 test=1000 seeds="1 2 3" batch=256 general_steps=300 steps=350 warmup=40 every=70
-    R=96 width=192 layers=4 heads=3 text_width=192 text_layers=2 embed=192 rows=6 ;;
+full) plain=4000 train=10000 test=1000 seeds="1 2 3" batch=128 general_steps=600 steps=1200 warmup=40 every=200
+    R=64 width=128 layers=3 heads=2 text_width=128 text_layers=2 embed=128 rows=6 ;;
 quick) plain=600 train=1200 test=300 seeds="1 2" batch=64 general_steps=80 steps=60 warmup=10 every=20
     R=64 width=96 layers=2 heads=3 text_width=96 text_layers=2 embed=96 rows=3 ;;
 tiny) plain=32 train=64 test=32 seeds="1 2" batch=16 general_steps=4 steps=6 warmup=2 every=3
@@ -37,11 +37,11 @@ all_runs='main|all||as in the paper: three frames, all fields in random order, c
 one-frame|all|--frames 1|one of the three frames, at random
 no-augment|all|--augment off|pictures as they are
 rand-augment|all|--augment rand|two random operations on each picture, as RandAugment does
-positives|all|--duplicates positive|equal texts or pictures in a batch are right answers, too
+positives|all|--duplicates positive|equal texts, and copies of a picture, are right answers, too
 caption-only|caption||only the description
 ocr-only|ocr||only the words on the picture (stickers that have some)
-labels-only|labels||only emotion and style, so that most texts stand in a batch several times
-labels-positives|labels|--duplicates positive|the same, and equal texts are right answers'
+style-only|style||only the style, so that every text stands in a batch many times
+style-positives|style|--duplicates positive|the same, and equal texts are right answers'
 runs=${RUNS:-$(cut -d'|' -f1 <<<"$all_runs")}
 field() { awk -F'|' -v n="$1" -v k="$2" '$1 == n { print $k }' <<<"$all_runs"; }
 for r in $runs; do [ -n "$(field "$r" 1)" ] || { echo "paper.sh: no run is called \"$r\"" >&2; exit 2; }; done
@@ -81,7 +81,7 @@ only() {
 }
 only caption caption
 only ocr ocr
-only labels emotion emotion_label style
+only style style
 table() { case $1 in all) echo "$dir/data/train/captions.tsv" ;; *) echo "$dir/data/train/only-$1.tsv" ;; esac; }
 
 cat >"$dir/config.json" <<JSON
@@ -155,7 +155,7 @@ for run in $runs; do
         [ "$run" = main ] && extra=(--valid "$dir/data/valid" --valid-every "$every")
         read -ra differs <<<"$(field "$run" 3)"
         learn "$run" "$seed" --data "$(table "$(field "$run" 2)")" --init "$dir/runs/general-$seed" --seed "$seed" \
-            "${common[@]}" --steps "$steps" --lr 5e-4 "${differs[@]}" "${extra[@]}"
+            "${common[@]}" --steps "$steps" --lr 1e-3 "${differs[@]}" "${extra[@]}"
     done
 done
 rm -rf "$dir/cache"
@@ -253,16 +253,16 @@ ROWS
         for q in emotion style; do printf ' | %s' "$(values "$r" zero_shot $q top1 | spread)"; done
         printf ' | %s |\n' "$(for seed in $seeds; do cat "$dir/runs/$r-$seed/seconds"; done | awk '{ s += $1; n++ } END { printf "%.0f", s / n }')"
     done
-    if [ -e "$dir/runs/labels-only-$first/eval.json" ] && [ -e "$dir/runs/labels-positives-$first/eval.json" ]; then
+    if [ -e "$dir/runs/style-only-$first/eval.json" ] && [ -e "$dir/runs/style-positives-$first/eval.json" ]; then
         echo
-        echo "Where most texts stand in a batch several times, counting equal ones as right changes the emotion's accuracy by $(gain labels-positives labels-only zero_shot emotion top1) and the style's by $(gain labels-positives labels-only zero_shot style top1)."
+        echo "Where every text stands in a batch many times, counting equal ones as right changes the style's accuracy by $(gain style-positives style-only zero_shot style top1)."
     fi
     echo
     echo "![loss and held-out recall of main, seed $first](paper-curve.svg)"
     echo
     echo "## Again"
     echo
-    echo '`make paper` does all of it in about two hours on two processors, `make paper QUICK=1` a smaller form in about five minutes (into paper/quick; docs stay as they are). Stopped, it goes on where it was.'
+    echo '`make paper` does all of it in about an hour on two processors, `make paper QUICK=1` a smaller form in two (into paper/quick; docs stay as they are). Stopped, it goes on where it was.'
 }
 
 case " $runs " in *main*) ;; *) echo "no main among the runs: no report"; exit 0 ;; esac

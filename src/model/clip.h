@@ -147,9 +147,8 @@ void bqb_clip_save_memory(bqb_clip *m, size_t chunk, bool checkpoint);
  *   trunk   in  format of the trunks
  *   text_group, image_group  in [N] numbers of the caller's choosing, or NULL: all
  *               differ. Pairs i and k whose texts have the same number, or whose
- *               pictures have, are right answers for each other, not wrong ones: the
- *               target of a text is uniform over its right pictures, and the other
- *               way round. With all numbers different: the plain loss.
+ *               pictures have, are right answers for each other, not wrong ones; see
+ *               bqb_pairs. With all numbers different: the plain loss.
  *   loss    out mean of the two cross-entropies
  * Bit-identical for the same inputs, threads and machine. */
 typedef struct {

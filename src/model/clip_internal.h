@@ -59,14 +59,17 @@ bqb_status bqb_check_tokens(const bqb_clip *m, uint32_t *len, const int32_t *ids
  * enough to stay near the processor. */
 enum { BQB_PASS_ROWS = 1600 };
 
-/* Which pairs of a batch count as right for each other; see bqb_clip_batch. */
+/* Which pairs of a batch count as right for each other; see bqb_clip_batch. Each right
+ * answer is held against the wrong ones alone: a row's loss is the mean over its
+ * positives k of -log(exp(x_k) / (exp(x_k) + sum of exp(x_j) over its negatives j)). A
+ * target spread evenly over the positives would do nothing for equal texts: their
+ * features are equal, too, and the plain loss then has the same gradient. */
 typedef struct {
     const uint32_t *text_group, *image_group; /* [N], or NULL */
     size_t block;                             /* rows of logits at once; 0: a few MB of them */
 } bqb_pairs;
 
-/* Symmetric contrastive loss of N pairs of unit rows, and its gradients. The
- * target of a row (and of a column) is uniform over its positives.
+/* Symmetric contrastive loss of N pairs of unit rows, and its gradients.
  *   loss    out  mean of the image-to-text and text-to-image cross-entropies
  *   dimg, dtxt  out [N,D]     dscale  out, of the log of the scale
  *   logits  out [N,N] text by image; NULL: not wanted

@@ -1,7 +1,7 @@
 /* The loss over all pairs of a batch. The logits are made in blocks of rows that
  * stay near the processor: once to know every column's softmax, once more for the
- * gradient. So a batch of thousands needs no [N,N] memory; a batch that is one
- * block computes them once. */
+ * gradient (and once between, where pairs have several right answers). So a batch
+ * of thousands needs no [N,N] memory; a batch that is one block computes them once. */
 #include "model/clip_internal.h"
 
 #include <math.h>
@@ -17,9 +17,15 @@ typedef struct {
     size_t N, D, from, n; /* the block is rows from … from+n-1 */
     float *x, *turned;    /* [n,N] logits, and [N,n] */
     float *d, *e;         /* [n,N] gradient, room for a row or a column */
-    float *top, *sum;     /* [N] of every column: its maximum, sum of exp(z - maximum) */
-    float *share;         /* [N] 1 / positives of a row, which are as many as of its column */
+    float *top, *sum;     /* [N] of every column: its maximum, sum of exp(z - maximum); of one with several
+                             positives over its negatives alone */
+    double *pull;         /* [N] of such a column: see several_columns */
+    uint32_t *count;      /* [N] positives of a row, which are as many as of its column */
+    bool several;         /* some row has more than one */
 } work;
+
+/* In the place of a logit that is to count as nothing. */
+static const float NOTHING = -1e30f;
 
 static bool positive(const bqb_pairs *g, size_t i, size_t k) {
     return i == k || (g->text_group && g->text_group[i] == g->text_group[k]) ||
@@ -30,9 +36,9 @@ static bool alone(const bqb_pairs *g) { return !g->text_group && !g->image_group
 
 static void count_positives(work *w) {
     for (size_t i = 0; i < w->N; i++) {
-        size_t count = alone(w->g);
-        for (size_t k = 0; !alone(w->g) && k < w->N; k++) count += positive(w->g, i, k);
-        w->share[i] = 1.0f / (float)count;
+        w->count[i] = alone(w->g);
+        for (size_t k = 0; !alone(w->g) && k < w->N; k++) w->count[i] += positive(w->g, i, k);
+        w->several |= w->count[i] > 1;
     }
 }
 
@@ -49,6 +55,9 @@ static void block_logits(work *w) {
     for (size_t i = 0; i < n * N; i++) w->x[i] *= w->scale;
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < N; j++) w->turned[j * n + i] = w->x[i * N + j];
+    for (size_t j = 0; j < N && w->several; j++)
+        for (size_t i = 0; i < n && w->count[j] > 1; i++)
+            if (positive(w->g, w->from + i, j)) w->turned[j * n + i] = NOTHING;
 }
 
 /* Take the block's rows into every column's maximum and sum. */
@@ -63,31 +72,90 @@ static void add_columns(work *w) {
     }
 }
 
-/* d = softmax of the rows + softmax of the columns - their targets. Returns the
- * block's part of the two sums of cross-entropies, but for the columns' logarithms. */
-static double block_gradient(work *w) {
-    size_t N = w->N, n = w->n;
-    double loss = 0;
-    for (size_t i = 0; i < n; i++) {
-        float *d = w->d + i * N, top, sum = w->p->ops->exp_sum(d, &top, w->x + i * N, N), inverse = 1.0f / sum;
-        loss += log((double)sum) + (double)top;
-        for (size_t k = 0; k < N; k++) d[k] *= inverse;
-    }
-    for (size_t j = 0; j < N; j++) {
-        float top;
-        w->p->ops->exp_sum(w->e, &top, w->turned + j * n, n);
-        float part = expf(top - w->top[j]) / w->sum[j];
-        for (size_t i = 0; i < n; i++) w->d[i * N + j] += w->e[i] * part;
-    }
-    for (size_t i = 0; i < n; i++) {
-        size_t own = w->from + i, first = alone(w->g) ? own : 0, end = alone(w->g) ? own + 1 : N;
-        for (size_t k = first; k < end; k++) {
-            if (!positive(w->g, own, k)) continue;
-            float target = w->share[own] + w->share[k];
-            w->d[i * N + k] -= target;
-            loss -= (double)target * (double)w->x[i * N + k];
+/* One positive of several, with logit x, against the negatives alone, whose softmax has
+ * maximum top and sum: loss = log(1 + q), q = sum·exp(top - x). Its own derivative is
+ * -q/(1+q), and that of a negative z is exp(z - top)·pull. */
+typedef struct {
+    double loss, own, pull;
+} against;
+
+static against against_negatives(const work *w, size_t i, float x, float top, float sum) {
+    if (w->count[i] == w->N) return (against){0};
+    double t = (double)x - (double)top, q = (double)sum * exp(-t), share = 1.0 / w->count[i];
+    return (against){.loss = share * log1p(q), .own = -share * q / (1 + q), .pull = share / (exp(t) + (double)sum)};
+}
+
+/* The row's gradient into d and its loss, where it has several positives. */
+static double several_row(work *w, float *d, size_t i, const float *x) {
+    size_t N = w->N;
+    for (size_t k = 0; k < N; k++) d[k] = positive(w->g, i, k) ? NOTHING : x[k];
+    float top, sum = w->p->ops->exp_sum(d, &top, d, N);
+    double loss = 0, pull = 0;
+    for (size_t k = 0; k < N; k++)
+        if (positive(w->g, i, k)) pull += against_negatives(w, i, x[k], top, sum).pull;
+    for (size_t k = 0; k < N; k++) {
+        if (!positive(w->g, i, k)) {
+            d[k] *= (float)pull;
+            continue;
         }
+        against a = against_negatives(w, i, x[k], top, sum);
+        loss += a.loss;
+        d[k] = (float)a.own;
     }
+    return loss;
+}
+
+/* Sum up, for columns with several positives, how each of them pulls at the negatives. */
+static void several_columns(work *w) {
+    for (size_t i = 0; i < w->n; i++)
+        for (size_t k = 0; k < w->N; k++)
+            if (w->count[k] > 1 && positive(w->g, w->from + i, k))
+                w->pull[k] += against_negatives(w, k, w->x[i * w->N + k], w->top[k], w->sum[k]).pull;
+}
+
+/* Column j's part of the gradient, within the block. Returns its part of the loss,
+ * without the logarithm of a softmax with one positive. */
+static double column_gradient(work *w, size_t j) {
+    size_t N = w->N, n = w->n;
+    bool several = w->count[j] > 1;
+    double loss = 0;
+    float top;
+    w->p->ops->exp_sum(w->e, &top, w->turned + j * n, n);
+    float part = expf(top - w->top[j]) * (several ? (float)w->pull[j] : 1 / w->sum[j]);
+    for (size_t i = 0; i < n; i++) {
+        float *d = w->d + i * N + j, x = w->x[i * N + j];
+        if (several && positive(w->g, w->from + i, j)) {
+            against a = against_negatives(w, j, x, w->top[j], w->sum[j]);
+            *d += (float)a.own;
+            loss += a.loss;
+        } else *d += w->e[i] * part;
+    }
+    if (!several && j >= w->from && j < w->from + n) {
+        size_t own = (j - w->from) * N + j;
+        w->d[own] -= 1;
+        loss -= (double)w->x[own];
+    }
+    return loss;
+}
+
+/* d = gradients of the rows' and the columns' cross-entropies. Returns the block's
+ * part of both sums, but for the logarithms of columns with one positive. */
+static double block_gradient(work *w) {
+    size_t N = w->N;
+    double loss = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        size_t own = w->from + i;
+        float *d = w->d + i * N, *x = w->x + i * N, top;
+        if (w->count[own] > 1) {
+            loss += several_row(w, d, own, x);
+            continue;
+        }
+        float sum = w->p->ops->exp_sum(d, &top, x, N), inverse = 1.0f / sum;
+        loss += log((double)sum) + (double)top - (double)x[own];
+        for (size_t k = 0; k < N; k++) d[k] *= inverse;
+        d[own] -= 1;
+    }
+    for (size_t j = 0; j < N; j++) loss += column_gradient(w, j);
     return loss;
 }
 
@@ -103,7 +171,8 @@ void bqb_contrastive(bqb_pass *p, float *loss, float *dimg, float *dtxt, float *
     w.e = BQB_TAKE(p, rows);
     w.top = BQB_TAKE(p, N);
     w.sum = BQB_TAKE(p, N);
-    w.share = BQB_TAKE(p, N);
+    w.pull = bqb_pass_take(p, N, sizeof *w.pull);
+    w.count = bqb_pass_take(p, N, sizeof *w.count);
     if (p->no_memory) return;
     count_positives(&w);
     for (; w.from < N; w.from += rows) {
@@ -112,7 +181,15 @@ void bqb_contrastive(bqb_pass *p, float *loss, float *dimg, float *dtxt, float *
         add_columns(&w);
     }
     double sum = 0, ds = 0;
-    for (size_t j = 0; j < N; j++) sum += log((double)w.sum[j]) + (double)w.top[j];
+    for (size_t j = 0; j < N; j++) {
+        w.pull[j] = 0;
+        if (w.count[j] == 1) sum += log((double)w.sum[j]) + (double)w.top[j];
+    }
+    for (w.from = 0; w.from < N && w.several; w.from += rows) {
+        w.n = w.from + rows < N ? rows : N - w.from;
+        if (rows < N) block_logits(&w);
+        several_columns(&w);
+    }
     float part = 0.5f / (float)N;
     int64_t n = (int64_t)N, k = (int64_t)D;
     for (w.from = 0; w.from < N; w.from += rows) {

@@ -20,7 +20,7 @@ typedef struct {
     uint16_t *keep;
     int32_t *ids, *wide_ids;
     uint32_t *sample;
-    uint64_t *key; /* of the texts or pictures, while they are grouped */
+    uint64_t *key; /* of the texts, while they are grouped */
     uint32_t *text_group, *image_group;
     uint64_t step;
     bool full;
@@ -39,7 +39,6 @@ struct bqb_batcher {
     uint64_t epoch; /* that `order` holds */
     uint8_t *decoded, *decoded_frames;
     uint8_t *scratch; /* [2,R,R,3] */
-    uint64_t *picture_key; /* [stickers] 0: not known yet; NULL: duplicates do not matter */
     int32_t *key_ids;
     bqb_buf text;
     const bqb_trunk *trunk;
@@ -164,11 +163,7 @@ static bqb_status fill_pixels(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err 
         if (!n)
             return bqb_fail(err, BQB_EFORMAT, "%s and the pictures after it cannot be read",
                             bqb_dataset_at(b->ds, s->sample[k])->path);
-        if (b->picture_key) {
-            uint64_t *known = &b->picture_key[s->sample[k]];
-            if (!*known) *known = bqb_key_of(rgb, n * frame);
-            s->key[k] = *known;
-        }
+        if (b->o.alike) s->image_group[k] = b->o.alike[s->sample[k]];
         size_t first = 0, used = n;
         if (b->o.frames == 1) {
             size_t one = bqb_rand_below(&rands[k], 3); /* drawn for stills too: the same stream either way */
@@ -191,7 +186,6 @@ static bqb_status fill_pixels(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err 
         s->frames[k] = (uint8_t)used;
         P += used;
     }
-    if (b->picture_key) bqb_group_keys(s->image_group, s->key, N);
     return BQB_OK;
 }
 
@@ -204,10 +198,10 @@ static bqb_status fill_text(bqb_batcher *b, slot *s, bqb_rand *rands, bqb_err *e
         if (st) return st;
         size_t n = bqb_tokenizer_encode(b->tok, s->wide_ids + k * C, C, b->text.data, b->text.len);
         if (n > L) L = n;
-        if (b->picture_key) st = text_key(b, &s->key[k], &used, err);
+        if (b->o.alike) st = text_key(b, &s->key[k], &used, err);
         if (st) return st;
     }
-    if (b->picture_key) bqb_group_keys(s->text_group, s->key, N);
+    if (b->o.alike) bqb_group_keys(s->text_group, s->key, N);
     for (size_t k = 0; k < N; k++) memcpy(s->ids + k * L, s->wide_ids + k * C, L * sizeof *s->ids);
     s->view.L = L;
     return BQB_OK;
@@ -230,8 +224,8 @@ static void fill(bqb_batcher *b, slot *s, uint64_t step) {
     s->view.keep = b->n_keep ? s->keep : NULL;
     s->view.n_keep = b->n_keep;
     s->view.ids = s->ids;
-    s->view.text_group = b->picture_key ? s->text_group : NULL;
-    s->view.image_group = b->picture_key ? s->image_group : NULL;
+    s->view.text_group = b->o.alike ? s->text_group : NULL;
+    s->view.image_group = b->o.alike ? s->image_group : NULL;
     s->view.N = N;
     s->step = step;
     s->full = true;
@@ -352,11 +346,8 @@ bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_p
         b->decoded_frames = bqb_calloc(b->o.batch, 1);
         if (!b->decoded || !b->decoded_frames) s = bqb_fail_nomem(err, "batch", b->o.batch * 9 * b->R * b->R);
     }
-    if (!s && b->o.duplicates) {
-        b->picture_key = bqb_calloc(bqb_dataset_count(ds), sizeof *b->picture_key);
-        b->key_ids = bqb_calloc(b->o.context, sizeof *b->key_ids);
-        if (!b->picture_key || !b->key_ids) s = bqb_fail_nomem(err, "batches", bqb_dataset_count(ds) * sizeof *b->picture_key);
-    }
+    if (!s && b->o.alike && !(b->key_ids = bqb_calloc(b->o.context, sizeof *b->key_ids)))
+        s = bqb_fail_nomem(err, "batches", b->o.context * sizeof *b->key_ids);
     b->scratch = bqb_alloc_aligned(2, 3 * b->R * b->R);
     if (!s && !b->scratch) s = bqb_fail_nomem(err, "batch", 6 * b->R * b->R);
     for (int k = 0; k < 2 && !s; k++) s = alloc_slot(b, &b->slots[k], err);
@@ -389,7 +380,6 @@ void bqb_batcher_free(bqb_batcher *b) {
     free(b->decoded);
     free(b->decoded_frames);
     free(b->scratch);
-    free(b->picture_key);
     free(b->key_ids);
     bqb_buf_free(&b->text);
     free(b);

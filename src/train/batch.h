@@ -24,7 +24,8 @@ typedef struct {
     double short_rate; /* one of the sticker's short queries instead of its fields */
     double mask_ratio; /* share of patches left out (FLIP, arXiv 2212.00794) */
     bqb_batch_augment augment;
-    bool duplicates;   /* number equal texts and equal pictures for the loss (text_group, image_group) */
+    const uint32_t *alike; /* [stickers] the same number for what is the same picture (train/copies.h), borrowed: batches
+                              then tell the loss which texts and pictures are (text_group, image_group); NULL: they do not */
     int threads;       /* for decoding where there is no cache */
 } bqb_batch_options;
 

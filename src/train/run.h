@@ -24,6 +24,7 @@ typedef struct {
     bqb_dataset *ds, *valid_ds;
     bqb_pixels *px, *valid_px;
     bqb_trunk *trunk;    /* of the training pictures, or NULL */
+    uint32_t *alike;     /* [stickers] which are the same picture, or NULL */
     bqb_batcher *batcher;
     float *grad, *mom, *var;
     float *average;      /* of the weights, NULL when it is off; the weights themselves while `averaged` */

@@ -2,6 +2,7 @@
 #include "train/run.h"
 
 #include "base/fs.h"
+#include "train/copies.h"
 #include "train/memory.h"
 
 #include <inttypes.h>
@@ -117,15 +118,30 @@ static bqb_status check_memory(bqb_run *t, const bqb_batch_options *b, bool told
     return BQB_OK;
 }
 
-static bqb_status open_batches(bqb_run *t, const bqb_batch_options *b, bqb_err *err) {
+/* Which pictures are the same, for the loss. */
+static bqb_status find_alike(bqb_run *t, bqb_err *err) {
+    bqb_copies c = {0};
+    bqb_status s = bqb_copies_find(&c, t->ds, true, t->cache_dir, (int)t->o.threads, t->o.progress, t->o.ctx, err);
+    if (!s && !(t->alike = bqb_calloc(c.n, sizeof *t->alike))) s = bqb_fail_nomem(err, "copies", c.n * sizeof *t->alike);
+    for (size_t i = 0; i < c.n && !s; i++) t->alike[i] = c.item[i].of;
+    size_t copies = c.count[BQB_COPY_EXACT] + c.count[BQB_COPY_NEAR];
+    if (!s && copies) bqb_run_say(t, "%zu of %zu pictures are copies of another: right answers for each other", copies, c.n);
+    bqb_copies_free(&c);
+    return s;
+}
+
+static bqb_status open_batches(bqb_run *t, bqb_batch_options *b, bqb_err *err) {
     const bqb_train_options *o = &t->o;
-    bqb_status s = bqb_batcher_new(&t->batcher, t->ds, t->px, bqb_clip_tokenizer(t->model), b, err);
+    bqb_status s = bqb_run_duplicates(t) > 0 && !o->preview ? find_alike(t, err) : BQB_OK;
+    if (s) return s;
+    b->alike = t->alike;
+    s = bqb_batcher_new(&t->batcher, t->ds, t->px, bqb_clip_tokenizer(t->model), b, err);
     if (s) return s;
     if (bqb_batcher_size(t->batcher) < o->batch)
         bqb_run_say(t, "only %zu stickers can be used: that many in a batch, not %zu", bqb_batcher_size(t->batcher), o->batch);
     if (o->short_rate > 0 && !bqb_dataset_query_count(t->ds)) bqb_run_say(t, "there are no short queries: short has no effect");
     size_t n = bqb_dataset_count(t->ds), n_texts = bqb_dataset_text_count(t->ds);
-    if (n_texts < n && !b->duplicates)
+    if (n_texts < n && bqb_run_duplicates(t) <= 0)
         bqb_run_say(t, "%zu stickers have %zu different texts: equal ones in a batch count as wrong answers "
                        "(--duplicates positive: as right ones)", n, n_texts);
     t->total = o->steps ? o->steps : bqb_batcher_steps_per_epoch(t->batcher) * o->epochs;
@@ -162,8 +178,7 @@ bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err) {
     bqb_batch_options b = {.seed = o->seed, .batch = o->batch, .context = o->context ? o->context : c->context,
                            .n_patches = side * side, .frames = o->frames, .field_drop = o->field_drop,
                            .short_rate = o->short_rate, .mask_ratio = o->mask_ratio,
-                           .augment = (bqb_batch_augment)bqb_run_augment(t), .duplicates = bqb_run_duplicates(t) > 0,
-                           .threads = (int)o->threads};
+                           .augment = (bqb_batch_augment)bqb_run_augment(t), .threads = (int)o->threads};
     if (b.context > c->t_positions) b.context = c->t_positions;
     t->cache_dir = bqb_strdup(o->cache ? o->cache : o->out);
     if (!t->cache_dir) return bqb_fail_nomem(err, "cache", 16);

@@ -87,6 +87,7 @@ static void report(const bqb_run *t, bqb_train_result *r) {
 static void end(bqb_run *t) {
     if (t->log) fclose(t->log);
     bqb_batcher_free(t->batcher);
+    free(t->alike);
     bqb_trunk_close(t->trunk);
     bqb_pixels_close(t->px);
     bqb_pixels_close(t->valid_px);

@@ -34,23 +34,23 @@ mr=$(grep -oE '"full": \{"texts": 32, "left_out": 0, "text_to_image": \{[^}]*' "
 # A training that fails stops it; the next run goes on, and does nothing twice.
 cat >"$tmp/bqb" <<WRAP
 #!/bin/bash
-[ "\$1" = train ] && [[ "\$*" == *labels-positives-1* ]] && { echo "bqb: no luck" >&2; exit 1; }
+[ "\$1" = train ] && [[ "\$*" == *style-positives-1* ]] && { echo "bqb: no luck" >&2; exit 1; }
 exec "$bqb" "\$@"
 WRAP
 chmod +x "$tmp/bqb"
 stamp=$(stat -c %Y.%i "$p/runs/main-1/eval.json")
-BQB=$tmp/bqb paper fails 1 'main labels-positives' '1 2'
+BQB=$tmp/bqb paper fails 1 'main style-positives' '1 2'
 grep -q 'no luck' "$tmp/out" && ok || fail "why it stopped is not said: $(tail -3 "$tmp/out")"
-paper goes_on 0 'main labels-positives' '1 2'
+paper goes_on 0 'main style-positives' '1 2'
 [ "$(trained)" = 2 ] && ok || fail "$(trained) trainings after a failure, expected 2: $(cat "$tmp/out")"
 [ "$stamp" = "$(stat -c %Y.%i "$p/runs/main-1/eval.json")" ] && ok || fail 'main was measured again'
-grep -qE '^\| \*\*labels-positives\*\*: .* \| [+-][0-9.]+ ± [0-9.]+ \| [0-9.]+ ± ' "$p/paper.md" && ok || fail "no effect with its spread: $(grep labels-pos "$p/paper.md")"
-paper nothing_to_do 0 'main labels-positives' '1 2'
+grep -qE '^\| \*\*style-positives\*\*: .* \| [+-][0-9.]+ ± [0-9.]+ \| [0-9.]+ ± ' "$p/paper.md" && ok || fail "no effect with its spread: $(grep style-pos "$p/paper.md")"
+paper nothing_to_do 0 'main style-positives' '1 2'
 [ "$(trained)" = 0 ] && ! grep -q drawing "$tmp/out" && ok || fail "something was done again: $(cat "$tmp/out")"
 
 # Other settings: that training again, and no other.
 echo changed >>"$p/runs/main-2/settings"
-paper changed 0 'main labels-positives' '1 2'
+paper changed 0 'main style-positives' '1 2'
 [ "$(trained)" = 1 ] && grep -q 'main, seed 2' "$tmp/out" && ok || fail "after a change: $(cat "$tmp/out")"
 
 paper no_such_run 2 nonsense 1

@@ -74,23 +74,24 @@ void plain_head(double *out, const double *qkv, size_t len, size_t keys, size_t 
 
 double plain_contrastive(const double *img, const double *txt, double log_scale, size_t N, size_t D,
                          const uint32_t *text_group, const uint32_t *image_group) {
-    double loss = 0, scale = exp(log_scale);
-    for (size_t side = 0; side < 2; side++)
+    double loss = 0, scale = exp(log_scale), *right = malloc(N * sizeof *right);
+    for (size_t side = 0; side < 2 && right; side++)
         for (size_t i = 0; i < N; i++) {
             const double *ask = (side ? img : txt) + i * D;
-            double sum = 0, own = 0, right = 0;
+            double wrong = 0, own = 0;
+            size_t n_right = 0;
             for (size_t k = 0; k < N; k++) {
                 double dot = 0;
                 for (size_t d = 0; d < D; d++) dot += ask[d] * ((side ? txt : img) + k * D)[d];
-                sum += exp(scale * dot);
                 if (k == i || (text_group && text_group[k] == text_group[i]) ||
-                    (image_group && image_group[k] == image_group[i])) {
-                    own += scale * dot;
-                    right++;
-                }
+                    (image_group && image_group[k] == image_group[i]))
+                    right[n_right++] = exp(scale * dot);
+                else wrong += exp(scale * dot);
             }
-            loss += (log(sum) - own / right) / (double)(2 * N);
+            for (size_t k = 0; k < n_right; k++) own += log((right[k] + wrong) / right[k]);
+            loss += own / (double)n_right / (double)(2 * N);
         }
+    free(right);
     return loss;
 }
 

@@ -446,6 +446,26 @@ TEST(grad_contrastive) {
     check_contrastive(17, 24, 4.6051702, (bqb_pairs){.block = 4}, &r);
 }
 
+/* Where every answer is right there is nothing to learn. */
+static void all_right(const uint32_t *same, size_t N) {
+    enum { D = 12 };
+    bqb_rand r = bqb_rand_seed(9, 0);
+    bqb_pass p;
+    if (!grad_pass_open(&p, BQB_NUM_F32)) return;
+    float *img = GRAD_FLOATS(N * D), *txt = GRAD_FLOATS(N * D), *dimg = GRAD_FLOATS(N * D), *dtxt = GRAD_FLOATS(N * D);
+    grad_fill(&r, img, NULL, N * D, 1, BQB_NUM_F32);
+    grad_fill(&r, txt, NULL, N * D, 1, BQB_NUM_F32);
+    for (size_t block = 0; block <= N; block += 5) {
+        float loss = 1, dscale = 1, most = 0;
+        bqb_pairs how = {.text_group = same, .block = block};
+        bqb_contrastive(&p, &loss, dimg, dtxt, &dscale, NULL, img, txt, &how, 4, N, D);
+        for (size_t i = 0; i < N * D; i++) most = fmaxf(most, fmaxf(fabsf(dimg[i]), fabsf(dtxt[i])));
+        CHECK(loss == 0 && dscale == 0 && most == 0);
+    }
+    grad_pass_close(&p);
+    free(img), free(txt), free(dimg), free(dtxt);
+}
+
 /* Equal texts, equal pictures, both; in one block and in several. */
 TEST(grad_contrastive_with_several_right_answers) {
     static const uint32_t text[] = {5, 1, 5, 2, 3, 2, 0xffffffff, 0, 5, 7, 8, 9, 10, 11, 12, 13, 7},
@@ -456,7 +476,10 @@ TEST(grad_contrastive_with_several_right_answers) {
         check_contrastive(17, 12, 2.6593, (bqb_pairs){.image_group = image, .block = block}, &r);
         check_contrastive(17, 12, 1, (bqb_pairs){.text_group = text, .image_group = image, .block = block}, &r);
     }
-    check_contrastive(17, 12, 2, (bqb_pairs){.text_group = same}, &r); /* every answer is right */
+    /* A large scale: a far positive against near ones, where exponentials leave f32. */
+    check_contrastive(17, 12, 4.6051702, (bqb_pairs){.text_group = text, .image_group = image, .block = 5}, &r);
+
+    all_right(same, 17);
 
     /* Numbers that all differ change nothing, to the bit; equal ones do. */
     enum { N = 11, D = 9 };
