@@ -1,0 +1,111 @@
+#include "cli/search_session.h"
+
+#include "base/mem.h"
+#include "cli/output.h"
+#include "search/encode.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bqb_status cli_search_open(cli_search_session *s, const cli_search_options *o, const char *library, bqb_err *err) {
+    *s = (cli_search_session){.o = o};
+    s->by_words = !o->by || strcmp(o->by, "picture") != 0;
+    s->by_picture = !o->by || strcmp(o->by, "words") != 0;
+    return bqb_catalogue_open(&s->c, library, BQB_CATALOGUE_READ, err);
+}
+
+void cli_search_free(cli_search_session *s) {
+    bqb_catalogue_close(s->c);
+    bqb_clip_free(s->m);
+    free(s->text_vec);
+    free(s->image_vec);
+}
+
+bqb_status cli_search_model(cli_search_session *s, int towers, bqb_err *err) {
+    bqb_err why;
+    bool has, must = (towers & BQB_TOWER_IMAGE) || !s->by_words;
+    bqb_status st = bqb_clip_open(&s->m, cli_model_dir(s->o->model), towers, bqb_precision_best(), 0, &why);
+    if ((st == BQB_EIO || st == BQB_ENOTFOUND) && !cli_model_named(s->o->model) && !must) {
+        fprintf(stderr, "bqb: no model (%s): searching the words only\n", why.msg);
+        return BQB_OK;
+    }
+    if (st) {
+        if (err) *err = why;
+        return st;
+    }
+    snprintf(s->model_id, sizeof s->model_id, "%s", bqb_clip_id(s->m));
+    if ((st = bqb_catalogue_has_model(s->c, s->model_id, "image", &has, err)) || has) return st;
+    char other[65];
+    if ((st = bqb_catalogue_main_model(s->c, other, err))) return st;
+    const char *fix = "`bqb import` with this --model makes them";
+    if (must)
+        return bqb_fail(err, BQB_ENOTFOUND, "the library has no vectors of this model%s; %s",
+                        *other ? " (it has another's)" : "", fix);
+    fprintf(stderr, "bqb: the library has no vectors of this model%s: searching the words only; %s\n",
+            *other ? " (it has another's)" : "", fix);
+    bqb_clip_free(s->m);
+    s->m = NULL;
+    return BQB_OK;
+}
+
+static bqb_status need_vector(cli_search_session *s, float **vec, bqb_err *err) {
+    if (!*vec) *vec = bqb_calloc(bqb_clip_get_config(s->m)->embed, sizeof(float));
+    return *vec ? BQB_OK : bqb_fail_nomem(err, "query", 1);
+}
+
+bqb_status cli_search_picture(cli_search_session *s, const char *path, bqb_err *err) {
+    bqb_status st = need_vector(s, &s->image_vec, err);
+    return st ? st : bqb_encode_picture(s->m, s->image_vec, path, err);
+}
+
+bqb_status cli_search_query(cli_search_session *s, bqb_search_query *q, const char *words, bqb_err *err) {
+    const cli_search_options *o = s->o;
+    *q = (bqb_search_query){.model = s->model_id, .image_vec = s->image_vec, .emotion = o->emotion, .style = o->style,
+                            .animated = o->animated, .n = o->n, .fold = o->fold};
+    if (!words) return BQB_OK;
+    if (s->by_words) q->text = words;
+    if (!s->m || !s->by_picture) return BQB_OK;
+    bqb_status st = need_vector(s, &s->text_vec, err);
+    if (!st) st = bqb_clip_encode_texts(s->m, s->text_vec, &words, 1, err);
+    if (!st) q->text_vec = s->text_vec;
+    return st;
+}
+
+static bqb_status print_json(const bqb_search_results *r, const char *query, double took_ms, bqb_err *err) {
+    json_t *o = json_object(), *list = json_array();
+    cli_json_set(o, "query", cli_json_text(query));
+    cli_json_set(o, "took_ms", json_real(took_ms));
+    cli_json_set(o, "fits", r->fits == BQB_FITS_UNKNOWN ? json_null() : json_boolean(r->fits == BQB_FITS));
+    for (size_t i = 0; list && i < r->n; i++) {
+        json_t *f = cli_json_found(&r->item[i], i + 1);
+        if (!f || json_array_append_new(list, f)) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    cli_json_set(o, "results", list);
+    return cli_json_print(o) ? bqb_fail(err, BQB_EIO, "standard output: the answer could not be written") : BQB_OK;
+}
+
+bqb_status cli_search_answer(cli_search_session *s, const bqb_search_query *q, const char *query, double since_ms,
+                             bqb_err *err) {
+    bqb_search_results r;
+    bqb_err why;
+    bqb_status st = bqb_search_run(&r, s->c, q, &why);
+    bool nothing_passes = st == BQB_ENOTFOUND;
+    if (nothing_passes) fprintf(stderr, "bqb: %s\n", why.msg);
+    else if (st) {
+        if (err) *err = why;
+        return st;
+    }
+    st = BQB_OK;
+    double took_ms = cli_now_ms() - since_ms;
+    if (s->o->json) st = print_json(&r, query, took_ms, err);
+    else if (r.n) {
+        if (r.fits == BQB_FITS_NOT) fputs("bqb: nothing in the library fits this query well; these are the nearest\n", stderr);
+        cli_show_results(&r, !s->o->no_pictures);
+    } else if (!nothing_passes) fputs("nothing found\n", stderr);
+    bqb_search_results_free(&r);
+    return st;
+}

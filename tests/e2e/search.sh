@@ -1,0 +1,69 @@
+#!/bin/bash
+# search in all its forms, from outside: many queries at once, by words or by picture.
+cd "$(dirname "$0")/../.." || exit 2
+. tests/library_help.sh
+
+mkdir "$tmp/in"
+cp tests/golden/images/wide.png "$tmp/in/IMG_0001.png"
+cp tests/golden/images/tall.webp "$tmp/in/IMG_0002.webp"
+cp tests/golden/images/animated.gif "$tmp/in/IMG_0003.gif"
+cp tests/golden/images/square.jpg "$tmp/in/IMG_0004.jpg"
+{
+    printf 'file\tcaption\temotion\tocr\n'
+    printf 'IMG_0001.png\t加班好累\t难过\t\n'
+    printf 'IMG_0002.webp\t一只小猫在睡觉\t平静\t晚安\n'
+    printf 'IMG_0003.gif\t开心到飞起\t开心\t\n'
+    printf 'IMG_0004.jpg\t大哭的小猫\t难过\t呜呜\n'
+} >"$tmp/in/captions.tsv"
+run "$bqb" import "$tmp/in"
+is "import" $status 0
+
+# Many queries: one answer a line, in order, and a bad line ends nothing.
+printf '晚安\n开心\xff\n\n加班好累\r\n呜呜' >"$tmp/queries"
+run "$bqb" search --json --queries "$tmp/queries"
+is "queries: status with a bad line" $status 1
+is "queries: an object a line" "$(wc -l <"$tmp/out")" 5
+is "queries: order" "$(jq -c .query "$tmp/out" | tr "\n" " ")" "\"晚安\" \"开心�\" \"\" \"加班好累\" \"呜呜\" "
+is "queries: answers" "$(jq -rc '[.results[0]?.caption, .line, .error]' "$tmp/out" | tr '\n' ' ')" \
+    '["一只小猫在睡觉",null,null] [null,2,"not valid UTF-8"] [null,3,"the query is empty"] ["加班好累",null,null] ["大哭的小猫",null,null] '
+jq -c 'select(.results)|[.query,[.results[]|[.id,.score]]]' "$tmp/out" >"$tmp/many"
+for q in 晚安 加班好累 呜呜; do "$bqb" search --json "$q"; done | jq -c '[.query,[.results[]|[.id,.score]]]' >"$tmp/single"
+is "queries: the same as one by one" "$(cat "$tmp/many")" "$(cat "$tmp/single")"
+printf '晚安\n加班\n' | "$bqb" search --queries - -n 1 >"$tmp/out" 2>"$tmp/err"
+is "queries from a pipe: status" $? 0
+has "queries as text: headed by the query" "$tmp/out" '^# 加班$'
+is "queries as text: two answers" "$(grep -c '^ 1  0' "$tmp/out")" 2
+printf '晚\0安\n' | "$bqb" search --queries - >"$tmp/out" 2>"$tmp/err"
+is "a zero byte: status" $? 1
+has "a zero byte: the line is named" "$tmp/err" '^bqb: line 1: holds a zero byte$'
+: >"$tmp/empty"
+run "$bqb" search --json --queries "$tmp/empty"
+is "no queries, no answers" "$status$(cat "$tmp/out")" 0
+run "$bqb" search --queries "$tmp/nowhere"
+is "a file of queries that is not there: status" $status 1
+has "a file of queries that is not there" "$tmp/err" 'nowhere: No such file'
+run "$bqb" search --queries "$tmp/queries" 晚安
+is "queries from two sides: status" $status 2
+
+# What ranks.
+run "$bqb" search --json --by words 晚安
+json "by words: only who has them" '[.results[].ocr]' '["晚安"]'
+run env BQB_MODEL="$tmp/nowhere" "$bqb" search --json --by words 晚安
+json "by words: no model is looked for" '[.results[].ocr]' '["晚安"]'
+run "$bqb" search --json --by picture 完全没有
+json "by picture: all" '.results|length' 4
+run "$bqb" search --by smell 晚安
+is "by something else: status" $status 2
+run "$bqb" search --by words --image "$tmp/in/IMG_0004.jpg"
+is "a picture by words: status" $status 2
+
+# The measure of search: every sticker is found by its own caption, none by another's.
+BQB=$bqb run tools/measure-search.sh "$tmp/lib" "$tmp/in/captions.tsv"
+is "measure: status" $status 0
+has "measure: all four by their words" "$tmp/out" '^exact +all +4  100\.0 100\.0 100\.0 100\.0  100\.0'
+has "measure: one character missing" "$tmp/out" '^missing +all +4  100\.0'
+printf 'file\tcaption\nIMG_0001.png\t大哭的小猫\nIMG_0002.webp\t飞起\n' >"$tmp/in/wrong.tsv"
+BQB=$bqb run tools/measure-search.sh "$tmp/lib" "$tmp/in/wrong.tsv"
+has "measure: wrong captions are not found" "$tmp/out" '^exact +all +2    0\.0   0\.0   0\.0   0\.0  '
+
+summary search
