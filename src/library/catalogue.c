@@ -1,5 +1,5 @@
 /* The library's database: its schema and statements, opening, transactions. What is
- * kept in it: catalogue_stickers.c, catalogue_words.c, catalogue_vectors.c. */
+ * kept in it: catalogue_stickers.c, catalogue_words.c, catalogue_readings.c, catalogue_vectors.c. */
 #include "library/catalogue_db.h"
 
 #include "base/fs.h"
@@ -16,6 +16,10 @@ enum {
     APPLICATION_ID = 0x62716200, /* "bqb" */
     WAIT_MS = 10000,             /* for another writer */
 };
+
+#define READING /* new in version 3 */ \
+    "CREATE TABLE IF NOT EXISTS reading(" \
+    " sticker INTEGER PRIMARY KEY REFERENCES sticker ON DELETE CASCADE, reader TEXT NOT NULL, text TEXT NOT NULL);"
 
 /* `missing` in sticker is "none of its files is there"; it is derived, and kept
  * because every search asks for it. `words` is contentless: its rows are taken
@@ -41,6 +45,7 @@ static const char schema[] =
     " field TEXT NOT NULL, origin INTEGER NOT NULL, value TEXT NOT NULL, score REAL NOT NULL, path BLOB,"
     " PRIMARY KEY(sticker, field, origin)) WITHOUT ROWID;"
     "CREATE INDEX annotation_value ON annotation(field, value);"
+    READING
     "CREATE TABLE model(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, dim INTEGER NOT NULL);"
     "CREATE TABLE embedding("
     " id INTEGER PRIMARY KEY, model INTEGER NOT NULL REFERENCES model, kind TEXT NOT NULL,"
@@ -97,6 +102,13 @@ static const char *const sql[N_STATEMENTS] = {
                           " GROUP BY a.value ORDER BY n DESC, a.value",
     [ANNOTATION_WITH] = "SELECT a.sticker FROM annotation a WHERE a.field = ? AND a.value = ? AND" BELIEVED
                         " ORDER BY a.sticker",
+    [ANNOTATION_FORGET] = "DELETE FROM annotation WHERE sticker = ? AND field = ? AND origin = ?",
+    [READING_PUT] = "INSERT INTO reading(sticker, reader, text) VALUES(?, ?, ?)"
+                    " ON CONFLICT DO UPDATE SET reader = excluded.reader, text = excluded.text",
+    [READING_GET] = "SELECT reader, text FROM reading WHERE sticker = ?",
+    [READING_LACKING] = "SELECT id FROM sticker s WHERE missing = 0 AND NOT EXISTS(SELECT 1 FROM reading r"
+                        " WHERE r.sticker = s.id) AND NOT EXISTS(SELECT 1 FROM annotation a WHERE a.sticker = s.id"
+                        " AND a.field = 'ocr' AND a.origin = 0) ORDER BY id",
     [ANIMATED] = "SELECT id FROM sticker WHERE frames > 1 ORDER BY id",
     [SHOWN] = "SELECT id FROM sticker WHERE missing = 0 ORDER BY id",
     [WORDS_ADD] = "INSERT INTO words(rowid, grams) VALUES(?, ?)",
@@ -262,6 +274,7 @@ static bqb_status connect(bqb_catalogue *c, const char *name, int flags, bqb_err
 static bqb_status check_version(bqb_catalogue *c, int64_t *version, bqb_err *err) {
     int64_t application, tables;
     bqb_status s = pragma(c, "PRAGMA user_version", version, err);
+    c->version = *version;
     if (!s) s = pragma(c, "PRAGMA application_id", &application, err);
     if (!s) s = pragma(c, "SELECT count(*) FROM sqlite_master", &tables, err);
     if (s) return s;
@@ -300,7 +313,8 @@ static bqb_status upgrade(bqb_catalogue *c, bqb_err *err) {
     if (!s) s = check_version(c, &version, err);
     if (!s && version < BQB_CATALOGUE_VERSION) { /* no other process was quicker */
         char set[60];
-        s = bqb_db_words_rebuild(c, err);
+        if (version < 2) s = bqb_db_words_rebuild(c, err);
+        if (!s) s = exec(c, READING, err);
         snprintf(set, sizeof set, "PRAGMA user_version = %d", BQB_CATALOGUE_VERSION);
         if (!s) s = exec(c, set, err);
     }
@@ -345,6 +359,7 @@ static bqb_status open_to_read(bqb_catalogue *c, bqb_err *err) {
     if (version < BQB_CATALOGUE_VERSION && !access(c->dir, W_OK) && !access(c->path, W_OK)) {
         bqb_catalogue *w;
         if (!bqb_catalogue_open(&w, c->dir, BQB_CATALOGUE_WRITE, NULL)) bqb_catalogue_close(w);
+        return check_version(c, &version, err);
     }
     return BQB_OK;
 }
@@ -359,6 +374,7 @@ static bqb_status open_to_write(bqb_catalogue *c, bqb_err *err) {
     if (!s) s = use_wal(c, err);
     if (!s && !version) s = create(c, err);
     if (!s && version && version < BQB_CATALOGUE_VERSION) s = upgrade(c, err);
+    c->version = BQB_CATALOGUE_VERSION;
     return s;
 }
 

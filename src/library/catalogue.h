@@ -20,15 +20,15 @@
 
 #include <stdbool.h>
 
-/* 1: words as they are written. 2: simplified and traditional characters are one. */
-enum { BQB_CATALOGUE_VERSION = 2 };
+/* 1: words as they are written. 2: simplified and traditional characters are one. 3: readings. */
+enum { BQB_CATALOGUE_VERSION = 3 };
 
 typedef struct bqb_catalogue bqb_catalogue;
 
 /* READ: the library must exist (else BQB_ENOTFOUND); a folder that cannot be
  * written to is fine. WRITE: makes folder and database where they are missing.
- * An older library's words are indexed anew when it is opened, whichever way; where that
- * is impossible READ goes on with the old words. */
+ * An older library is brought up to date when it is opened, whichever way; where that
+ * is impossible READ goes on with the old words and without readings. */
 typedef enum { BQB_CATALOGUE_READ, BQB_CATALOGUE_WRITE } bqb_catalogue_mode;
 bqb_status bqb_catalogue_open(bqb_catalogue **out, const char *dir, bqb_catalogue_mode mode, bqb_err *err);
 void bqb_catalogue_close(bqb_catalogue *c); /* rolls back what is not committed */
@@ -116,6 +116,10 @@ const char *bqb_origin_name(bqb_origin o); /* "given" "ocr" "zero-shot" "filenam
 bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_annotation *a, bqb_origin origin,
                                   double score, const char *path, bool *changed, bqb_err *err);
 
+/* Take back what one origin said of one field. The words index follows. *changed (may be NULL): it had said something. */
+bqb_status bqb_catalogue_forget(bqb_catalogue *c, bqb_sticker_id id, bqb_field f, bqb_origin origin, bool *changed,
+                                bqb_err *err);
+
 /* The believed value of each field, with its origin. */
 typedef struct {
     char *field[BQB_FIELDS]; /* owned; NULL when absent */
@@ -140,6 +144,21 @@ bqb_status bqb_catalogue_each_shown(bqb_catalogue *c, bqb_id_fn fn, void *ctx, b
 
 /* The same as a list [*n], for whoever asks for more of each. Free with free(). */
 bqb_status bqb_catalogue_list_shown(bqb_catalogue *c, bqb_sticker_id **ids, size_t *n, bqb_err *err);
+
+/* --- readings: what readers of words on pictures made out, right and wrong ---
+ * text: distinct lines, one a line, "WEIGHT\tLINE", WEIGHT 0 … 1 the belief in it; "" when the
+ * sticker was read and there are no words on it. reader names who read, and how. The one line
+ * to show is the annotation BQB_OCR, of origin BQB_OCR_READ. */
+
+/* Replaces an earlier reading. Over 64 KiB the last lines are left out. */
+bqb_status bqb_catalogue_put_reading(bqb_catalogue *c, bqb_sticker_id id, const char *reader, const char *text,
+                                     bqb_err *err);
+
+/* Free both with free(). BQB_ENOTFOUND: never read; both are NULL then. */
+bqb_status bqb_catalogue_get_reading(bqb_catalogue *c, bqb_sticker_id id, char **reader, char **text, bqb_err *err);
+
+/* Each sticker, not missing, rising, that was never read and of whose words nobody has said anything. */
+bqb_status bqb_catalogue_each_unread(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err);
 
 /* --- words: what the lexical match runs on --- */
 

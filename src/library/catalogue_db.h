@@ -13,6 +13,7 @@ typedef enum {
     STICKER_ADD, STICKER_GET, STICKER_FIND, STICKER_PREFIX, STICKER_NEIGHBOURS, STICKER_DELETE, STICKER_REFRESH,
     STICKER_ORPHAN, STICKER_AFTER, FILE_GET, FILE_PUT, FILE_EACH, FILE_EACH_OF, FILE_OF,
     ANNOTATION_GET, ANNOTATION_PUT, ANNOTATION_ALL, ANNOTATION_VALUES, ANNOTATION_WITH, ANIMATED, SHOWN,
+    ANNOTATION_FORGET, READING_PUT, READING_GET, READING_LACKING,
     WORDS_ADD, WORDS_DELETE, WORDS_DELETE_ALL, WORDS_LENGTH, WORDS_COUNT, WORDS_MATCH, WORDS_ROWS, WORDS_SHARE,
     MODEL_ADD, EMBEDDING_PUT, EMBEDDING_HAS, EMBEDDING_ANY, EMBEDDING_GET, EMBEDDING_COUNT, EMBEDDING_EACH, EMBEDDING_LACKING, MODEL_MAIN,
     STATS, STATS_FIELD,
@@ -24,6 +25,7 @@ struct bqb_catalogue {
     char *dir, *path;
     sqlite3_stmt *st[N_STATEMENTS];
     bool changed; /* this transaction makes caches stale */
+    int64_t version; /* of its schema: below BQB_CATALOGUE_VERSION only where it cannot be brought up to date */
 };
 
 /* The error that SQLite has just given, in words for people. */
@@ -45,6 +47,9 @@ bqb_status bqb_db_words_put(bqb_catalogue *c, bqb_sticker_id id, bqb_statement w
 
 /* Take every word out of the index and put in what is believed of every sticker; inside a transaction. */
 bqb_status bqb_db_words_rebuild(bqb_catalogue *c, bqb_err *err);
+
+/* Give fn the ids that a statement finds. */
+bqb_status bqb_db_each_id(bqb_catalogue *c, sqlite3_stmt *st, bqb_id_fn fn, void *ctx, bqb_err *err);
 
 /* Give fn the paths that a statement finds. */
 bqb_status bqb_db_each_path(bqb_catalogue *c, sqlite3_stmt *st, bqb_path_fn fn, void *ctx, bqb_err *err);

@@ -170,6 +170,31 @@ bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb
     return s ? s : bqb_db_words_put(c, id, WORDS_ADD, err);
 }
 
+bqb_status bqb_catalogue_forget(bqb_catalogue *c, bqb_sticker_id id, bqb_field f, bqb_origin origin, bool *changed,
+                                bqb_err *err) {
+    sqlite3_stmt *st;
+    bool there;
+    if (changed) *changed = false;
+    bqb_status s = bqb_db_prepare(c, ANNOTATION_GET, &st, err);
+    if (s) return s;
+    sqlite3_bind_int64(st, 1, id);
+    bind_text(st, 2, bqb_field_name(f));
+    sqlite3_bind_int(st, 3, (int)origin);
+    if ((s = bqb_db_step(c, st, &there, err)) || !there) return s;
+    sqlite3_reset(st);
+    s = bqb_db_words_put(c, id, WORDS_DELETE, err);
+    if (!s) s = bqb_db_prepare(c, ANNOTATION_FORGET, &st, err);
+    if (!s) {
+        sqlite3_bind_int64(st, 1, id);
+        bind_text(st, 2, bqb_field_name(f));
+        sqlite3_bind_int(st, 3, (int)origin);
+        s = bqb_db_run(c, st, err);
+    }
+    if (!s) s = bqb_db_words_put(c, id, WORDS_ADD, err);
+    if (!s && changed) *changed = true;
+    return s;
+}
+
 bqb_status bqb_catalogue_each_value(bqb_catalogue *c, bqb_field f, bqb_value_fn fn, void *ctx, bqb_err *err) {
     sqlite3_stmt *st;
     bool row;
@@ -187,7 +212,7 @@ bqb_status bqb_catalogue_each_value(bqb_catalogue *c, bqb_field f, bqb_value_fn 
     return s;
 }
 
-static bqb_status each_id(bqb_catalogue *c, sqlite3_stmt *st, bqb_id_fn fn, void *ctx, bqb_err *err) {
+bqb_status bqb_db_each_id(bqb_catalogue *c, sqlite3_stmt *st, bqb_id_fn fn, void *ctx, bqb_err *err) {
     bool row;
     bqb_status s;
     while (!(s = bqb_db_step(c, st, &row, err)) && row) {
@@ -206,19 +231,19 @@ bqb_status bqb_catalogue_each_with(bqb_catalogue *c, bqb_field f, const char *va
     if (s) return s;
     bind_text(st, 1, bqb_field_name(f));
     bind_text(st, 2, value);
-    return each_id(c, st, fn, ctx, err);
+    return bqb_db_each_id(c, st, fn, ctx, err);
 }
 
 bqb_status bqb_catalogue_each_animated(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err) {
     sqlite3_stmt *st;
     bqb_status s = bqb_db_prepare(c, ANIMATED, &st, err);
-    return s ? s : each_id(c, st, fn, ctx, err);
+    return s ? s : bqb_db_each_id(c, st, fn, ctx, err);
 }
 
 bqb_status bqb_catalogue_each_shown(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err) {
     sqlite3_stmt *st;
     bqb_status s = bqb_db_prepare(c, SHOWN, &st, err);
-    return s ? s : each_id(c, st, fn, ctx, err);
+    return s ? s : bqb_db_each_id(c, st, fn, ctx, err);
 }
 
 typedef struct {

@@ -337,6 +337,100 @@ TEST(catalogue_brings_old_words_up_to_date) {
     }
 }
 
+TEST(catalogue_keeps_readings) {
+    bqb_catalogue *c = open_library(BQB_CATALOGUE_WRITE);
+    if (!c) return;
+    char *reader, *text;
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    bqb_sticker_id a = add(c, "/a", 1, 0), b = add(c, "/b", 2, 0), said = add(c, "/c", 3, 0);
+    annotate(c, said, BQB_OCR, "好", BQB_GIVEN, NULL);
+    annotate(c, b, BQB_OCR, "坏", BQB_OCR_READ, NULL);
+    CHECK(bqb_catalogue_get_reading(c, a, &reader, &text, &err) == BQB_ENOTFOUND && !reader && !text);
+    int n = 0;
+    CHECK_OK(bqb_catalogue_each_unread(c, count_ids, &n, &err), err);
+    CHECK_MSG(n == 2, "%d unread", n);
+    CHECK_OK(bqb_catalogue_put_reading(c, a, "one", "0.9\t早\n0.5\t旱\n", &err), err);
+    CHECK_OK(bqb_catalogue_put_reading(c, a, "two", "0.9\t早\n", &err), err);
+    CHECK_OK(bqb_catalogue_put_reading(c, b, "two", "", &err), err);
+    CHECK_OK(bqb_catalogue_each_unread(c, count_ids, &n, &err), err);
+    CHECK_MSG(n == 2, "%d unread after reading both", n - 2);
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
+    bqb_catalogue_close(c);
+
+    if (!(c = open_library(BQB_CATALOGUE_READ))) return;
+    CHECK_OK(bqb_catalogue_get_reading(c, a, &reader, &text, &err), err);
+    CHECK(reader && !strcmp(reader, "two") && text && !strcmp(text, "0.9\t早\n"));
+    free(reader);
+    free(text);
+    CHECK_OK(bqb_catalogue_get_reading(c, b, &reader, &text, &err), err);
+    CHECK(text && !*text);
+    free(reader);
+    free(text);
+    bqb_catalogue_close(c);
+
+    /* A long one is cut after a line; a reading goes with its sticker. */
+    if (!(c = open_library(BQB_CATALOGUE_WRITE))) return;
+    char *lines = malloc(70001);
+    CHECK(lines != NULL);
+    if (!lines) return;
+    for (size_t i = 0; i < 70000; i++) lines[i] = i % 10 == 9 ? '\n' : 'x';
+    lines[70000] = 0;
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    CHECK_OK(bqb_catalogue_put_reading(c, a, "long", lines, &err), err);
+    free(lines);
+    CHECK_OK(bqb_catalogue_get_reading(c, a, &reader, &text, &err), err);
+    CHECK(text && strlen(text) == 65530 && text[65529] == '\n');
+    free(reader);
+    free(text);
+    CHECK_OK(bqb_catalogue_remove(c, a, &err), err);
+    CHECK(bqb_catalogue_get_reading(c, a, &reader, &text, &err) == BQB_ENOTFOUND);
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
+    bqb_catalogue_close(c);
+}
+
+TEST(catalogue_forgets_one_origins_word) {
+    bqb_catalogue *c = open_library(BQB_CATALOGUE_WRITE);
+    if (!c) return;
+    bool changed = false;
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    bqb_sticker_id a = add(c, "/a", 1, 0);
+    annotate(c, a, BQB_OCR, "早", BQB_OCR_READ, NULL);
+    annotate(c, a, BQB_OCR, "晚", BQB_GIVEN, NULL);
+    CHECK(words(c, "早") == 0 && words(c, "晚") == 1);
+    CHECK_OK(bqb_catalogue_forget(c, a, BQB_OCR, BQB_GIVEN, &changed, &err), err);
+    CHECK(changed && words(c, "早") == 1 && words(c, "晚") == 0);
+    CHECK_OK(bqb_catalogue_forget(c, a, BQB_OCR, BQB_GIVEN, &changed, &err), err);
+    CHECK(!changed && words(c, "早") == 1);
+    CHECK_OK(bqb_catalogue_forget(c, a, BQB_OCR, BQB_OCR_READ, &changed, &err), err);
+    CHECK(changed && words(c, "早") == 0);
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
+    bqb_catalogue_close(c);
+}
+
+/* A library of version 2 has no readings; nothing else of it changes. */
+TEST(catalogue_makes_room_for_readings) {
+    for (int mode = BQB_CATALOGUE_READ; mode <= BQB_CATALOGUE_WRITE; mode++) {
+        char *reader, *text;
+        bqb_catalogue *c = open_library(BQB_CATALOGUE_WRITE);
+        if (!c) return;
+        CHECK_OK(bqb_catalogue_begin(c, &err), err);
+        bqb_sticker_id a = add(c, "/a", 1, 0);
+        annotate(c, a, BQB_CAPTION, "早", BQB_GIVEN, NULL);
+        CHECK_OK(bqb_catalogue_commit(c, &err), err);
+        bqb_catalogue_close(c);
+        run_sql("DROP TABLE reading; PRAGMA user_version = 2");
+        if (!(c = open_library((bqb_catalogue_mode)mode))) return;
+        CHECK(bqb_catalogue_get_reading(c, a, &reader, &text, &err) == BQB_ENOTFOUND);
+        CHECK(words(c, "早") == 1);
+        bqb_catalogue_close(c);
+        if (!(c = open_library(BQB_CATALOGUE_WRITE))) return;
+        CHECK_OK(bqb_catalogue_begin(c, &err), err);
+        CHECK_OK(bqb_catalogue_put_reading(c, a, "one", "", &err), err);
+        CHECK_OK(bqb_catalogue_commit(c, &err), err);
+        bqb_catalogue_close(c);
+    }
+}
+
 TEST(catalogue_says_why_a_folder_is_no_library) {
     bqb_catalogue *c = NULL;
     char file[600], name[600];
