@@ -27,19 +27,21 @@ int cli_import(const cli_env *env, int argc, char **argv);
 int cli_search(const cli_env *env, int argc, char **argv);
 int cli_similar(const cli_env *env, int argc, char **argv);
 int cli_show(const cli_env *env, int argc, char **argv);
+int cli_set(const cli_env *env, int argc, char **argv);
 int cli_stats(const cli_env *env, int argc, char **argv);
 int cli_remove(const cli_env *env, int argc, char **argv);
 int cli_export(const cli_env *env, int argc, char **argv);
 
 /* Options, declared as a table and parsed in one place; `--name value`,
  * `--name=value`, `-n value`, `--` ends them. --help prints `usage` and the
- * table. Unknown options and missing or unreadable values: a message, exit 2. */
-typedef enum { CLI_FLAG, CLI_STRING, CLI_SIZE, CLI_U64, CLI_FLOAT, CLI_LIST } cli_kind;
+ * table. Unknown options and missing or unreadable values: a message, exit 2.
+ * CLI_TEXT is a CLI_STRING that may be empty. */
+typedef enum { CLI_FLAG, CLI_STRING, CLI_TEXT, CLI_SIZE, CLI_U64, CLI_FLOAT, CLI_LIST } cli_kind;
 typedef struct {
     const char *name;  /* "seed"; "" ends the table */
     char letter;       /* 'n', or 0 */
     cli_kind kind;
-    void *value;       /* bool*, const char**, size_t*, uint64_t*, double*, cli_list* */
+    void *value;       /* bool*, const char** (twice), size_t*, uint64_t*, double*, cli_list* */
     const char *metavar, *help;
 } cli_option;
 

@@ -1,6 +1,7 @@
-/* bqb show ID: everything known about one sticker. */
+/* bqb show ID…: everything known about stickers. */
 #include "cli/cli.h"
 
+#include "cli/named.h"
 #include "cli/output.h"
 #include "search/search.h"
 
@@ -9,8 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-static const char usage[] = "usage: bqb show [--json] ID-or-FILE\n\n"
-                            "Everything known about one sticker. ID: the first digits are enough.";
+static const char usage[] = "usage: bqb show [--json] ID-or-FILE…\n\n"
+                            "Everything known about stickers, and who says it. ID: the first digits are enough;\n"
+                            "\"-\" reads names from standard input, one a line.";
 
 static const char *date(char out[32], int64_t seconds) {
     time_t t = (time_t)seconds;
@@ -29,7 +31,7 @@ static int add_file(void *ctx, const char *path, const bqb_file *f) {
 static int show_json(bqb_catalogue *c, const bqb_found *f, const bqb_annotated *a) {
     char hex[65], when[32];
     bqb_err err;
-    json_t *o = cli_json_found(f, 0), *origins = json_object();
+    json_t *o = cli_json_found(f, 0);
     bqb_hex(hex, f->sticker.sha256, BQB_SHA256_SIZE);
     cli_json_set(o, "sha256", json_string(hex));
     cli_json_set(o, "format", cli_json_text(f->sticker.format));
@@ -40,10 +42,7 @@ static int show_json(bqb_catalogue *c, const bqb_found *f, const bqb_annotated *
     cli_json_set(o, "bytes", json_integer((json_int_t)f->sticker.size_bytes));
     cli_json_set(o, "added", json_string(date(when, f->sticker.added)));
     cli_json_set(o, "missing", json_boolean(f->missing));
-    for (int i = 0; i < BQB_FIELDS; i++)
-        if (a->field[i])
-            cli_json_set(origins, bqb_field_name((bqb_field)i), json_string(bqb_origin_name(a->origin[i])));
-    cli_json_set(o, "origin", origins);
+    cli_json_origins(o, a);
     json_t *files = json_array();
     if (bqb_catalogue_each_file_of(c, f->sticker.id, add_file, files, &err)) {
         json_decref(o);
@@ -68,41 +67,57 @@ static void show_text(const bqb_found *f, const bqb_annotated *a) {
         if (!a->field[i]) continue;
         printf("%-14s ", bqb_field_name((bqb_field)i));
         cli_puts_safe(stdout, a->field[i]);
-        if (a->origin[i] != BQB_GIVEN) printf("  (%s)", bqb_origin_name(a->origin[i]));
-        putchar('\n');
+        printf("  (%s", bqb_origin_name(a->origin[i]));
+        if (a->origin[i] == BQB_OCR_READ || a->origin[i] == BQB_ZERO_SHOT) printf(", %.2f", a->score[i]);
+        puts(")");
     }
+}
+
+static int show_one(bqb_catalogue *c, bqb_sticker_id id, bool json, bool picture) {
+    bqb_found f = {0};
+    bqb_annotated a = {0};
+    bqb_err err;
+    int status = 0;
+    bqb_status s = bqb_found_load(&f, c, id, &err);
+    if (!s) s = bqb_catalogue_get_annotation(c, id, &a, &err);
+    if (s) status = cli_fail(&err);
+    else if (json) status = show_json(c, &f, &a);
+    else {
+        if (picture && !f.missing) cli_show_picture(f.path);
+        show_text(&f, &a);
+    }
+    bqb_annotated_free(&a);
+    bqb_found_free(&f);
+    return status;
 }
 
 int cli_show(const cli_env *env, int argc, char **argv) {
     bool json = false, no_pictures = false;
     int n_words;
     const cli_option options[] = {
-        {"json", 0, CLI_FLAG, &json, NULL, "as JSON"},
+        {"json", 0, CLI_FLAG, &json, NULL, "as JSON, one object a line"},
         {"no-pictures", 0, CLI_FLAG, &no_pictures, NULL, "text only, on a terminal too"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
     int status = cli_parse(options, usage, argc, argv, &n_words);
     if (status >= 0) return status;
-    if (n_words != 1) return cli_usage_error(argv[0], "one sticker id or file is needed");
+    if (!n_words) return cli_usage_error(argv[0], "which sticker? An id or a file is needed");
 
     bqb_catalogue *c = NULL;
-    bqb_sticker_id id;
-    bqb_found f = {0};
-    bqb_annotated a = {0};
+    cli_names names = {0};
+    bqb_sticker_id *ids = NULL;
+    size_t n = 0;
     bqb_err err;
-    bqb_status s = bqb_catalogue_open(&c, env->library, BQB_CATALOGUE_READ, &err);
-    if (!s) s = bqb_find_named(&id, c, argv[1], &err);
-    if (!s) s = bqb_found_load(&f, c, id, &err);
-    if (!s) s = bqb_catalogue_get_annotation(c, id, &a, &err);
-    if (s) status = cli_fail(&err);
-    else if (json) status = show_json(c, &f, &a);
-    else {
-        if (!no_pictures && !f.missing) cli_show_picture(f.path);
-        show_text(&f, &a);
-        status = 0;
+    bqb_status s = cli_names_read(&names, argv + 1, n_words, &err);
+    if (!s) s = bqb_catalogue_open(&c, env->library, BQB_CATALOGUE_READ, &err);
+    if (!s) s = cli_names_find(&ids, &n, &names, c, &err);
+    status = s ? cli_fail(&err) : 0;
+    for (size_t i = 0; i < n && !status; i++) {
+        if (i && !json) putchar('\n');
+        status = show_one(c, ids[i], json, !no_pictures);
     }
-    bqb_annotated_free(&a);
-    bqb_found_free(&f);
     bqb_catalogue_close(c);
+    cli_names_free(&names);
+    free(ids);
     return status;
 }

@@ -77,6 +77,7 @@ static const char *set_value(const cli_option *o, const char *s) {
         *(bool *)o->value = true;
         return NULL;
     case CLI_STRING:
+    case CLI_TEXT:
         *(const char **)o->value = s;
         return NULL;
     case CLI_SIZE:

@@ -94,6 +94,24 @@ json_t *cli_json_found(const bqb_found *f, size_t rank) {
     return o;
 }
 
+void cli_json_origins(json_t *object, const bqb_annotated *a) {
+    json_t *origin = json_object(), *confidence = json_object();
+    for (int f = 0; f < BQB_FIELDS; f++) {
+        if (!a->field[f]) continue;
+        cli_json_set(origin, bqb_field_name((bqb_field)f), json_string(bqb_origin_name(a->origin[f])));
+        cli_json_set(confidence, bqb_field_name((bqb_field)f), json_real(a->score[f]));
+    }
+    cli_json_set(object, "origin", origin);
+    cli_json_set(object, "confidence", confidence);
+}
+
+bqb_status cli_open_to_change(bqb_catalogue **c, const cli_env *env, bqb_err *err) {
+    bqb_status s = bqb_catalogue_open(c, env->library, BQB_CATALOGUE_READ, err);
+    bqb_catalogue_close(*c);
+    *c = NULL;
+    return s ? s : bqb_catalogue_open(c, env->library, BQB_CATALOGUE_WRITE, err);
+}
+
 double cli_now_ms(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

@@ -2,6 +2,7 @@
 #ifndef BQB_CLI_OUTPUT_H
 #define BQB_CLI_OUTPUT_H
 
+#include "cli/cli.h"
 #include "library/catalogue.h"
 #include "search/search.h"
 
@@ -32,6 +33,12 @@ int cli_json_print(json_t *object);
 
 /* {"rank","id","file","score","caption","ocr","emotion","style"}, and what else there is to say. */
 json_t *cli_json_found(const bqb_found *f, size_t rank);
+
+/* "origin" and "confidence": who says each field that there is, and how sure that is (0 … 1). */
+void cli_json_origins(json_t *object, const bqb_annotated *a);
+
+/* Open the library to change it; one that is not there is an error (BQB_ENOTFOUND), not made. */
+bqb_status cli_open_to_change(bqb_catalogue **c, const cli_env *env, bqb_err *err);
 
 /* Milliseconds since some moment; for differences. */
 double cli_now_ms(void);

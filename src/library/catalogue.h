@@ -105,9 +105,10 @@ bqb_status bqb_catalogue_path_of(bqb_catalogue *c, bqb_sticker_id id, char **pat
 
 /* --- annotations --- */
 
-/* Who says so; a lower number is believed first. */
-typedef enum { BQB_GIVEN, BQB_OCR_READ, BQB_ZERO_SHOT, BQB_FROM_FILE_NAME, BQB_ORIGINS } bqb_origin;
-const char *bqb_origin_name(bqb_origin o); /* "given" "ocr" "zero-shot" "filename" */
+/* Who says so; a lower number is believed first, and stands in the database. EDITED: a person, of this
+ * very sticker (`bqb set`); GIVEN: a table or data set that came with its file. BQB_ORIGINS is past the last. */
+typedef enum { BQB_EDITED = -1, BQB_GIVEN, BQB_OCR_READ, BQB_ZERO_SHOT, BQB_FROM_FILE_NAME, BQB_ORIGINS } bqb_origin;
+const char *bqb_origin_name(bqb_origin o); /* "edited" "given" "ocr" "zero-shot" "filename"; "" for others */
 
 /* Set the fields of `a` that are neither NULL nor "", for one origin. `path` is
  * the file that they were said of: while that path holds the sticker, another
@@ -119,6 +120,9 @@ bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb
 /* Take back what one origin said of one field. The words index follows. *changed (may be NULL): it had said something. */
 bqb_status bqb_catalogue_forget(bqb_catalogue *c, bqb_sticker_id id, bqb_field f, bqb_origin origin, bool *changed,
                                 bqb_err *err);
+
+/* Bytes that a value may have; bqb_catalogue_annotate cuts longer ones at a character. */
+enum { BQB_VALUE_MAX = 4096 };
 
 /* The believed value of each field, with its origin. */
 typedef struct {

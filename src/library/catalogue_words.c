@@ -10,14 +10,13 @@
 #include <time.h>
 
 enum {
-    MAX_VALUE = 4096,    /* bytes of one annotation; longer ones are cut at a character */
     MAX_WORDS = 1 << 20, /* bytes of a sticker's grams */
     MAX_GRAM = 64,       /* longer runs of letters are no words */
 };
 
 const char *bqb_origin_name(bqb_origin o) {
-    static const char *const names[BQB_ORIGINS] = {"given", "ocr", "zero-shot", "filename"};
-    return o < BQB_ORIGINS ? names[o] : "";
+    static const char *const names[] = {"edited", "given", "ocr", "zero-shot", "filename"};
+    return o >= BQB_EDITED && o < BQB_ORIGINS ? names[o - BQB_EDITED] : "";
 }
 
 bqb_status bqb_catalogue_get_annotation(bqb_catalogue *c, bqb_sticker_id id, bqb_annotated *a, bqb_err *err) {
@@ -39,7 +38,7 @@ bqb_status bqb_catalogue_get_annotation(bqb_catalogue *c, bqb_sticker_id id, bqb
             break;
         }
         int origin = sqlite3_column_int(st, 1);
-        a->origin[f] = origin < 0 || origin >= BQB_ORIGINS ? BQB_GIVEN : (bqb_origin)origin;
+        a->origin[f] = origin < BQB_EDITED || origin >= BQB_ORIGINS ? BQB_GIVEN : (bqb_origin)origin;
         a->score[f] = sqlite3_column_double(st, 3);
     }
     sqlite3_reset(st);
@@ -110,11 +109,11 @@ bqb_status bqb_db_words_rebuild(bqb_catalogue *c, bqb_err *err) {
     return s;
 }
 
-/* Length of value, cut to MAX_VALUE at a character. */
+/* Length of value, cut to BQB_VALUE_MAX at a character. */
 static size_t value_size(const char *value) {
     size_t n = strlen(value);
-    if (n <= MAX_VALUE) return n;
-    n = MAX_VALUE;
+    if (n <= BQB_VALUE_MAX) return n;
+    n = BQB_VALUE_MAX;
     while (n && ((unsigned char)value[n] & 0xC0) == 0x80) n--;
     return n;
 }

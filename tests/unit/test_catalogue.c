@@ -180,6 +180,41 @@ TEST(catalogue_believes_the_best_origin) {
     bqb_catalogue_close(c);
 }
 
+/* A person's word: before all files, also those that come later, until it is taken back. */
+TEST(catalogue_believes_a_person_first) {
+    bqb_catalogue *c = open_library(BQB_CATALOGUE_WRITE);
+    bqb_annotated got;
+    bool changed;
+    if (!c) return;
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    bqb_sticker_id a = add(c, "/a", 1, 0);
+    annotate(c, a, BQB_EMOTION, "难过", BQB_GIVEN, "/a");
+    annotate(c, a, BQB_EMOTION, "开心", BQB_EDITED, NULL);
+    annotate(c, a, BQB_EMOTION, "生气", BQB_GIVEN, "/a");
+    annotate(c, a, BQB_EMOTION, "惊讶", BQB_ZERO_SHOT, NULL);
+    CHECK_OK(bqb_catalogue_get_annotation(c, a, &got, &err), err);
+    CHECK_STR(got.field[BQB_EMOTION], "开心");
+    CHECK(got.origin[BQB_EMOTION] == BQB_EDITED);
+    CHECK_STR(bqb_origin_name(got.origin[BQB_EMOTION]), "edited");
+    CHECK_STR(bqb_origin_name(BQB_ORIGINS), "");
+    bqb_annotated_free(&got);
+    CHECK(words(c, "开心") == 1 && words(c, "生气") == 0);
+    int n = 0;
+    CHECK_OK(bqb_catalogue_each_with(c, BQB_EMOTION, "开心", count_ids, &n, &err), err);
+    CHECK(n == 1);
+
+    CHECK_OK(bqb_catalogue_forget(c, a, BQB_EMOTION, BQB_EDITED, &changed, &err), err);
+    CHECK(changed);
+    CHECK_MSG(words(c, "开心") == 0 && words(c, "生气") == 1, "the index does not follow what is taken back");
+    CHECK_OK(bqb_catalogue_forget(c, a, BQB_EMOTION, BQB_EDITED, &changed, &err), err);
+    CHECK(!changed);
+    CHECK_OK(bqb_catalogue_get_annotation(c, a, &got, &err), err);
+    CHECK_STR(got.field[BQB_EMOTION], "生气");
+    bqb_annotated_free(&got);
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
+    bqb_catalogue_close(c);
+}
+
 /* Two files with the same content: each may correct its own words, not the other's. */
 TEST(catalogue_first_path_keeps_its_word) {
     bqb_catalogue *c = open_library(BQB_CATALOGUE_WRITE);
