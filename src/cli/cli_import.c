@@ -17,13 +17,15 @@ static const char usage[] =
     "the pictures are copied into the library), a folder with LMDB databases of Chinese-CLIP or\n"
     "Sticker820K, or the latter's train.txt (copied likewise), or a picture. Without a captions.tsv the caption is\n"
     "the file's name, unless it says nothing (IMG_1234, a hash). Unchanged files are not read\n"
-    "again; files that are gone from a named folder are no longer shown.\n\n"
+    "again; files that are gone from a named folder are no longer shown; moved ones are known by\n"
+    "their content. Imports that run at once take turns.\n\n"
     "Broken files are named, counted and left out; the exit status is 1 only when nothing at\n"
     "all could be imported, or when the library or the model failed.";
 
 typedef struct {
     cli_progress bar; /* first: the progress function gets this address */
     size_t told;
+    bool waited;
 } screen;
 
 enum { MOST_REASONS = 50 };
@@ -36,6 +38,16 @@ static void tell_skipped(void *ctx, const char *path, const char *reason) {
     if (s->told == MOST_REASONS) fputs("skipped more, which are only counted\n", stderr);
 }
 
+static int tell_waiting(void *ctx) {
+    screen *s = ctx;
+    if (!s->waited) {
+        cli_progress_end(&s->bar);
+        fputs("another bqb is importing into this library: taking turns\n", stderr);
+    }
+    s->waited = true;
+    return cli_interrupted();
+}
+
 static int print_json(const bqb_import_report *r) {
     json_t *o = json_object();
     const struct {
@@ -43,8 +55,8 @@ static int print_json(const bqb_import_report *r) {
         size_t n;
     } figures[] = {{"found", r->found},       {"added", r->added},       {"already", r->already},
                    {"changed", r->changed},   {"annotated", r->annotated}, {"embedded", r->embedded},
-                   {"returned", r->returned}, {"gone", r->gone},         {"skipped", r->skipped},
-                   {"others", r->others}};
+                   {"moved", r->moved},       {"returned", r->returned}, {"gone", r->gone},
+                   {"skipped", r->skipped},   {"others", r->others}};
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
         cli_json_set(o, figures[i].name, json_integer((json_int_t)figures[i].n));
     return cli_json_print(o);
@@ -54,6 +66,7 @@ static void print_report(const bqb_import_report *r, bool with_model) {
     printf("%zu added, %zu already there, %zu skipped\n", r->added, r->already, r->skipped);
     if (r->changed) cli_print_count(r->changed, "file had changed", "files had changed");
     if (r->annotated) cli_print_count(r->annotated, "sticker has new words", "stickers have new words");
+    if (r->moved) cli_print_count(r->moved, "file has moved", "files have moved");
     if (r->returned) cli_print_count(r->returned, "file is back", "files are back");
     if (r->gone) cli_print_count(r->gone, "file is gone: its sticker is no longer shown", "files are gone: their stickers are no longer shown");
     if (r->others) cli_print_count(r->others, "other file is no picture", "other files are no pictures");
@@ -100,7 +113,7 @@ int cli_import(const cli_env *env, int argc, char **argv) {
     bqb_embedder embedder;
     if (m) embedder = bqb_embedder_of_clip(m);
     bqb_import_options o = {.embedder = m ? &embedder : NULL, .skip = tell_skipped, .progress = cli_progress_show,
-                            .ctx = &shown};
+                            .waiting = tell_waiting, .ctx = &shown};
     bqb_import_report report;
     bqb_status s = bqb_library_import(c, (const char *const *)argv + 1, (size_t)n_paths, &o, &report, &err);
     cli_progress_end(&shown.bar);

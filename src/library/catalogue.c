@@ -79,11 +79,14 @@ static const char *const sql[N_STATEMENTS] = {
     [STICKER_REFRESH] = "UPDATE sticker SET missing = NOT EXISTS(SELECT 1 FROM file WHERE sticker = ?1 AND"
                         " missing = 0) WHERE id = ?1",
     [STICKER_ORPHAN] = "SELECT NOT EXISTS(SELECT 1 FROM file WHERE sticker = ?)",
+    [STICKER_ORPHANS] = "SELECT id FROM sticker s WHERE missing = 1 AND NOT EXISTS(SELECT 1 FROM file f"
+                        " WHERE f.sticker = s.id) LIMIT 1",
     [STICKER_AFTER] = "SELECT min(id) FROM sticker WHERE id > ?",
     [FILE_GET] = "SELECT sticker, size_bytes, mtime_ns, missing FROM file WHERE path = ?",
     [FILE_PUT] = "INSERT INTO file(path, sticker, size_bytes, mtime_ns, missing) VALUES(?, ?, ?, ?, ?)"
                  " ON CONFLICT(path) DO UPDATE SET sticker = excluded.sticker, size_bytes = excluded.size_bytes,"
                  " mtime_ns = excluded.mtime_ns, missing = excluded.missing",
+    [FILE_DROP] = "DELETE FROM file WHERE path = ?",
     [FILE_EACH] = "SELECT path, sticker, size_bytes, mtime_ns, missing FROM file"
                   " WHERE path >= ?1 AND (?2 IS NULL OR path < ?2) ORDER BY path",
     [FILE_EACH_OF] = "SELECT path, sticker, size_bytes, mtime_ns, missing FROM file WHERE sticker = ?"

@@ -92,6 +92,14 @@ bqb_status bqb_catalogue_get_file(bqb_catalogue *c, const char *path, bqb_file *
 /* Say that path now holds this sticker. A sticker that loses its last path by it is removed. */
 bqb_status bqb_catalogue_put_file(bqb_catalogue *c, const char *path, const bqb_file *f, bqb_err *err);
 
+/* The same for an import, where the old content may yet turn up under another path: a sticker that
+ * loses its last path stays, not shown, until bqb_catalogue_remove_orphans takes all of these out. */
+bqb_status bqb_catalogue_replace_file(bqb_catalogue *c, const char *path, const bqb_file *f, bqb_err *err);
+bqb_status bqb_catalogue_remove_orphans(bqb_catalogue *c, bqb_err *err);
+
+/* Forget a path; its sticker stays. Nothing is known of it: does nothing. */
+bqb_status bqb_catalogue_drop_file(bqb_catalogue *c, const char *path, bqb_err *err);
+
 /* Each path with this beginning ("" for all), in byte order; non-zero stops. Writing meanwhile is not allowed. */
 typedef int (*bqb_path_fn)(void *ctx, const char *path, const bqb_file *f);
 bqb_status bqb_catalogue_each_file(bqb_catalogue *c, const char *beginning, bqb_path_fn fn, void *ctx, bqb_err *err);

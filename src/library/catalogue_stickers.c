@@ -178,13 +178,30 @@ static bqb_status remove_if_orphan(bqb_catalogue *c, bqb_sticker_id id, bqb_err 
     if ((s = bqb_db_step(c, st, &row, err))) return s;
     bool orphan = row && sqlite3_column_int(st, 0);
     if (row) sqlite3_reset(st);
-    return orphan ? bqb_catalogue_remove(c, id, err) : refresh(c, id, err);
+    return orphan ? bqb_catalogue_remove(c, id, err) : BQB_OK;
 }
 
-bqb_status bqb_catalogue_put_file(bqb_catalogue *c, const char *path, const bqb_file *f, bqb_err *err) {
+bqb_status bqb_catalogue_remove_orphans(bqb_catalogue *c, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row = true;
+    bqb_status s = BQB_OK;
+    while (!s && row) {
+        s = bqb_db_prepare(c, STICKER_ORPHANS, &st, err);
+        if (!s) s = bqb_db_step(c, st, &row, err);
+        if (s || !row) break;
+        bqb_sticker_id id = sqlite3_column_int64(st, 0);
+        sqlite3_reset(st);
+        s = bqb_catalogue_remove(c, id, err);
+    }
+    return s;
+}
+
+/* Say that path holds f; *left: the sticker that it held before, if another, else 0. */
+static bqb_status hold(bqb_catalogue *c, const char *path, const bqb_file *f, bqb_sticker_id *left, bqb_err *err) {
     bqb_file old;
     bool known;
     sqlite3_stmt *st;
+    *left = 0;
     bqb_status s = bqb_catalogue_get_file(c, path, &old, &known, err);
     if (s) return s;
     if ((s = bqb_db_prepare(c, FILE_PUT, &st, err))) return s;
@@ -198,8 +215,35 @@ bqb_status bqb_catalogue_put_file(bqb_catalogue *c, const char *path, const bqb_
         c->changed = true;
         s = refresh(c, f->sticker, err);
     }
-    if (!s && known && old.sticker != f->sticker) s = remove_if_orphan(c, old.sticker, err);
+    if (!s && known && old.sticker != f->sticker) {
+        *left = old.sticker;
+        s = refresh(c, old.sticker, err);
+    }
     return s;
+}
+
+bqb_status bqb_catalogue_put_file(bqb_catalogue *c, const char *path, const bqb_file *f, bqb_err *err) {
+    bqb_sticker_id left;
+    bqb_status s = hold(c, path, f, &left, err);
+    return s || !left ? s : remove_if_orphan(c, left, err);
+}
+
+bqb_status bqb_catalogue_replace_file(bqb_catalogue *c, const char *path, const bqb_file *f, bqb_err *err) {
+    bqb_sticker_id left;
+    return hold(c, path, f, &left, err);
+}
+
+bqb_status bqb_catalogue_drop_file(bqb_catalogue *c, const char *path, bqb_err *err) {
+    bqb_file old;
+    bool known;
+    sqlite3_stmt *st;
+    bqb_status s = bqb_catalogue_get_file(c, path, &old, &known, err);
+    if (s || !known) return s;
+    if ((s = bqb_db_prepare(c, FILE_DROP, &st, err))) return s;
+    bind_path(st, 1, path);
+    if ((s = bqb_db_run(c, st, err)) || old.missing) return s;
+    c->changed = true;
+    return refresh(c, old.sticker, err);
 }
 
 /* Hand the rows (path, sticker, size, mtime, missing) of st to fn. */

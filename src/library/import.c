@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "image/decode.h"
+#include "library/import_gone.h"
 #include "library/naming.h"
 
 #include <errno.h>
@@ -33,6 +34,8 @@ typedef struct {
     bool has_vector;        /* nothing to encode: the content has its vector already */
     bool has_sticker;
     bqb_sticker sticker;
+    bqb_file_change change;
+    char *moved_from;       /* owned */
     bqb_err why;
 } job;
 
@@ -47,6 +50,7 @@ typedef struct {
     float *vec;             /* [WORK,dim] */
     size_t R, picture_size;
     int threads;
+    bqb_turns *turns;
     pthread_mutex_t lock;   /* of the catalogue, while several threads read files */
     bqb_status hard;        /* a failure that ends the import, found by a thread */
     bqb_err hard_err;
@@ -166,13 +170,18 @@ static void read_one(void *ctx, size_t k, int worker) {
 static bqb_status look(import *im, const bqb_candidate *from, bqb_err *err) {
     job *j = &im->jobs[im->n];
     struct stat st;
-    *j = (job){.from = from};
-    im->report->found++;
-    bqb_status s = bqb_catalogue_get_file(im->c, from->path, &j->old, &j->was_known, err);
+    bqb_err why = {0};
+    bool there = !stat(from->path, &st);
+    if (!there) bqb_fail(&why, BQB_EIO, "%s", strerror(errno));
+    else if (im->o->settled && !im->o->settled(im->o->ctx, from->path, &st)) return BQB_OK;
+    bqb_status s = im->n ? BQB_OK : bqb_turns_take(im->turns, im->o->waiting, im->o->ctx, err);
     if (s) return s;
-    if (stat(from->path, &st)) {
+    *j = (job){.from = from, .why = why};
+    im->report->found++;
+    s = bqb_catalogue_get_file(im->c, from->path, &j->old, &j->was_known, err);
+    if (s) return s;
+    if (!there) {
         j->state = BAD;
-        bqb_fail(&j->why, BQB_EIO, "%s", strerror(errno));
         im->n++;
         return BQB_OK;
     }
@@ -233,26 +242,49 @@ static bqb_status annotate(import *im, const job *j, bool *news, bqb_err *err) {
 }
 
 /* The file no longer holds what the catalogue says. */
-static bqb_status forget(import *im, const job *j, bqb_err *err) {
+static bqb_status forget(import *im, job *j, bqb_err *err) {
     if (!j->was_known || j->old.missing) return BQB_OK;
     bqb_file f = j->old;
     f.missing = true;
     im->report->gone++;
+    j->change = BQB_FILE_GONE;
     return bqb_catalogue_put_file(im->c, j->from->path, &f, err);
+}
+
+static bqb_file_change change_of(const job *j, bool added, bool news) {
+    if (j->moved_from) return BQB_FILE_MOVED;
+    if (j->was_known && j->old.sticker != j->now.sticker) return BQB_FILE_CHANGED;
+    if (j->was_known && j->old.missing) return BQB_FILE_RETURNED;
+    if (!j->was_known) return added ? BQB_FILE_ADDED : BQB_FILE_COPY;
+    return news ? BQB_FILE_WORDS : BQB_FILE_SAME;
+}
+
+/* What was found before the transaction may have been removed by another program until then. */
+static bqb_status check_still_there(import *im, job *j, bqb_err *err) {
+    bqb_sticker now;
+    if (j->state != KNOWN && !(j->state == READY && j->has_sticker)) return BQB_OK;
+    bqb_status s = bqb_catalogue_get_sticker(im->c, j->sticker.id, &now, err);
+    if (s != BQB_ENOTFOUND) return s;
+    j->state = BAD;
+    j->was_known = false;
+    bqb_fail(&j->why, BQB_ENOTFOUND, "its sticker was removed in this moment; import it again");
+    return BQB_OK;
 }
 
 static bqb_status store(import *im, job *j, const float *vec, bqb_err *err) {
     bool added = false, news = false;
-    bqb_status s = BQB_OK;
-    if (j->state == BAD) {
+    bqb_status s = check_still_there(im, j, err);
+    if (!s && j->state == BAD) {
         skip(im, j->from->path, j->why.msg);
         return forget(im, j, err);
     }
-    if (j->state == READY) s = bqb_catalogue_put_sticker(im->c, &j->sticker, &added, err);
+    if (!s && j->state == READY) s = bqb_catalogue_put_sticker(im->c, &j->sticker, &added, err);
     j->now.sticker = j->sticker.id;
-    bool same = j->was_known && j->old.sticker == j->now.sticker && !j->old.missing &&
-                j->old.size_bytes == j->now.size_bytes && j->old.mtime_ns == j->now.mtime_ns;
-    if (!s && !same) s = bqb_catalogue_put_file(im->c, j->from->path, &j->now, err);
+    bool same_sticker = j->was_known && j->old.sticker == j->now.sticker && !j->old.missing;
+    bool same = same_sticker && j->old.size_bytes == j->now.size_bytes && j->old.mtime_ns == j->now.mtime_ns;
+    if (!s && !same) s = bqb_catalogue_replace_file(im->c, j->from->path, &j->now, err);
+    if (!s && !same_sticker && !added)
+        s = bqb_drop_old_paths(&j->moved_from, im->c, j->now.sticker, j->from->path, err);
     if (!s) s = annotate(im, j, &news, err);
     if (!s && vec) {
         if (!is_unit(vec, im->o->embedder->dim))
@@ -267,20 +299,34 @@ static bqb_status store(import *im, job *j, const float *vec, bqb_err *err) {
     if (!added && news) im->report->annotated++;
     if (j->was_known && j->old.sticker != j->now.sticker) im->report->changed++;
     if (j->was_known && j->old.missing) im->report->returned++;
+    if (j->moved_from) im->report->moved++;
+    j->change = change_of(j, added, news);
     return s;
+}
+
+static void tell_changes(import *im) {
+    for (size_t i = 0; im->o->change && i < im->n; i++)
+        if (im->jobs[i].change) im->o->change(im->o->ctx, im->jobs[i].change, im->jobs[i].from->path, im->jobs[i].moved_from);
+}
+
+static void empty_batch(import *im) {
+    for (size_t i = 0; i < im->n; i++) free(im->jobs[i].moved_from);
+    im->n = im->n_work = 0;
+    bqb_turns_give(im->turns);
 }
 
 /* Read, embed and commit what the batch holds; empty it. */
 static bqb_status finish_batch(import *im, bqb_err *err) {
     if (!im->n) return BQB_OK;
     bqb_parallel_for(im->n_work, im->threads, read_one, im);
-    if (im->hard) {
-        if (err) *err = im->hard_err;
-        return im->hard;
-    }
-    bqb_status s = encode(im, err);
+    bqb_status s = im->hard;
+    if (s && err) *err = im->hard_err;
+    if (!s) s = encode(im, err);
     if (!s) s = bqb_catalogue_begin(im->c, err);
-    if (s) return s;
+    if (s) {
+        empty_batch(im);
+        return s;
+    }
     bqb_import_report before = *im->report;
     size_t k = 0;
     for (size_t i = 0; i < im->n && !s; i++) {
@@ -298,8 +344,8 @@ static bqb_status finish_batch(import *im, bqb_err *err) {
         size_t skipped = im->report->skipped; /* these were told */
         *im->report = before;
         im->report->skipped = skipped;
-    }
-    im->n = im->n_work = 0;
+    } else tell_changes(im);
+    empty_batch(im);
     return s;
 }
 
@@ -326,9 +372,17 @@ static bqb_status import_candidates(import *im, const bqb_candidate *(*at)(const
 
 /* ---- files that are gone, and stickers without a vector ---- */
 
+static bqb_status mark_gone(import *im, const bqb_walk *w, const char *root, bqb_err *err) {
+    size_t n = 0;
+    bqb_status s = bqb_turns_take(im->turns, im->o->waiting, im->o->ctx, err);
+    if (!s) s = bqb_mark_gone(&n, im->c, w, root, im->o->change, im->o->ctx, err);
+    im->report->gone += n;
+    bqb_turns_give(im->turns);
+    return s;
+}
+
 typedef struct {
     bqb_candidate *item;
-    bqb_file *file;
     size_t n, cap;
     const bqb_walk *walk;
 } path_list;
@@ -336,62 +390,37 @@ typedef struct {
 static int collect_path(void *ctx, const char *path, const bqb_file *f) {
     path_list *l = ctx;
     if (f->missing || bqb_walk_has(l->walk, path)) return 0;
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 256;
-        bqb_candidate *item = realloc(l->item, cap * sizeof *item);
-        if (item) l->item = item;
-        bqb_file *file = realloc(l->file, cap * sizeof *file);
-        if (file) l->file = file;
-        if (!item || !file) return 1;
-        l->cap = cap;
-    }
-    char *copy = bqb_strdup(path);
+    bqb_candidate *item = bqb_grow(l->item, l->n, &l->cap, sizeof *item, 256);
+    char *copy = item ? bqb_strdup(path) : NULL;
+    if (item) l->item = item;
     if (!copy) return 1;
-    l->item[l->n] = (bqb_candidate){.path = copy};
-    l->file[l->n++] = *f;
+    l->item[l->n++] = (bqb_candidate){.path = copy};
     return 0;
-}
-
-static void path_list_free(path_list *l) {
-    for (size_t i = 0; i < l->n; i++) free(l->item[i].path);
-    free(l->item);
-    free(l->file);
 }
 
 static const bqb_candidate *path_list_at(const void *list, size_t i) { return &((const path_list *)list)->item[i]; }
 static const bqb_candidate *walk_at(const void *list, size_t i) { return bqb_walk_at(list, i); }
 
-/* Only what is certainly gone: a folder that cannot be read proves nothing. */
-static bqb_status mark_gone(import *im, const bqb_walk *w, const char *root, bqb_err *err) {
-    path_list known = {.walk = w};
-    bqb_status s = bqb_catalogue_each_file(im->c, root, collect_path, &known, err);
-    if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "list of files", known.cap * sizeof *known.item);
-    bool open = false;
-    for (size_t i = 0; i < known.n && !s; i++) {
-        struct stat st;
-        if (!stat(known.item[i].path, &st) || (errno != ENOENT && errno != ENOTDIR)) continue;
-        if (!open) s = bqb_catalogue_begin(im->c, err);
-        open = true;
-        known.file[i].missing = true;
-        if (!s) s = bqb_catalogue_put_file(im->c, known.item[i].path, &known.file[i], err);
-        im->report->gone++;
-    }
-    if (!s && open) s = bqb_catalogue_commit(im->c, err);
-    if (s) bqb_catalogue_rollback(im->c);
-    path_list_free(&known);
-    return s;
-}
-
 static bqb_status embed_others(import *im, const bqb_walk *w, bqb_err *err) {
     path_list bare = {.walk = w};
-    if (!im->o->embedder) return BQB_OK;
+    if (!im->o->embedder || im->o->only_these) return BQB_OK;
     bqb_status s = bqb_catalogue_each_unembedded(im->c, im->o->embedder->id, "image", collect_path, &bare, err);
     if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "list of files", bare.cap * sizeof *bare.item);
     bqb_import_report before = *im->report;
     if (!s) s = import_candidates(im, path_list_at, &bare, bare.n, "embed", err);
     im->report->found = before.found; /* nobody named these */
     im->report->already = before.already;
-    path_list_free(&bare);
+    for (size_t i = 0; i < bare.n; i++) free(bare.item[i].path);
+    free(bare.item);
+    return s;
+}
+
+/* Content that is nowhere any more, now that every path has been looked at. */
+static bqb_status sweep(import *im, bqb_err *err) {
+    bqb_status s = bqb_catalogue_begin(im->c, err);
+    if (!s) s = bqb_catalogue_remove_orphans(im->c, err);
+    if (!s) s = bqb_catalogue_commit(im->c, err);
+    if (s) bqb_catalogue_rollback(im->c);
     return s;
 }
 
@@ -409,6 +438,7 @@ bqb_status bqb_library_import(bqb_catalogue *c, const char *const *paths, size_t
     im.vec = bqb_calloc(WORK, (o->embedder ? o->embedder->dim : 1) * sizeof(float));
     pthread_mutex_init(&im.lock, NULL);
     if (!im.jobs || !im.rgb || !im.vec) s = bqb_fail_nomem(err, "import", WORK * im.picture_size);
+    if (!s) s = bqb_turns_open(&im.turns, bqb_catalogue_dir(c), err);
     if (!s) s = bqb_walk_new(&w, paths, n, bqb_catalogue_dir(c), o->skip, o->progress, o->ctx, err);
     if (!s) {
         report->skipped = bqb_walk_skipped(w);
@@ -417,6 +447,9 @@ bqb_status bqb_library_import(bqb_catalogue *c, const char *const *paths, size_t
     }
     for (size_t i = 0; !s && i < bqb_walk_roots(w); i++) s = mark_gone(&im, w, bqb_walk_root(w, i), err);
     if (!s) s = embed_others(&im, w, err);
+    if (!s) s = sweep(&im, err);
+    else if (s == BQB_ECANCEL) (void)sweep(&im, NULL);
+    bqb_turns_close(im.turns);
     bqb_walk_free(w);
     pthread_mutex_destroy(&im.lock);
     free(im.jobs);

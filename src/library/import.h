@@ -4,11 +4,15 @@
  * stays, whatever was not is done then. What is unchanged (same path, size and
  * time of change) is not read again. Under the folders that are named, files
  * that are gone are marked missing: they are not shown, and come back when the
- * file does. A file whose content changed is the new sticker. */
+ * file does. A file whose content changed is the new sticker; where content turns
+ * up under a new path and an old path of it is gone, it has moved: the old path
+ * is forgotten, and nothing is decoded or encoded. Imports that run at once take
+ * turns, a batch each (turns.h), and none repeats what another did. */
 #ifndef BQB_LIBRARY_IMPORT_H
 #define BQB_LIBRARY_IMPORT_H
 
 #include "library/catalogue.h"
+#include "library/turns.h"
 #include "library/walk.h"
 #include "model/clip.h"
 
@@ -30,18 +34,37 @@ typedef struct {
     size_t changed;   /* of added and already: files whose content was another before */
     size_t annotated; /* of already: with something new said of them */
     size_t embedded;  /* stickers that got a vector, also of earlier imports */
+    size_t moved;     /* of added and already: files under a new path whose old one is gone */
     size_t returned;  /* files that had been missing */
     size_t gone;      /* files newly marked missing */
     size_t skipped;   /* bad files, folders, lines: each told to skip() */
     size_t others;    /* files in folders that are no pictures */
 } bqb_import_report;
 
+/* What became of one file. COPY: the library has its content under another path, too. WORDS: something
+ * new is said of it. */
+typedef enum {
+    BQB_FILE_SAME, BQB_FILE_ADDED, BQB_FILE_COPY, BQB_FILE_CHANGED, BQB_FILE_MOVED, BQB_FILE_RETURNED, BQB_FILE_GONE,
+    BQB_FILE_WORDS
+} bqb_file_change;
+
+/* Told of every file but the unchanged ones once that is committed; from: the old path of a moved one, else NULL. */
+typedef void (*bqb_change_fn)(void *ctx, bqb_file_change what, const char *path, const char *from);
+
+/* May this file be read now? false: it is left out, as if it were unchanged (st is its stat). */
+struct stat;
+typedef bool (*bqb_settled_fn)(void *ctx, const char *path, const struct stat *st);
+
 typedef struct {
     const bqb_embedder *embedder;  /* NULL: stickers get no vectors now */
     int threads;                   /* for reading and decoding; 0 = all processors */
-    bqb_skipped_fn skip;              /* may be NULL */
-    bqb_progress_fn progress;      /* may be NULL */
-    void *ctx;                     /* for both */
+    bool only_these;               /* earlier imports' stickers without a vector are left to others */
+    bqb_skipped_fn skip;           /* these may be NULL */
+    bqb_progress_fn progress;
+    bqb_waiting_fn waiting;        /* another import has the turn */
+    bqb_change_fn change;
+    bqb_settled_fn settled;
+    void *ctx;                     /* for all of them */
 } bqb_import_options;
 
 /* Import every path (bqb_walk_new), then give a vector to whatever sticker of the

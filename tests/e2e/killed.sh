@@ -72,12 +72,13 @@ json "stopped: it goes on" '.added + .already' 160
 
 # Two at once, of the same folder.
 export BQB_LIBRARY=$tmp/two
-"$bqb" import "$tmp/in" >"$tmp/one.out" 2>&1 &
+"$bqb" import --json "$tmp/in" >"$tmp/one.out" 2>"$tmp/one.err" &
 pid=$!
-run "$bqb" import "$tmp/in"
+run "$bqb" import --json "$tmp/in"
 is "two at once: the second's status" $status 0
 wait $pid
 is "two at once: the first's status" $? 0
+is "two at once: nothing is done twice" "$(jq -cs '[([.[].added]|add),([.[].embedded]|add)]' "$tmp/out" "$tmp/one.out")" '[160,160]'
 run "$bqb" stats --json
 json "two at once: every sticker, once" '[.stickers,.files,.with_embedding]' '[160,160,160]'
 run sqlite3 "$tmp/two/library.db" 'PRAGMA integrity_check'
