@@ -50,7 +50,7 @@ FUZZERS  := $(patsubst fuzz/fuzz_%.c,$(BUILD)/fuzz-%,$(FUZZ_SRC))
 ISA_avx2   := -mavx2 -mfma -ffp-contract=fast
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -ffp-contract=fast
 ISAS       := $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
-ISA_OBJ    := $(patsubst %,$(BUILD)/obj/isa/%/ops_simd.o,$(ISAS))
+ISA_OBJ    := $(foreach isa,$(ISAS),$(BUILD)/obj/isa/$(isa)/ops_simd.o $(BUILD)/obj/isa/$(isa)/rows_simd.o)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -72,6 +72,10 @@ $(BUILD)/obj/%.o: %.c Makefile
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/isa/%/ops_simd.o: src/math/ops_simd.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ISA_$*) -DBQB_ISA=$* -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/isa/%/rows_simd.o: src/math/rows_simd.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ISA_$*) -DBQB_ISA=$* -MMD -MP -c -o $@ $<
 

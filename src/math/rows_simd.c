@@ -1,0 +1,158 @@
+/* The kernels of rows.h. The Makefile compiles this file once for every instruction set, as ops_simd.c. */
+#include "math/rows.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifndef BQB_ISA
+#define BQB_ISA generic
+#endif
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+#define STRING_(a) #a
+#define STRING(a) STRING_(a)
+#define SIMD _Pragma("omp simd")
+#define PRAGMA(...) _Pragma(#__VA_ARGS__)
+#define REDUCE(...) PRAGMA(omp simd reduction(__VA_ARGS__))
+
+/* Numbers unpacked at once; a multiple of every block. */
+enum { STEP = 256 };
+
+static inline float float_of(uint32_t u) {
+    float x;
+    memcpy(&x, &u, 4);
+    return x;
+}
+
+/* Half precision without branches: the product moves the exponent's bias, and makes denormals normal. */
+static inline float from_f16(uint16_t h) {
+    uint32_t size = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
+    float x = float_of(size) * 0x1p112f;
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    bits = (h & 0x7c00) == 0x7c00 ? size | 0x7f800000u : bits;
+    return float_of(bits | sign);
+}
+
+static inline uint16_t u16_at(const uint8_t *p) {
+    uint16_t h;
+    memcpy(&h, p, 2);
+    return h;
+}
+
+static inline void unpack_f32(float *out, const uint8_t *row, size_t n) { memcpy(out, row, 4 * n); }
+
+static inline void unpack_f16(float *out, const uint8_t *row, size_t n) {
+    SIMD for (size_t i = 0; i < n; i++) out[i] = from_f16(u16_at(row + 2 * i));
+}
+
+static inline void unpack_bf16(float *out, const uint8_t *row, size_t n) {
+    SIMD for (size_t i = 0; i < n; i++) out[i] = float_of((uint32_t)u16_at(row + 2 * i) << 16);
+}
+
+static inline void unpack_q8_0(float *out, const uint8_t *row, size_t n) {
+    for (size_t b = 0; b < n / 32; b++, row += 34, out += 32) {
+        float d = from_f16(u16_at(row));
+        SIMD for (size_t i = 0; i < 32; i++) out[i] = d * (float)(int8_t)row[2 + i];
+    }
+}
+
+/* Factor j of 8 of a Q4_K block, and the factor of its minimum: six bits each. */
+static inline void factors_q4_k(const uint8_t *f, size_t j, uint8_t *scale, uint8_t *least) {
+    if (j < 4) {
+        *scale = f[j] & 63;
+        *least = f[j + 4] & 63;
+        return;
+    }
+    *scale = (uint8_t)((f[j + 4] & 15) | (f[j - 4] >> 6 << 4));
+    *least = (uint8_t)((f[j + 4] >> 4) | (f[j] >> 6 << 4));
+}
+
+static inline void unpack_q4_k(float *out, const uint8_t *row, size_t n) {
+    for (size_t b = 0; b < n / 256; b++, row += 144) {
+        float d = from_f16(u16_at(row)), dmin = from_f16(u16_at(row + 2));
+        const uint8_t *q = row + 16;
+        for (size_t j = 0; j < 8; j += 2, q += 32, out += 64) {
+            uint8_t scale, least, scale2, least2;
+            factors_q4_k(row + 4, j, &scale, &least);
+            factors_q4_k(row + 4, j + 1, &scale2, &least2);
+            float s = d * scale, m = dmin * least, s2 = d * scale2, m2 = dmin * least2;
+            SIMD for (size_t i = 0; i < 32; i++) out[i] = s * (float)(q[i] & 15) - m;
+            SIMD for (size_t i = 0; i < 32; i++) out[32 + i] = s2 * (float)(q[i] >> 4) - m2;
+        }
+    }
+}
+
+static inline void unpack_q6_k(float *out, const uint8_t *row, size_t n) {
+    for (size_t b = 0; b < n / 256; b++, row += 210) {
+        float d = from_f16(u16_at(row + 208));
+        for (size_t half = 0; half < 2; half++, out += 128) {
+            const uint8_t *low = row + 64 * half, *high = row + 128 + 32 * half;
+            const int8_t *factor = (const int8_t *)row + 192 + 8 * half;
+            for (size_t k = 0; k < 4; k++) { /* quarters of the half */
+                const uint8_t *l = low + 32 * (k & 1);
+                float s[2] = {d * factor[2 * k], d * factor[2 * k + 1]};
+                for (size_t part = 0; part < 2; part++) {
+                    SIMD for (size_t i = 16 * part; i < 16 * part + 16; i++) {
+                        int q = (l[i] >> (k < 2 ? 0 : 4) & 15) | (high[i] >> 2 * k & 3) << 4;
+                        out[32 * k + i] = s[part] * (float)(q - 32);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* The three uses of each format. */
+#define KIND(kind, block, bytes)                                                                                  \
+    static void load_##kind(float *out, const void *row, size_t n) { unpack_##kind(out, row, n); }                \
+    static float dot_##kind(const void *row, const float *x, size_t n) {                                          \
+        const uint8_t *at = row;                                                                                  \
+        float w[STEP], sum = 0;                                                                                   \
+        for (size_t i = 0; i < n; i += STEP, at += STEP / (block) * (bytes)) {                                    \
+            size_t k = n - i < STEP ? n - i : STEP;                                                               \
+            unpack_##kind(w, at, k);                                                                              \
+            REDUCE(+ : sum) for (size_t j = 0; j < k; j++) sum += w[j] * x[i + j];                                \
+        }                                                                                                         \
+        return sum;                                                                                               \
+    }                                                                                                             \
+    static void add_##kind(float *y, float a, const void *row, size_t n) {                                        \
+        const uint8_t *at = row;                                                                                  \
+        float w[STEP];                                                                                            \
+        for (size_t i = 0; i < n; i += STEP, at += STEP / (block) * (bytes)) {                                    \
+            size_t k = n - i < STEP ? n - i : STEP;                                                               \
+            unpack_##kind(w, at, k);                                                                              \
+            SIMD for (size_t j = 0; j < k; j++) y[i + j] += a * w[j];                                             \
+        }                                                                                                         \
+    }
+KIND(f32, 1, 4)
+KIND(f16, 1, 2)
+KIND(bf16, 1, 2)
+KIND(q8_0, 32, 34)
+KIND(q4_k, 256, 144)
+KIND(q6_k, 256, 210)
+
+static void rmsnorm(float *y, const float *x, const float *gamma, float eps, size_t N, size_t C) {
+    for (size_t n = 0; n < N; n++, x += C, y += C) {
+        float sum = 0;
+        REDUCE(+ : sum) for (size_t c = 0; c < C; c++) sum += x[c] * x[c];
+        float r = 1.0f / sqrtf(sum / (float)C + eps);
+        SIMD for (size_t c = 0; c < C; c++) y[c] = x[c] * r * gamma[c];
+    }
+}
+
+static void silu_mul(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] = y[i] / (1.0f + expf(-y[i])) * x[i];
+}
+
+#define EACH(name) {name##_f32, name##_f16, name##_bf16, name##_q8_0, name##_q4_k, name##_q6_k}
+extern const bqb_rows_ops PASTE(bqb_rows_, BQB_ISA);
+const bqb_rows_ops PASTE(bqb_rows_, BQB_ISA) = {
+    .name = STRING(BQB_ISA),
+    .load = EACH(load),
+    .dot = EACH(dot),
+    .add = EACH(add),
+    .rmsnorm = rmsnorm,
+    .silu_mul = silu_mul,
+};

@@ -1,0 +1,281 @@
+#include "model/decoder_internal.h"
+
+#include "base/thread.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PART = 512 }; /* tokens that go through the blocks at once: what they need stays bounded */
+
+static void angles(double *turn, const bqb_decoder_config *c) {
+    for (size_t i = 0; i < c->head_dim / 2; i++) {
+        double f = pow(c->rope_theta, -2.0 * (double)i / (double)c->head_dim);
+        turn[i] = f / c->rope_factor;
+        if (!c->rope_llama3) continue;
+        /* Fast pairs as they are, slow ones stretched, the rest between. */
+        double turns = c->rope_original * f / (2 * acos(-1.0));
+        double fast = (turns - c->rope_low) / (c->rope_high - c->rope_low);
+        fast = fast < 0 ? 0 : fast > 1 ? 1 : fast;
+        turn[i] = (1 - fast) * f / c->rope_factor + fast * f;
+    }
+}
+
+bqb_status bqb_decoder_open(bqb_decoder **out, const char *dir, bqb_precision precision, int threads, bqb_err *err) {
+    *out = NULL;
+    bqb_decoder *m = bqb_calloc(1, sizeof *m);
+    char *path = bqb_asprintf("%s/config.json", dir);
+    if (!m || !path) {
+        free(m);
+        free(path);
+        return bqb_fail_nomem(err, dir, sizeof *m);
+    }
+    m->ops = bqb_ops_best();
+    m->mul = (bqb_multiplier){.rows = bqb_rows_best(), .num = (bqb_num)precision, .threads = threads > 0 ? threads : bqb_cpu_count()};
+    bqb_status s = bqb_decoder_config_read(&m->config, path, err);
+    if (!s) s = bqb_safetensors_open_folder(&m->file, dir, err);
+    if (!s) s = bqb_decoder_load(m, dir, err);
+    if (!s) s = bqb_gemm_new(&m->mul.gemm, m->mul.threads, err);
+    if (!s) {
+        m->mul.arena = bqb_arena_new();
+        m->turn = bqb_calloc(m->config.head_dim / 2, sizeof *m->turn);
+        if (!m->mul.arena || !m->turn) s = bqb_fail_nomem(err, dir, m->config.head_dim * sizeof *m->turn);
+    }
+    free(path);
+    if (s) {
+        bqb_decoder_free(m);
+        return s;
+    }
+    angles(m->turn, &m->config);
+    *out = m;
+    return BQB_OK;
+}
+
+void bqb_decoder_free(bqb_decoder *m) {
+    if (!m) return;
+    bqb_gemm_free(m->mul.gemm);
+    bqb_arena_free(m->mul.arena);
+    bqb_safetensors_close(m->file);
+    free(m->block);
+    free(m->small);
+    free(m->turn);
+    free(m);
+}
+
+const bqb_decoder_config *bqb_decoder_get_config(const bqb_decoder *m) { return &m->config; }
+
+/* ---- the past ---- */
+
+bqb_status bqb_decoder_past_new(bqb_decoder_past **out, const bqb_decoder *m, size_t positions, bqb_err *err) {
+    const bqb_decoder_config *c = &m->config;
+    size_t row = c->kv_heads * c->head_dim, bytes = bqb_num_size_bytes(m->mul.num);
+    bqb_decoder_past *p = *out = bqb_calloc(1, sizeof *p);
+    if (p) {
+        *p = (bqb_decoder_past){.m = m, .room = positions, .row = row};
+        p->k = bqb_calloc(c->layers * positions, row * bytes);
+        p->v = bqb_calloc(c->layers * positions, row * bytes);
+        if (p->k && p->v) return BQB_OK;
+    }
+    bqb_decoder_past_free(p);
+    *out = NULL;
+    return bqb_fail_nomem(err, "keys and values", 2 * c->layers * positions * row * bytes);
+}
+
+void bqb_decoder_past_free(bqb_decoder_past *p) {
+    if (!p) return;
+    free(p->k);
+    free(p->v);
+    free(p);
+}
+
+size_t bqb_decoder_past_count(const bqb_decoder_past *p) { return p->n; }
+
+void bqb_decoder_past_cut(bqb_decoder_past *p, size_t n) {
+    if (n < p->n) p->n = n;
+}
+
+/* ---- one block ---- */
+
+static float *take(bqb_decoder *m, size_t n) {
+    float *x = m->mul.no_memory ? NULL : bqb_arena_take(m->mul.arena, n, sizeof *x);
+    if (!x) m->mul.no_memory = true;
+    return x;
+}
+
+/* Turn the pairs (i, i + d/2) of n rows' heads by their positions, from `first` on. */
+static void rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, size_t first) {
+    size_t half = m->config.head_dim / 2;
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < half; i++) {
+            double angle = (double)(first + t) * m->turn[i];
+            float co = (float)cos(angle), si = (float)sin(angle);
+            for (size_t h = 0; h < heads; h++) {
+                float *a = x + (t * heads + h) * 2 * half + i, *b = a + half, u = *a, v = *b;
+                *a = u * co - v * si;
+                *b = v * co + u * si;
+            }
+        }
+}
+
+/* Put n rows of keys or values behind the past's. */
+static void keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, size_t layer, const float *rows, size_t n) {
+    size_t at = (layer * past->room + past->n) * past->row;
+    if (m->mul.num == BQB_NUM_F32) memcpy((float *)(void *)to + at, rows, n * past->row * sizeof *rows);
+    else m->ops->to_bf16((uint16_t *)(void *)to + at, rows, n * past->row);
+}
+
+typedef struct {
+    bqb_decoder *m;
+    const bqb_decoder_past *past;
+    const char *k, *v; /* the layer's */
+    float *out;        /* [n,H,d] */
+    const float *q;    /* [n,H,d] */
+    float *score;      /* [threads, past + n] */
+    size_t n;
+} attention;
+
+/* Token by token: reading the past is what costs. */
+static void attend_token(void *ctx, size_t i, int worker) {
+    const attention *a = ctx;
+    const bqb_decoder *m = a->m;
+    const bqb_decoder_config *c = &m->config;
+    size_t t = i / c->heads, h = i % c->heads, d = c->head_dim, sees = a->past->n + t + 1;
+    size_t size = bqb_num_size_bytes(m->mul.num), from = h / (c->heads / c->kv_heads) * d * size, step = a->past->row * size;
+    bqb_row_kind kind = m->mul.num == BQB_NUM_F32 ? BQB_ROW_F32 : BQB_ROW_BF16;
+    const float *q = a->q + (t * c->heads + h) * d;
+    float *score = a->score + (size_t)worker * (a->past->n + a->n), *out = a->out + (t * c->heads + h) * d;
+    for (size_t s = 0; s < sees; s++) score[s] = m->mul.rows->dot[kind](a->k + s * step + from, q, d);
+    m->ops->softmax_fwd[BQB_NUM_F32](score, score, 1.0f / sqrtf((float)d), 1, sees);
+    memset(out, 0, d * sizeof *out);
+    for (size_t s = 0; s < sees; s++) m->mul.rows->add[kind](out, score[s], a->v + s * step + from, d);
+}
+
+/* Head by head, as products over all tokens. */
+static void attend_many(const attention *a) {
+    bqb_decoder *m = a->m;
+    const bqb_decoder_config *c = &m->config;
+    bqb_num num = m->mul.num;
+    size_t n = a->n, all = a->past->n + n, d = c->head_dim, size = bqb_num_size_bytes(num);
+    int64_t row = (int64_t)(c->heads * d);
+    bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
+    float *score = take(m, n * all);
+    char *prob = num == BQB_NUM_F32 ? (char *)score : (char *)take(m, (n * all + 1) / 2);
+    const char *q = (const char *)a->q;
+    if (num == BQB_NUM_BF16 && !m->mul.no_memory) {
+        uint16_t *h = (uint16_t *)(void *)take(m, (n * c->heads * d + 1) / 2);
+        if (h) m->ops->to_bf16(h, a->q, n * c->heads * d);
+        q = (const char *)h;
+    }
+    for (size_t h = 0; h < c->heads && !m->mul.no_memory; h++) {
+        size_t from = h / (c->heads / c->kv_heads) * d * size;
+        bqb_product g = {.outer = 1, .inner = 1, .M = (int64_t)n, .N = (int64_t)all, .K = (int64_t)d,
+                         .a = {.type = num, .row = row, .col = 1}, .b = {.type = num, .row = 1, .col = (int64_t)a->past->row},
+                         .c = {.row = (int64_t)all, .col = 1}};
+        bqb_gemm_run(m->mul.gemm, &g, score, q + h * d * size, a->k + from, NULL);
+        for (size_t t = 0; t < n; t++) { /* what a token may not see weighs nothing */
+            size_t sees = a->past->n + t + 1;
+            char *p = prob + t * all * size;
+            m->ops->softmax_fwd[num](p, score + t * all, 1.0f / sqrtf((float)d), 1, sees);
+            memset(p + sees * size, 0, (all - sees) * size);
+        }
+        bqb_product s = {.outer = 1, .inner = 1, .M = (int64_t)n, .N = (int64_t)d, .K = (int64_t)all,
+                         .a = {.type = num, .row = (int64_t)all, .col = 1}, .b = {.type = num, .row = (int64_t)a->past->row, .col = 1},
+                         .c = {.row = row, .col = 1}};
+        bqb_gemm_run(m->mul.gemm, &s, a->out + h * d, prob, a->v + from, NULL);
+    }
+    bqb_arena_release(m->mul.arena, mark);
+}
+
+enum { FEW = 4, ALONE = 4096 /* heads × positions not worth a second thread */ };
+
+static void attend(attention *a) {
+    bqb_decoder *m = a->m;
+    size_t all = a->past->n + a->n, work = a->n * m->config.heads;
+    if (a->n > FEW) {
+        attend_many(a);
+        return;
+    }
+    int threads = work * all < ALONE ? 1 : m->mul.threads;
+    a->score = take(m, (size_t)threads * all);
+    if (a->score) bqb_parallel_for(work, threads, attend_token, a);
+}
+
+static void block(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *x, size_t n) {
+    const bqb_decoder_config *c = &m->config;
+    const bqb_decoder_block *b = &m->block[layer];
+    size_t C = c->width, Q = c->heads * c->head_dim, KV = past->row;
+    bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
+    float *h = take(m, n * C), *q = take(m, n * Q), *k = take(m, n * KV), *v = take(m, n * KV), *mixed = take(m, n * Q);
+    float *gate = take(m, n * c->mlp), *up = take(m, n * c->mlp);
+    if (m->mul.no_memory) return;
+    const bqb_rows_ops *ops = m->mul.rows;
+    ops->rmsnorm(h, x, b->norm1, c->eps, n, C);
+    bqb_matrix_mul(&m->mul, q, h, &b->q, b->q_bias, false, n);
+    bqb_matrix_mul(&m->mul, k, h, &b->k, b->k_bias, false, n);
+    bqb_matrix_mul(&m->mul, v, h, &b->v, b->v_bias, false, n);
+    if (b->q_norm) ops->rmsnorm(q, q, b->q_norm, c->eps, n * c->heads, c->head_dim);
+    if (b->k_norm) ops->rmsnorm(k, k, b->k_norm, c->eps, n * c->kv_heads, c->head_dim);
+    rotate(m, q, c->heads, n, past->n);
+    rotate(m, k, c->kv_heads, n, past->n);
+    keep(m, past, past->k, layer, k, n);
+    keep(m, past, past->v, layer, v, n);
+    size_t at = layer * past->room * past->row * bqb_num_size_bytes(m->mul.num);
+    attend(&(attention){.m = m, .past = past, .k = past->k + at, .v = past->v + at, .out = mixed, .q = q, .n = n});
+    bqb_matrix_mul(&m->mul, x, mixed, &b->o, NULL, true, n);
+    ops->rmsnorm(h, x, b->norm2, c->eps, n, C);
+    bqb_matrix_mul(&m->mul, gate, h, &b->gate, NULL, false, n);
+    bqb_matrix_mul(&m->mul, up, h, &b->up, NULL, false, n);
+    ops->silu_mul(gate, up, n * c->mlp);
+    bqb_matrix_mul(&m->mul, x, gate, &b->down, NULL, true, n);
+    bqb_arena_release(m->mul.arena, mark);
+}
+
+/* ---- what callers see ---- */
+
+bqb_status bqb_decoder_embed(bqb_decoder *m, float *rows, const int32_t *ids, size_t n, bqb_err *err) {
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || (size_t)ids[i] >= m->config.vocab)
+            return bqb_fail(err, BQB_EINVAL, "token %d is not among the model's %zu", (int)ids[i], m->config.vocab);
+        bqb_matrix_row(&m->mul, rows + i * m->config.width, &m->embed, (size_t)ids[i]);
+    }
+    return BQB_OK;
+}
+
+/* What went wrong in the products, if anything; the next call starts afresh. */
+static bqb_status finish(bqb_decoder *m, bqb_err *err) {
+    bqb_status s = bqb_gemm_status(m->mul.gemm, err);
+    if (!s && m->mul.no_memory) s = bqb_fail_nomem(err, "the language model's activations", bqb_arena_size_bytes(m->mul.arena));
+    m->mul.no_memory = false;
+    bqb_arena_reset(m->mul.arena);
+    return s;
+}
+
+bqb_status bqb_decoder_run(bqb_decoder *m, bqb_decoder_past *past, float *hidden, bool only_last, const float *rows, size_t n,
+                           float **layers, bqb_err *err) {
+    size_t C = m->config.width, old = past->n;
+    if (n > past->room - past->n)
+        return bqb_fail(err, BQB_ELIMIT, "%zu tokens after %zu: there is room for %zu", n, past->n, past->room);
+    bqb_gemm_enter(m->mul.gemm);
+    float *x = take(m, (n < PART ? n : PART) * C);
+    for (size_t from = 0; from < n && !m->mul.no_memory; from += PART) {
+        size_t k = n - from < PART ? n - from : PART;
+        memcpy(x, rows + from * C, k * C * sizeof *x);
+        for (size_t l = 0; l < m->config.layers && !m->mul.no_memory; l++) {
+            block(m, past, l, x, k);
+            if (layers && layers[l]) memcpy(layers[l] + from * C, x, k * C * sizeof *x);
+        }
+        if (m->mul.no_memory) break;
+        if (!only_last) m->mul.rows->rmsnorm(hidden + from * C, x, m->norm, m->config.eps, k, C);
+        else if (from + k == n) m->mul.rows->rmsnorm(hidden, x + (k - 1) * C, m->norm, m->config.eps, 1, C);
+        past->n += k;
+    }
+    bqb_status s = finish(m, err);
+    if (s) past->n = old;
+    return s;
+}
+
+bqb_status bqb_decoder_logits(bqb_decoder *m, float *logits, const float *hidden, size_t n, bqb_err *err) {
+    bqb_gemm_enter(m->mul.gemm);
+    bqb_matrix_mul(&m->mul, logits, hidden, &m->head, NULL, false, n);
+    return finish(m, err);
+}

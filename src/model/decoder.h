@@ -1,0 +1,74 @@
+/* Language models of the Llama, Qwen2 and Qwen3 families: a stack of causal blocks
+ * with rotary positions, grouped-query attention, SwiGLU and RMSNorm. Frozen: the
+ * weights stay mapped, in the format they are stored in. Definition: docs/MODEL.md.
+ *
+ * Letters: n tokens at a time, C width, H query heads, G key-and-value heads, d their
+ * width, V vocabulary. A model is for one caller at a time. */
+#ifndef BQB_MODEL_DECODER_H
+#define BQB_MODEL_DECODER_H
+
+#include "base/err.h"
+#include "model/clip.h"
+
+typedef enum { BQB_LLAMA, BQB_QWEN2, BQB_QWEN3, BQB_DECODER_FAMILIES } bqb_decoder_family;
+const char *bqb_decoder_family_name(bqb_decoder_family f); /* "llama" "qwen2" "qwen3" */
+
+enum { BQB_DECODER_ENDS = 8 };
+
+typedef struct {
+    bqb_decoder_family family;
+    size_t vocab, width, layers, heads, kv_heads, head_dim, mlp;
+    size_t context;       /* positions that it was trained for */
+    float eps;            /* of every RMSNorm */
+    double rope_theta;
+    double rope_factor;   /* positions are stretched by this; 1: not */
+    bool rope_llama3;     /* only the slow ones, the rest gradually, by the next three */
+    double rope_low, rope_high, rope_original;
+    bool tied;            /* the output embedding is the input embedding */
+    int32_t bos;          /* -1: none */
+    int32_t end[BQB_DECODER_ENDS]; /* tokens that end an answer */
+    size_t n_end;
+} bqb_decoder_config;
+
+/* config.json of a Hugging Face folder. Errors: BQB_EFORMAT; BQB_EUNSUPPORTED
+ * names another family, activation, stretching of positions or sliding window. */
+bqb_status bqb_decoder_config_read(bqb_decoder_config *c, const char *path, bqb_err *err);
+
+/* Whether sizes fit each other and memory could ever hold them. */
+bqb_status bqb_decoder_config_check(const bqb_decoder_config *c, const char *name, bqb_err *err);
+
+typedef struct bqb_decoder bqb_decoder;
+
+/* dir: a Hugging Face folder. threads 0: all processors. In BQB_PREC_BF16 many tokens at
+ * once are multiplied in bf16 and keys and values kept in it; a single token always
+ * meets the weights in f32. Errors: of the config and of the weights file; BQB_EFORMAT
+ * names a tensor that is missing or has another shape. */
+bqb_status bqb_decoder_open(bqb_decoder **out, const char *dir, bqb_precision precision, int threads, bqb_err *err);
+void bqb_decoder_free(bqb_decoder *m);
+const bqb_decoder_config *bqb_decoder_get_config(const bqb_decoder *m);
+
+/* What a conversation's tokens have left behind: keys and values of every layer. */
+typedef struct bqb_decoder_past bqb_decoder_past;
+
+/* Room for `positions` tokens. Bytes: 2·layers·G·d numbers a token. */
+bqb_status bqb_decoder_past_new(bqb_decoder_past **out, const bqb_decoder *m, size_t positions, bqb_err *err);
+void bqb_decoder_past_free(bqb_decoder_past *p);
+size_t bqb_decoder_past_count(const bqb_decoder_past *p);
+void bqb_decoder_past_cut(bqb_decoder_past *p, size_t n); /* forget all but the first n */
+
+/* rows[n,C] = input embeddings of n tokens. BQB_EINVAL: an id outside the vocabulary. */
+bqb_status bqb_decoder_embed(bqb_decoder *m, float *rows, const int32_t *ids, size_t n, bqb_err *err);
+
+/* Take n tokens in after those of the past, which grows by them.
+ *   hidden  out [n,C] after the last RMSNorm; or, where only_last, [1,C] of the last token
+ *   rows    in  [n,C] input embeddings; unchanged
+ *   layers  out [layers] pointers to [n,C], the rows after each block, or NULL
+ * BQB_ELIMIT: no room is left in the past (nothing has happened then). The same
+ * tokens give the same numbers in one call or in several but for rounding. */
+bqb_status bqb_decoder_run(bqb_decoder *m, bqb_decoder_past *past, float *hidden, bool only_last, const float *rows,
+                           size_t n, float **layers, bqb_err *err);
+
+/* logits[n,V] of hidden[n,C]. */
+bqb_status bqb_decoder_logits(bqb_decoder *m, float *logits, const float *hidden, size_t n, bqb_err *err);
+
+#endif

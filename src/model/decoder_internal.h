@@ -1,0 +1,39 @@
+/* The inside of a bqb_decoder, for the files that make it up. */
+#ifndef BQB_MODEL_DECODER_INTERNAL_H
+#define BQB_MODEL_DECODER_INTERNAL_H
+
+#include "file/safetensors.h"
+#include "math/matrix.h"
+#include "math/ops.h"
+#include "model/decoder.h"
+
+/* One block's weights. Small ones are copied to f32, the matrices stay where they are stored. */
+typedef struct {
+    bqb_matrix q, k, v, o, gate, up, down;
+    float *q_bias, *k_bias, *v_bias; /* NULL: none */
+    float *norm1, *norm2;            /* [C] */
+    float *q_norm, *k_norm;          /* [d], NULL: none */
+} bqb_decoder_block;
+
+struct bqb_decoder {
+    bqb_decoder_config config;
+    bqb_safetensors *file;
+    bqb_matrix embed, head; /* [V,C] */
+    float *norm;            /* [C] */
+    bqb_decoder_block *block;
+    float *small;           /* all the f32 copies */
+    double *turn;           /* [d/2] angle of each pair per position */
+    const bqb_ops *ops;
+    bqb_multiplier mul;
+};
+
+struct bqb_decoder_past {
+    const bqb_decoder *m;
+    size_t n, room, row; /* row: G·d numbers */
+    char *k, *v;         /* [layers, room, G·d] in the decoder's num */
+};
+
+/* Fill m's weights from its file; m->config is read. */
+bqb_status bqb_decoder_load(bqb_decoder *m, const char *dir, bqb_err *err);
+
+#endif
