@@ -56,7 +56,7 @@ int cli_train(const cli_env *env, int argc, char **argv) {
         {"steps", 0, CLI_SIZE, &o.steps, "N", "steps in all, instead of --epochs"},
         {"batch", 'b', CLI_SIZE, &o.batch, "N", "pairs in a step (64)"},
         {"lr", 0, CLI_FLOAT, &o.lr, "X", "highest learning rate (2e-5)"},
-        {"warmup", 0, CLI_SIZE, &o.warmup, "STEPS", "steps of linear warm-up before the cosine (100)"},
+        {"warmup", 0, CLI_SIZE, &o.warmup, "STEPS", "steps of linear warm-up before the cosine (100, at most a tenth)"},
         {"wd", 0, CLI_FLOAT, &o.weight_decay, "X", "weight decay (0.001)"},
         {"beta1", 0, CLI_FLOAT, &o.beta1, "X", "AdamW beta 1 (0.9)"},
         {"beta2", 0, CLI_FLOAT, &o.beta2, "X", "AdamW beta 2 (0.98)"},

@@ -17,6 +17,7 @@ typedef struct {
     char *settings_text;
     char *last_dir, *best_dir, *cache_dir;
     char *checkpoint_path, *older_path; /* the last one, and the one before it */
+    bool own_warmup;                    /* nobody asked for one: it follows the length of the run */
     bool older_alone;                   /* the last one is damaged: the older one is not to be given up */
     int lock_fd;
     bqb_precision precision;

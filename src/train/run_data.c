@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "train/copies.h"
 #include "train/memory.h"
+#include "train/schedule.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -146,6 +147,10 @@ static bqb_status open_batches(bqb_run *t, bqb_batch_options *b, bqb_err *err) {
                        "(--duplicates positive: as right ones)", n, n_texts);
     t->total = o->steps ? o->steps : bqb_batcher_steps_per_epoch(t->batcher) * o->epochs;
     if (!t->total) return bqb_fail(err, BQB_EINVAL, "nothing to train: 0 epochs and 0 steps");
+    if (t->own_warmup) t->o.warmup = (size_t)bqb_schedule_warmup(t->total);
+    else if (o->warmup >= t->total)
+        bqb_run_say(t, "the warm-up of %zu steps is no shorter than the run of %" PRIu64 ": the rate rises to the end, up to %.3g",
+                    o->warmup, t->total, bqb_schedule_lr(o->lr, t->total - 1, o->warmup, t->total));
     return BQB_OK;
 }
 

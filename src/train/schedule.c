@@ -7,3 +7,5 @@ double bqb_schedule_lr(double base, uint64_t step, uint64_t warmup, uint64_t tot
     if (step >= total) return 0;
     return base * 0.5 * (1 + cos(3.14159265358979323846 * (double)(step - warmup) / (double)(total - warmup)));
 }
+
+uint64_t bqb_schedule_warmup(uint64_t total) { return total < 1000 ? total / 10 : 100; }

@@ -23,7 +23,7 @@ bqb_status bqb_settings_resume(bqb_train_options *o, json_t *old, bqb_err *err);
  * memory, for free(). None: *n = 0. */
 bqb_status bqb_settings_data(const char ***list, size_t *n, json_t *from, const char *path, bqb_err *err);
 
-/* What is still unset gets its default. */
+/* What is still unset gets its default: the warm-up the paper's, which only fits a long run (schedule.h). */
 void bqb_settings_default(bqb_train_options *o);
 
 /* Every setting into an object. BQB_EINVAL: a text is not UTF-8. */

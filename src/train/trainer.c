@@ -40,6 +40,7 @@ static bqb_status read_settings(bqb_run *t, bqb_err *err) {
 static bqb_status begin(bqb_run *t, bqb_err *err) {
     bqb_status s = read_settings(t, err);
     if (!s) s = bqb_run_open_out(t, err);
+    t->own_warmup = t->o.warmup == SIZE_MAX;
     bqb_settings_default(&t->o);
     if (!s) s = bqb_run_check_options(t, err);
     if (!s) s = bqb_run_open_model(t, err);

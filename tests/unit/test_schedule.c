@@ -25,4 +25,6 @@ TEST(schedule_edges) {
     CHECK(bqb_schedule_lr(1, 9, 0, 10) > 0);
     CHECK(bqb_schedule_lr(1, 10, 0, 10) == 0);
     CHECK(bqb_schedule_lr(1, 3, 100, 4) == 0.04); /* shorter than its warm-up */
+    CHECK(bqb_schedule_warmup(5) == 0 && bqb_schedule_warmup(45) == 4 && bqb_schedule_warmup(999) == 99);
+    CHECK(bqb_schedule_warmup(1000) == 100 && bqb_schedule_warmup(UINT64_MAX) == 100);
 }
