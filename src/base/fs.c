@@ -135,20 +135,22 @@ static void sync_folder_of(const char *path) {
     free(dir);
 }
 
-bqb_status bqb_outfile_commit(bqb_outfile *o, bqb_err *err) {
+static bqb_status commit(bqb_outfile *o, bool sync, bqb_err *err) {
     bqb_status s = BQB_OK;
-    if (fflush(o->f) || fsync(fileno(o->f))) s = bqb_fail_errno(err, "%s", o->path);
+    if (fflush(o->f) || (sync && fsync(fileno(o->f)))) s = bqb_fail_errno(err, "%s", o->path);
     if (fclose(o->f) && !s) s = bqb_fail_errno(err, "%s", o->path);
     o->f = NULL;
     if (!s && rename(o->tmp, o->path)) s = bqb_fail_errno(err, "%s", o->path);
     if (!s) {
-        sync_folder_of(o->path);
+        if (sync) sync_folder_of(o->path);
         free(o->tmp);
         o->tmp = NULL;
     }
     bqb_outfile_abort(o);
     return s;
 }
+
+bqb_status bqb_outfile_commit(bqb_outfile *o, bqb_err *err) { return commit(o, true, err); }
 
 void bqb_outfile_abort(bqb_outfile *o) {
     if (o->f) fclose(o->f);
@@ -158,13 +160,21 @@ void bqb_outfile_abort(bqb_outfile *o) {
     *o = (bqb_outfile){0};
 }
 
-bqb_status bqb_file_write(const char *path, const void *bytes, size_t n, bqb_err *err) {
+static bqb_status write_file(const char *path, const void *bytes, size_t n, bool sync, bqb_err *err) {
     bqb_outfile o;
     bqb_status s = bqb_outfile_open(&o, path, err);
     if (!s) s = bqb_outfile_write(&o, bytes, n, err);
-    if (!s) s = bqb_outfile_commit(&o, err);
+    if (!s) s = commit(&o, sync, err);
     bqb_outfile_abort(&o);
     return s;
+}
+
+bqb_status bqb_file_write(const char *path, const void *bytes, size_t n, bqb_err *err) {
+    return write_file(path, bytes, n, true, err);
+}
+
+bqb_status bqb_file_write_later(const char *path, const void *bytes, size_t n, bqb_err *err) {
+    return write_file(path, bytes, n, false, err);
 }
 
 bool bqb_is_dir(const char *path) {

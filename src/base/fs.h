@@ -40,6 +40,9 @@ void bqb_outfile_abort(bqb_outfile *o); /* after commit, or zeroed: does nothing
 /* The three steps in one. */
 bqb_status bqb_file_write(const char *path, const void *bytes, size_t n, bqb_err *err);
 
+/* The same without waiting for the disk, for many files: whoever writes them syncs once, at the end. */
+bqb_status bqb_file_write_later(const char *path, const void *bytes, size_t n, bqb_err *err);
+
 bool bqb_is_dir(const char *path);
 bool bqb_is_file(const char *path);
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cli/pictures.h"
+#include "file/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,21 +40,7 @@ void cli_tell_skipped(const char *path, const char *reason) {
 
 void cli_print_count(size_t n, const char *one, const char *many) { printf("%zu %s\n", n, n == 1 ? one : many); }
 
-json_t *cli_json_text(const char *text) {
-    size_t n = strlen(text);
-    if (bqb_utf8_check(text, n) == n) return json_string(text);
-    bqb_buf b = {.max = 1 << 24};
-    bqb_status s = bqb_buf_append(&b, "", 0, NULL);
-    for (size_t i = 0; i < n && !s;) {
-        uint32_t cp;
-        char utf8[4];
-        i += bqb_utf8_next(text + i, n - i, &cp, NULL);
-        s = bqb_buf_append(&b, utf8, bqb_utf8_put(utf8, cp), NULL);
-    }
-    json_t *j = s ? NULL : json_string(b.data);
-    bqb_buf_free(&b);
-    return j;
-}
+json_t *cli_json_text(const char *text) { return bqb_json_text(text); }
 
 void cli_json_set(json_t *object, const char *key, json_t *value) {
     if (!object || !value || json_object_set_new(object, key, value))

@@ -1,8 +1,11 @@
 #include "file/json.h"
 
 #include "base/fs.h"
+#include "base/mem.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* jansson allows 2,048 levels and any number of values, which lets a small
  * file ask for a lot of memory. One pass over the bytes bounds both first; it
@@ -75,4 +78,20 @@ bqb_status bqb_json_read(json_t **out, const char *path, size_t max_bytes, size_
     if (s) bqb_err_prefix(err, path);
     free(text);
     return s;
+}
+
+json_t *bqb_json_text(const char *text) {
+    size_t n = strlen(text);
+    if (bqb_utf8_check(text, n) == n) return json_string(text);
+    bqb_buf b = {.max = 1 << 24};
+    bqb_status s = bqb_buf_append(&b, "", 0, NULL);
+    for (size_t i = 0; i < n && !s;) {
+        uint32_t cp;
+        char utf8[4];
+        i += bqb_utf8_next(text + i, n - i, &cp, NULL);
+        s = bqb_buf_append(&b, utf8, bqb_utf8_put(utf8, cp), NULL);
+    }
+    json_t *j = s ? NULL : json_string(b.data);
+    bqb_buf_free(&b);
+    return j;
 }

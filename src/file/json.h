@@ -19,4 +19,7 @@ bqb_status bqb_json_parse(json_t **out, const char *text, size_t n, size_t max_d
 bqb_status bqb_json_read(json_t **out, const char *path, size_t max_bytes, size_t max_depth, size_t max_items,
                          bqb_err *err);
 
+/* A string of any bytes: what is no UTF-8 becomes U+FFFD. NULL when memory is out. */
+json_t *bqb_json_text(const char *text);
+
 #endif

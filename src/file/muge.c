@@ -153,18 +153,39 @@ static json_t *id_to_json(const char *id) {
     return !errno && !strcmp(again, id) ? json_integer(v) : json_string(id);
 }
 
-bqb_status bqb_muge_write_prediction(bqb_outfile *o, const char *text_id, const char *const *image_ids,
-                                     size_t n, bqb_err *err) {
-    json_t *ids = json_array();
-    bool bad = !ids;
+bqb_status bqb_muge_write_image(bqb_outfile *o, const char *id, const void *bytes, size_t size, bqb_err *err) {
+    bqb_buf line = {.max = MAX_LINE_BYTES};
+    bqb_status s = bqb_buf_printf(&line, err, "%s\t", id);
+    if (!s) s = bqb_base64_encode(&line, bytes, size, err);
+    if (!s) s = bqb_buf_append(&line, "\n", 1, err);
+    if (!s) s = bqb_outfile_write(o, line.data, line.len, err);
+    bqb_buf_free(&line);
+    return s;
+}
+
+/* A line about a text and the pictures that belong to it; text NULL: only its id. */
+static bqb_status write_pairs(bqb_outfile *o, const char *text_id, const char *text, const char *const *image_ids, size_t n,
+                              bqb_err *err) {
+    json_t *ids = json_array(), *id = id_to_json(text_id), *words = text ? json_string(text) : NULL;
+    bool bad = !ids || !id || (text && !words);
     for (size_t i = 0; !bad && i < n; i++) bad = json_array_append_new(ids, id_to_json(image_ids[i]));
-    json_t *id = id_to_json(text_id);
-    if (bad || !id) {
+    if (bad) {
         json_decref(ids);
         json_decref(id);
-        return bqb_fail(err, BQB_EINVAL, "%s: an id of text \"%.100s\" is not UTF-8", o->path, text_id);
+        json_decref(words);
+        return bqb_fail(err, BQB_EINVAL, "%s: an id of text \"%.100s\", or the text, is not UTF-8", o->path, text_id);
     }
-    return bqb_jsonl_write_take(o, json_pack("{s:o, s:o}", "text_id", id, "image_ids", ids), err);
+    return bqb_jsonl_write_take(o, json_pack("{s:o, s:o*, s:o}", "text_id", id, "text", words, "image_ids", ids), err);
+}
+
+bqb_status bqb_muge_write_text(bqb_outfile *o, const char *text_id, const char *text, const char *const *image_ids,
+                               size_t n, bqb_err *err) {
+    return write_pairs(o, text_id, text, image_ids, n, err);
+}
+
+bqb_status bqb_muge_write_prediction(bqb_outfile *o, const char *text_id, const char *const *image_ids,
+                                     size_t n, bqb_err *err) {
+    return write_pairs(o, text_id, NULL, image_ids, n, err);
 }
 
 bqb_status bqb_muge_write_feature(bqb_outfile *o, const char *key, const char *id, const float *feature,

@@ -48,6 +48,13 @@ bqb_status bqb_muge_texts_next(bqb_muge_texts *m, bqb_muge_text *text, bqb_err *
 
 /* ---- writing: one line each ---- */
 
+/* id TAB base64 of the picture's file. */
+bqb_status bqb_muge_write_image(bqb_outfile *o, const char *id, const void *bytes, size_t size, bqb_err *err);
+
+/* {"text_id":…,"text":…,"image_ids":[…]}. BQB_EINVAL: something is not UTF-8. */
+bqb_status bqb_muge_write_text(bqb_outfile *o, const char *text_id, const char *text, const char *const *image_ids,
+                               size_t n, bqb_err *err);
+
 /* {"text_id":…,"image_ids":[…]}, best first. */
 bqb_status bqb_muge_write_prediction(bqb_outfile *o, const char *text_id, const char *const *image_ids,
                                      size_t n, bqb_err *err);

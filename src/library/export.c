@@ -1,84 +1,182 @@
+#define _GNU_SOURCE
 #include "library/export.h"
 
-#include "base/fs.h"
 #include "base/mem.h"
-#include "file/table.h"
+#include "library/export_format.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_FILE = 64 << 20 };
+static const char unfinished[] = "UNFINISHED.txt";
 
-/* *told is set when the file cannot be read, which is no reason to stop. */
-static bqb_status copy(const char *from, const char *dir, const char *name, bool *told, bqb_skipped_fn skipped,
-                       void *ctx, bqb_err *err) {
-    char *bytes, *to;
-    size_t size;
-    bqb_err why;
-    *told = bqb_file_read(&bytes, &size, from, MAX_FILE, &why) != BQB_OK;
-    if (*told) {
-        if (skipped) skipped(ctx, from, why.msg);
-        return BQB_OK;
-    }
-    to = bqb_path_join(dir, name);
-    bqb_status s = to ? bqb_file_write(to, bytes, size, err) : bqb_fail_nomem(err, name, strlen(name));
-    free(to);
-    free(bytes);
-    return s;
+static const char *const names[] = {"folder", "muge", "clip-retrieval"};
+
+const char *bqb_export_format_name(bqb_export_format f) { return f < BQB_EXPORT_FORMATS ? names[f] : ""; }
+
+bqb_export_format bqb_export_format_parse(const char *name) {
+    int f = 0;
+    while (f < BQB_EXPORT_FORMATS && strcmp(names[f], name) != 0) f++;
+    return (bqb_export_format)f;
 }
 
-static const bqb_field columns[] = {BQB_CAPTION, BQB_EMOTION, BQB_EMOTION_LABEL, BQB_STYLE, BQB_OCR};
-enum { N_COLUMNS = sizeof columns / sizeof *columns };
+bqb_status bqb_export_clear(char **path, const char *dir, const char *name, bqb_err *err) {
+    *path = bqb_path_join(dir, name);
+    if (!*path) return bqb_fail_nomem(err, name, strlen(name));
+    return unlink(*path) && errno != ENOENT ? bqb_fail_errno(err, "%s", *path) : BQB_OK;
+}
 
-static bqb_status export_one(bqb_catalogue *c, bqb_sticker_id id, const char *dir, bqb_outfile *tsv, bool *told,
-                             bqb_skipped_fn skipped, void *ctx, bqb_err *err) {
-    bqb_sticker t;
-    bqb_annotated a = {0};
-    char name[128], digits[BQB_SHORT_ID_SIZE], *path = NULL;
-    bqb_status s = bqb_catalogue_get_sticker(c, id, &t, err);
-    if (!s) s = bqb_catalogue_short_id(c, t.sha256, digits, err);
-    if (!s) s = bqb_catalogue_path_of(c, id, &path, NULL, err);
-    if (!s) s = bqb_catalogue_get_annotation(c, id, &a, err);
-    if (!s) {
-        snprintf(name, sizeof name, "images/%s.%s", digits, strcmp(t.format, "jpeg") ? t.format : "jpg");
-        s = copy(path, dir, name, told, skipped, ctx, err);
-    }
-    if (!s && !*told) s = bqb_outfile_printf(tsv, err, "%s", name);
-    for (int i = 0; i < N_COLUMNS && !s && !*told; i++) {
-        s = bqb_outfile_write(tsv, "\t", 1, err);
-        if (!s && a.field[columns[i]]) s = bqb_table_write_cell(tsv, a.field[columns[i]], err);
-    }
-    if (!s && !*told) s = bqb_outfile_write(tsv, "\n", 1, err);
-    bqb_annotated_free(&a);
+bqb_status bqb_export_open(bqb_outfile *out, const char *dir, const char *name, bqb_err *err) {
+    char *path;
+    bqb_status s = bqb_export_clear(&path, dir, name, err);
+    if (!s) s = bqb_outfile_open(out, path, err);
     free(path);
     return s;
 }
 
-bqb_status bqb_library_export(bqb_catalogue *c, const char *dir, bqb_skipped_fn skipped, bqb_progress_fn progress,
-                              void *ctx, bqb_export_report *report, bqb_err *err) {
-    bqb_sticker_id *id = NULL;
-    size_t n = 0;
-    bqb_outfile tsv = {0};
-    *report = (bqb_export_report){0};
-    char *table = bqb_path_join(dir, "captions.tsv"), *images = bqb_path_join(dir, "images");
-    bqb_status s = table && images ? BQB_OK : bqb_fail_nomem(err, dir, strlen(dir));
-    if (!s && bqb_is_file(table)) s = bqb_fail(err, BQB_EINVAL, "%s is there already; choose another folder", table);
-    if (!s) s = bqb_catalogue_list_shown(c, &id, &n, err);
-    if (!s) s = bqb_make_dirs(images, err);
-    if (!s) s = bqb_outfile_open(&tsv, table, err);
-    if (!s) s = bqb_outfile_printf(&tsv, err, "file");
-    for (int i = 0; i < N_COLUMNS && !s; i++) s = bqb_outfile_printf(&tsv, err, "\t%s", bqb_field_name(columns[i]));
-    if (!s) s = bqb_outfile_write(&tsv, "\n", 1, err);
-    for (size_t i = 0; i < n && !s; i++) {
-        bool told = false;
-        s = export_one(c, id[i], dir, &tsv, &told, skipped, ctx, err);
-        if (!s) ++*(told ? &report->skipped : &report->written);
-        if (!s && progress && progress(ctx, "export", i + 1, n)) s = bqb_fail(err, BQB_ECANCEL, "stopped");
+/* ---- the folder ---- */
+
+static bool holds(const char *dir, const char *name) {
+    char *path = bqb_path_join(dir, name);
+    bool yes = path && bqb_is_file(path);
+    free(path);
+    return yes;
+}
+
+/* Whether there is anything in it but an export that was stopped. */
+static bqb_status check_empty(const char *dir, bqb_err *err) {
+    struct dirent *e;
+    bqb_status s = BQB_OK;
+    if (holds(dir, unfinished)) return BQB_OK;
+    DIR *d = opendir(dir);
+    if (!d) return bqb_fail_errno(err, "%s", dir);
+    if (holds(dir, "captions.tsv"))
+        s = bqb_fail(err, BQB_EINVAL, "%s%scaptions.tsv is there already; choose another folder, or replace it with --force",
+                     dir, dir[strlen(dir) - 1] == '/' ? "" : "/");
+    while (!s && (e = readdir(d)))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            s = bqb_fail(err, BQB_EINVAL, "%s is not empty (%s is there); choose another folder, or write into it with --force",
+                         dir, e->d_name);
+    closedir(d);
+    return s;
+}
+
+static bqb_status prepare(const char *dir, const char *mark, bool force, bqb_err *err) {
+    static const char text[] = "An export by bqb was stopped before this folder was complete.\n"
+                               "The same command writes it again; the folder may as well be deleted.\n";
+    bqb_status s = bqb_make_dirs(dir, err);
+    if (!s && holds(dir, "library.db")) s = bqb_fail(err, BQB_EINVAL, "%s is a library; choose another folder", dir);
+    if (!s && !force) s = check_empty(dir, err);
+    return s ? s : bqb_file_write(mark, text, sizeof text - 1, err);
+}
+
+/* The pictures were written without waiting for the disk: now wait for all of them together. */
+static bqb_status settle(const char *dir, bqb_err *err) {
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bqb_status s = fd < 0 || syncfs(fd) ? bqb_fail_errno(err, "%s", dir) : BQB_OK;
+    if (fd >= 0) close(fd);
+    return s;
+}
+
+/* ---- one sticker ---- */
+
+/* A file of the sticker that still is what was imported; why: what is wrong with the last that is not. */
+typedef struct {
+    const bqb_sticker *sticker;
+    char *path, *bytes;
+    size_t size;
+    bqb_err why;
+} content;
+
+static int try_file(void *ctx, const char *path, const bqb_file *f) {
+    content *k = ctx;
+    uint8_t sha[BQB_SHA256_SIZE];
+    (void)f;
+    if (bqb_file_read(&k->bytes, &k->size, path, MAX_FILE, &k->why)) return 0;
+    bqb_sha256_of(sha, k->bytes, k->size);
+    if (!memcmp(sha, k->sticker->sha256, sizeof sha)) return 1;
+    free(k->bytes);
+    k->bytes = NULL;
+    bqb_fail(&k->why, BQB_EFORMAT, "%s: it has changed since it was imported; import it again", path);
+    return 0;
+}
+
+typedef struct {
+    bqb_exporter x;
+    const bqb_export_writer *w;
+    bqb_export_report *report;
+} job;
+
+static void skip(job *j, const char *path, const char *reason) {
+    j->report->skipped++;
+    if (j->x.o->skipped) j->x.o->skipped(j->x.o->ctx, path, reason);
+}
+
+static bqb_status export_one(job *j, bqb_sticker_id id, bqb_err *err) {
+    bqb_catalogue *c = j->x.c;
+    bqb_export_item item = {.size = 0};
+    bqb_annotated note = {0};
+    content k = {.sticker = &item.sticker};
+    const char *why = NULL;
+    bqb_status s = bqb_catalogue_get_sticker(c, id, &item.sticker, err);
+    if (!s) s = bqb_catalogue_short_id(c, item.sticker.sha256, item.id, err);
+    if (!s) s = bqb_catalogue_path_of(c, id, &k.path, NULL, err);
+    if (!s) s = bqb_catalogue_get_annotation(c, id, &note, err);
+    if (!s && j->w->pictures) {
+        s = bqb_catalogue_each_file_of(c, id, try_file, &k, err);
+        if (s == BQB_ECANCEL) s = BQB_OK; /* found */
+        if (!s && !k.bytes) why = *k.why.msg ? k.why.msg : "the library knows no file of it";
     }
-    if (!s) s = bqb_outfile_commit(&tsv, err);
-    bqb_outfile_abort(&tsv);
-    free(id);
-    free(table);
-    free(images);
+    if (!s && !why) {
+        item.path = k.path;
+        item.bytes = k.bytes;
+        item.size = k.size;
+        item.note = &note;
+        s = j->w->add(&j->x, &item, &why, err);
+    }
+    if (!s && why) skip(j, k.path, why);
+    else if (!s) j->report->written++;
+    bqb_annotated_free(&note);
+    free(k.bytes);
+    free(k.path);
+    return s;
+}
+
+static bqb_status export_all(job *j, const bqb_sticker_id *id, size_t n, bqb_err *err) {
+    const bqb_export_options *o = j->x.o;
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < n && !s; i++) {
+        s = export_one(j, id[i], err);
+        if (!s && o->progress && o->progress(o->ctx, "export", i + 1, n))
+            s = bqb_fail(err, BQB_ECANCEL, "stopped; %s is not complete, the same command writes it again", j->x.dir);
+    }
+    return s;
+}
+
+bqb_status bqb_library_export(bqb_catalogue *c, const char *dir, const bqb_export_options *o, bqb_export_report *report,
+                              bqb_err *err) {
+    static const bqb_export_writer *const writers[] = {&bqb_export_folder, &bqb_export_muge, &bqb_export_clip_retrieval};
+    bqb_sticker_id *all = NULL;
+    size_t n = o->n;
+    job j = {.x = {.c = c, .dir = dir, .o = o}, .report = report};
+    *report = (bqb_export_report){0};
+    if (!*dir || o->format >= BQB_EXPORT_FORMATS) return bqb_fail(err, BQB_EINVAL, "export: no folder or no format");
+    j.w = writers[o->format];
+    char *mark = bqb_path_join(dir, unfinished);
+    bqb_status s = mark ? j.w->check(o, err) : bqb_fail_nomem(err, dir, strlen(dir));
+    if (!s && !o->id) s = bqb_catalogue_list_shown(c, &all, &n, err);
+    if (!s) s = prepare(dir, mark, o->force, err);
+    if (!s) s = j.w->begin(&j.x, err);
+    if (!s) s = export_all(&j, o->id ? o->id : all, n, err);
+    if (!s && j.w->pictures) s = settle(dir, err);
+    if (!s) s = j.w->commit(&j.x, err);
+    if (!s && unlink(mark)) s = bqb_fail_errno(err, "%s", mark);
+    j.w->end(&j.x);
+    free(all);
+    free(mark);
     return s;
 }

@@ -1,0 +1,55 @@
+/* Pictures as files and a captions.tsv. */
+#include "library/export_format.h"
+
+#include "base/mem.h"
+#include "file/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const bqb_field columns[] = {BQB_CAPTION, BQB_EMOTION, BQB_EMOTION_LABEL, BQB_STYLE, BQB_OCR};
+enum { N_COLUMNS = sizeof columns / sizeof *columns };
+
+static bqb_status check(const bqb_export_options *o, bqb_err *err) {
+    (void)o, (void)err;
+    return BQB_OK;
+}
+
+static bqb_status begin(bqb_exporter *x, bqb_err *err) {
+    bqb_outfile *tsv = x->state = bqb_calloc(1, sizeof *tsv);
+    char *images = bqb_path_join(x->dir, "images");
+    bqb_status s = tsv && images ? bqb_make_dirs(images, err) : bqb_fail_nomem(err, x->dir, sizeof *tsv);
+    free(images);
+    if (!s) s = bqb_export_open(tsv, x->dir, "captions.tsv", err);
+    if (!s) s = bqb_outfile_printf(tsv, err, "file");
+    for (int i = 0; i < N_COLUMNS && !s; i++) s = bqb_outfile_printf(tsv, err, "\t%s", bqb_field_name(columns[i]));
+    return s ? s : bqb_outfile_write(tsv, "\n", 1, err);
+}
+
+/* Named by id, so that no name is there twice, is unsafe, or passes for a caption when it is imported again. */
+static bqb_status add(bqb_exporter *x, const bqb_export_item *item, const char **why, bqb_err *err) {
+    bqb_outfile *tsv = x->state;
+    char name[BQB_SHORT_ID_SIZE + 32];
+    const char *format = item->sticker.format;
+    (void)why;
+    snprintf(name, sizeof name, "images/%s.%s", item->id, strcmp(format, "jpeg") ? format : "jpg");
+    char *to = bqb_path_join(x->dir, name);
+    bqb_status s = to ? bqb_file_write_later(to, item->bytes, item->size, err) : bqb_fail_nomem(err, name, strlen(name));
+    free(to);
+    if (!s) s = bqb_outfile_printf(tsv, err, "%s", name);
+    for (int i = 0; i < N_COLUMNS && !s; i++) {
+        const char *text = item->note->field[columns[i]];
+        s = bqb_outfile_write(tsv, "\t", 1, err);
+        if (!s && text) s = bqb_table_write_cell(tsv, text, err);
+    }
+    return s ? s : bqb_outfile_write(tsv, "\n", 1, err);
+}
+
+static bqb_status commit(bqb_exporter *x, bqb_err *err) { return bqb_outfile_commit(x->state, err); }
+
+static void end(bqb_exporter *x) {
+    if (x->state) bqb_outfile_abort(x->state);
+    free(x->state);
+}
+
+const bqb_export_writer bqb_export_folder = {true, check, begin, add, commit, end};
