@@ -1,5 +1,6 @@
 #include "model/decoder_internal.h"
 
+#include "base/fs.h"
 #include "base/thread.h"
 
 #include <math.h>
@@ -21,34 +22,36 @@ static void angles(double *turn, const bqb_decoder_config *c) {
     }
 }
 
-bqb_status bqb_decoder_open(bqb_decoder **out, const char *dir, bqb_precision precision, int threads, bqb_err *err) {
+static bqb_status open_files(bqb_decoder *m, const char *path, bqb_err *err) {
+    if (bqb_is_gguf(path)) {
+        bqb_status s = bqb_gguf_open(&m->gguf, path, err);
+        return s ? s : bqb_decoder_config_gguf(&m->config, m->gguf, err);
+    }
+    if (bqb_is_file(path)) return bqb_fail(err, BQB_EFORMAT, "%s: neither a model folder nor a GGUF file", path);
+    char *config = bqb_path_join(path, "config.json");
+    bqb_status s = config ? bqb_decoder_config_read(&m->config, config, err) : bqb_fail_nomem(err, path, strlen(path));
+    free(config);
+    return s ? s : bqb_safetensors_open_folder(&m->file, path, err);
+}
+
+bqb_status bqb_decoder_open(bqb_decoder **out, const char *path, bqb_precision precision, int threads, bqb_err *err) {
     *out = NULL;
     bqb_decoder *m = bqb_calloc(1, sizeof *m);
-    char *path = bqb_asprintf("%s/config.json", dir);
-    if (!m || !path) {
-        free(m);
-        free(path);
-        return bqb_fail_nomem(err, dir, sizeof *m);
-    }
+    if (!m) return bqb_fail_nomem(err, path, sizeof *m);
     m->ops = bqb_ops_best();
     m->mul = (bqb_multiplier){.rows = bqb_rows_best(), .num = (bqb_num)precision, .threads = threads > 0 ? threads : bqb_cpu_count()};
-    bqb_status s = bqb_decoder_config_read(&m->config, path, err);
-    if (!s) s = bqb_safetensors_open_folder(&m->file, dir, err);
-    if (!s) s = bqb_decoder_load(m, dir, err);
-    if (!s) s = bqb_gemm_new(&m->mul.gemm, m->mul.threads, err);
+    bqb_status s = open_files(m, path, err);
     if (!s) {
         m->mul.arena = bqb_arena_new();
         m->turn = bqb_calloc(m->config.head_dim / 2, sizeof *m->turn);
-        if (!m->mul.arena || !m->turn) s = bqb_fail_nomem(err, dir, m->config.head_dim * sizeof *m->turn);
+        if (!m->mul.arena || !m->turn) s = bqb_fail_nomem(err, path, m->config.head_dim * sizeof *m->turn);
     }
-    free(path);
-    if (s) {
-        bqb_decoder_free(m);
-        return s;
-    }
-    angles(m->turn, &m->config);
-    *out = m;
-    return BQB_OK;
+    if (!s) angles(m->turn, &m->config);
+    if (!s) s = bqb_decoder_load(m, path, err);
+    if (!s) s = bqb_gemm_new(&m->mul.gemm, m->mul.threads, err);
+    if (s) bqb_decoder_free(m);
+    else *out = m;
+    return s;
 }
 
 void bqb_decoder_free(bqb_decoder *m) {
@@ -56,6 +59,7 @@ void bqb_decoder_free(bqb_decoder *m) {
     bqb_gemm_free(m->mul.gemm);
     bqb_arena_free(m->mul.arena);
     bqb_safetensors_close(m->file);
+    bqb_gguf_close(m->gguf);
     free(m->block);
     free(m->small);
     free(m->turn);
@@ -102,15 +106,15 @@ static float *take(bqb_decoder *m, size_t n) {
     return x;
 }
 
-/* Turn the pairs (i, i + d/2) of n rows' heads by their positions, from `first` on. */
+/* Turn the pairs of n rows' heads by their positions, from `first` on. */
 static void rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, size_t first) {
-    size_t half = m->config.head_dim / 2;
+    size_t half = m->config.head_dim / 2, step = m->config.rope_neighbours ? 2 : 1, other = m->config.rope_neighbours ? 1 : half;
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < half; i++) {
             double angle = (double)(first + t) * m->turn[i];
             float co = (float)cos(angle), si = (float)sin(angle);
             for (size_t h = 0; h < heads; h++) {
-                float *a = x + (t * heads + h) * 2 * half + i, *b = a + half, u = *a, v = *b;
+                float *a = x + (t * heads + h) * 2 * half + i * step, *b = a + other, u = *a, v = *b;
                 *a = u * co - v * si;
                 *b = v * co + u * si;
             }

@@ -24,6 +24,7 @@ typedef struct {
     double rope_factor;   /* positions are stretched by this; 1: not */
     bool rope_llama3;     /* only the slow ones, the rest gradually, by the next three */
     double rope_low, rope_high, rope_original;
+    bool rope_neighbours; /* pairs are (2i, 2i + 1), not (i, i + d/2): Llama as GGUF files hold it */
     bool tied;            /* the output embedding is the input embedding */
     int32_t bos;          /* -1: none */
     int32_t end[BQB_DECODER_ENDS]; /* tokens that end an answer */
@@ -34,16 +35,20 @@ typedef struct {
  * names another family, activation, stretching of positions or sliding window. */
 bqb_status bqb_decoder_config_read(bqb_decoder_config *c, const char *path, bqb_err *err);
 
+/* The same from a GGUF file's keys. The vocabulary is as large as the embedding. */
+struct bqb_gguf;
+bqb_status bqb_decoder_config_gguf(bqb_decoder_config *c, const struct bqb_gguf *g, bqb_err *err);
+
 /* Whether sizes fit each other and memory could ever hold them. */
 bqb_status bqb_decoder_config_check(const bqb_decoder_config *c, const char *name, bqb_err *err);
 
 typedef struct bqb_decoder bqb_decoder;
 
-/* dir: a Hugging Face folder. threads 0: all processors. In BQB_PREC_BF16 many tokens at
+/* path: a Hugging Face folder, or a GGUF file (F32, F16, BF16, Q8_0, Q4_K, Q6_K). threads 0: all processors. In BQB_PREC_BF16 many tokens at
  * once are multiplied in bf16 and keys and values kept in it; a single token always
  * meets the weights in f32. Errors: of the config and of the weights file; BQB_EFORMAT
- * names a tensor that is missing or has another shape. */
-bqb_status bqb_decoder_open(bqb_decoder **out, const char *dir, bqb_precision precision, int threads, bqb_err *err);
+ * names a tensor that is missing or has another shape, BQB_EUNSUPPORTED one in another format. */
+bqb_status bqb_decoder_open(bqb_decoder **out, const char *path, bqb_precision precision, int threads, bqb_err *err);
 void bqb_decoder_free(bqb_decoder *m);
 const bqb_decoder_config *bqb_decoder_get_config(const bqb_decoder *m);
 

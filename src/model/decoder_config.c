@@ -1,7 +1,9 @@
 /* config.json of language models, and whether its sizes make one. */
+#include "file/gguf.h"
 #include "file/json.h"
 #include "model/decoder.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_BYTES = 1 << 20, MAX_DEPTH = 32, MAX_ITEMS = 1 << 16 };
@@ -131,4 +133,79 @@ bqb_status bqb_decoder_config_read(bqb_decoder_config *c, const char *path, bqb_
     else read_all(&r, o, c);
     json_decref(o);
     return r.status ? r.status : bqb_decoder_config_check(c, path, err);
+}
+
+/* ---- GGUF ---- */
+
+typedef struct {
+    const bqb_gguf *g;
+    const char *family;
+    bqb_err *err;
+    bqb_status status;
+} keys;
+
+/* FAMILY.NAME, or fallback; a missing one without (0) is a complaint. */
+static double key(keys *k, const char *name, double fallback) {
+    char full[96];
+    double v;
+    snprintf(full, sizeof full, "%s.%s", k->family, name);
+    if (bqb_gguf_number(k->g, full, &v)) {
+        if (v > 0 && v <= 1e12) return v;
+        if (!k->status) k->status = bqb_fail(k->err, BQB_EFORMAT, "%s: %s is %g", bqb_gguf_path(k->g), full, v);
+    } else if (fallback <= 0 && !k->status)
+        k->status = bqb_fail(k->err, BQB_EFORMAT, "%s: the key \"%s\" is missing", bqb_gguf_path(k->g), full);
+    return fallback > 0 ? fallback : 1;
+}
+
+static size_t count(keys *k, const char *name, double fallback) {
+    double v = key(k, name, fallback);
+    return v >= 1 && v <= SIZE_MOST ? (size_t)v : SIZE_MOST + 1; /* which no check lets through */
+}
+
+static void gguf_ids(keys *k, bqb_decoder_config *c) {
+    double v;
+    c->bos = bqb_gguf_number(k->g, "tokenizer.ggml.bos_token_id", &v) && v >= 0 && v < SIZE_MOST ? (int32_t)v : -1;
+    static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"};
+    for (size_t i = 0; i < 2; i++)
+        if (bqb_gguf_number(k->g, ends[i], &v) && v >= 0 && v < SIZE_MOST && !(c->n_end && c->end[0] == (int32_t)v))
+            c->end[c->n_end++] = (int32_t)v;
+}
+
+bqb_status bqb_decoder_config_gguf(bqb_decoder_config *c, const bqb_gguf *g, bqb_err *err) {
+    *c = (bqb_decoder_config){0};
+    bqb_gguf_text name = {"missing", 7};
+    bqb_gguf_text_of(g, "general.architecture", &name);
+    while (c->family < BQB_DECODER_FAMILIES && !(strlen(families[c->family]) == name.n && !memcmp(families[c->family], name.s, name.n))) c->family++;
+    if (c->family == BQB_DECODER_FAMILIES)
+        return bqb_fail(err, BQB_EUNSUPPORTED, "%s: general.architecture is \"%.*s\", needed \"llama\", \"qwen2\" or \"qwen3\"", bqb_gguf_path(g),
+                        (int)(name.n < 100 ? name.n : 100), name.s);
+    keys k = {.g = g, .family = families[c->family], .err = err};
+    c->width = count(&k, "embedding_length", 0);
+    c->layers = count(&k, "block_count", 0);
+    c->mlp = count(&k, "feed_forward_length", 0);
+    c->heads = count(&k, "attention.head_count", 0);
+    c->kv_heads = count(&k, "attention.head_count_kv", (double)c->heads);
+    c->head_dim = count(&k, "attention.key_length", c->width / c->heads ? (double)(c->width / c->heads) : 1);
+    c->context = count(&k, "context_length", 2048);
+    c->eps = (float)key(&k, "attention.layer_norm_rms_epsilon", 1e-6);
+    c->rope_theta = key(&k, "rope.freq_base", 10000);
+    c->rope_neighbours = c->family == BQB_LLAMA;
+    c->rope_factor = 1;
+    char kind[64];
+    bqb_gguf_text stretching;
+    snprintf(kind, sizeof kind, "%s.rope.scaling.type", k.family);
+    if (bqb_gguf_text_of(g, kind, &stretching) && !(stretching.n == 4 && !memcmp(stretching.s, "none", 4))) {
+        if (stretching.n == 6 && !memcmp(stretching.s, "linear", 6)) c->rope_factor = key(&k, "rope.scaling.factor", 1);
+        else if (!k.status)
+            k.status = bqb_fail(err, BQB_EUNSUPPORTED, "%s: stretching of positions \"%.*s\" is not known", bqb_gguf_path(g),
+                                (int)(stretching.n < 100 ? stretching.n : 100), stretching.s);
+    }
+    if (!k.status && key(&k, "rope.dimension_count", (double)c->head_dim) != (double)c->head_dim)
+        k.status = bqb_fail(err, BQB_EUNSUPPORTED, "%s: only a part of each head is rotated", bqb_gguf_path(g));
+    const bqb_gguf_tensor *embed = bqb_gguf_tensor_find(g, "token_embd.weight");
+    c->vocab = embed && embed->n_dims == 2 ? embed->dim[1] : 0;
+    if (!c->vocab && !k.status) k.status = bqb_fail(err, BQB_EFORMAT, "%s: holds no tensor \"token_embd.weight\"", bqb_gguf_path(g));
+    c->tied = !bqb_gguf_tensor_find(g, "output.weight");
+    gguf_ids(&k, c);
+    return k.status ? k.status : bqb_decoder_config_check(c, bqb_gguf_path(g), err);
 }

@@ -2,6 +2,7 @@
 #ifndef BQB_MODEL_DECODER_INTERNAL_H
 #define BQB_MODEL_DECODER_INTERNAL_H
 
+#include "file/gguf.h"
 #include "file/safetensors.h"
 #include "math/matrix.h"
 #include "math/ops.h"
@@ -17,7 +18,8 @@ typedef struct {
 
 struct bqb_decoder {
     bqb_decoder_config config;
-    bqb_safetensors *file;
+    bqb_safetensors *file; /* one of the two */
+    bqb_gguf *gguf;
     bqb_matrix embed, head; /* [V,C] */
     float *norm;            /* [C] */
     bqb_decoder_block *block;
@@ -33,7 +35,7 @@ struct bqb_decoder_past {
     char *k, *v;         /* [layers, room, G·d] in the decoder's num */
 };
 
-/* Fill m's weights from its file; m->config is read. */
-bqb_status bqb_decoder_load(bqb_decoder *m, const char *dir, bqb_err *err);
+/* Fill m's weights from its file; m->config is read, m->turn made. path is for messages. */
+bqb_status bqb_decoder_load(bqb_decoder *m, const char *path, bqb_err *err);
 
 #endif

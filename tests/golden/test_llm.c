@@ -1,6 +1,8 @@
 /* Tiny language models of each family (llm/) against PyTorch: every block, the last
  * hidden state, logits, and what they say when the likeliest token is taken each time.
  * Shapes come from the fixture, so that another set runs as well. */
+#include "base/fs.h"
+#include "gguf_write.h"
 #include "golden.h"
 #include "model/decoder_internal.h"
 #include "test.h"
@@ -38,11 +40,12 @@ static void close_fixture(fixture *f) {
     free(f->greedy);
 }
 
-static bool open_fixture(fixture *f, const char *name, bqb_precision precision) {
+/* model: another file of the same weights, or NULL. */
+static bool open_fixture(fixture *f, const char *name, const char *model, bqb_precision precision) {
     char file[128];
     memset(f, 0, sizeof *f);
     snprintf(file, sizeof file, "llm/%s", name);
-    bool ok = CHECK_OK(bqb_decoder_open(&f->m, golden_path(file), precision, 2, &f->err), f->err);
+    bool ok = CHECK_OK(bqb_decoder_open(&f->m, model ? model : golden_path(file), precision, 2, &f->err), f->err);
     snprintf(file, sizeof file, "llm/%s/expected.safetensors", name);
     ok = ok && CHECK_OK(bqb_safetensors_open(&f->want, golden_path(file), &f->err), f->err);
     size_t one;
@@ -126,7 +129,7 @@ static void check_family(const char *name, bqb_precision precision) {
     char config[64];
     fixture f;
     snprintf(config, sizeof config, "llm/%s/config.json", name);
-    if (!golden_has(config) || !open_fixture(&f, name, precision)) return;
+    if (!golden_has(config) || !open_fixture(&f, name, NULL, precision)) return;
     double tolerance = TOLERANCE[precision];
     double whole = error_of(&f, f.T, 0), single = error_of(&f, 1, 0), parts = error_of(&f, 9, 0);
     printf("  %s %s: all at once %.1e, token by token %.1e, in parts %.1e\n", name, bqb_precision_name(precision), whole, single, parts);
@@ -154,4 +157,115 @@ TEST(golden_llm_bf16) {
     if (bqb_precision_best() != BQB_PREC_BF16) printf("  this processor has no bf16 products: not compared\n");
     else
         for (int i = 0; i < 3; i++) check_family((const char *[]){"llama", "qwen2", "qwen3"}[i], BQB_PREC_BF16);
+}
+
+/* ---- the same weights as a GGUF file ---- */
+
+static const char *const names[][2] = {
+    {"self_attn.q_proj", "attn_q"}, {"self_attn.k_proj", "attn_k"}, {"self_attn.v_proj", "attn_v"}, {"self_attn.o_proj", "attn_output"},
+    {"mlp.gate_proj", "ffn_gate"}, {"mlp.up_proj", "ffn_up"}, {"mlp.down_proj", "ffn_down"}, {"input_layernorm", "attn_norm"},
+    {"post_attention_layernorm", "ffn_norm"}, {"self_attn.q_norm", "attn_q_norm"}, {"self_attn.k_norm", "attn_k_norm"},
+    {"model.embed_tokens", "token_embd"}, {"model.norm", "output_norm"}, {"lm_head", "output"}};
+
+/* A tensor's name there: "model.layers.2.mlp.up_proj.weight" is "blk.2.ffn_up.weight". */
+static void gguf_name(char out[96], const char *hf) {
+    size_t layer = 0;
+    int at = 0;
+    bool in_block = sscanf(hf, "model.layers.%zu.%n", &layer, &at) == 1 && at;
+    const char *dot = strrchr(hf, '.'), *part = hf + at;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i][0]) == (size_t)(dot - part) && !memcmp(names[i][0], part, (size_t)(dot - part))) {
+            if (in_block) snprintf(out, 96, "blk.%zu.%s%s", layer, names[i][1], dot);
+            else snprintf(out, 96, "%s%s", names[i][1], dot);
+            return;
+        }
+    CHECK_MSG(false, "no name for %s", hf);
+}
+
+/* Llama's queries and keys are written with each head's halves interleaved. */
+static void interleave(float *x, size_t rows, size_t cols, size_t d) {
+    float *copy = malloc(rows * cols * sizeof *copy);
+    memcpy(copy, x, rows * cols * sizeof *copy);
+    for (size_t r = 0; r < rows; r++) {
+        size_t head = r / d, i = r % d, to = head * d + (i < d / 2 ? 2 * i : 2 * (i - d / 2) + 1);
+        memcpy(x + to * cols, copy + r * cols, cols * sizeof *x);
+    }
+    free(copy);
+}
+
+static size_t quantise(uint8_t *out, const float *x, size_t n) {
+    for (size_t b = 0; b < n / 32; b++) {
+        float top = 0;
+        for (size_t i = 0; i < 32; i++) top = fmaxf(top, fabsf(x[32 * b + i]));
+        uint16_t d = bqb_f32_to_f16(top / 127);
+        memcpy(out + 34 * b, &d, 2);
+        for (size_t i = 0; i < 32; i++) out[34 * b + 2 + i] = (uint8_t)(int8_t)lrintf(top > 0 ? x[32 * b + i] / bqb_f16_to_f32(d) : 0);
+    }
+    return n / 32 * 34;
+}
+
+static bool write_gguf(const char *path, const char *family, bool q8) {
+    char file[128], key[96];
+    bqb_err err = {0};
+    bqb_decoder_config c;
+    bqb_safetensors *st = NULL;
+    snprintf(file, sizeof file, "llm/%s/config.json", family);
+    bool ok = CHECK_OK(bqb_decoder_config_read(&c, golden_path(file), &err), err);
+    snprintf(file, sizeof file, "llm/%s", family);
+    if (!ok || !CHECK_OK(bqb_safetensors_open_folder(&st, golden_path(file), &err), err)) return false;
+    gguf_writer w = gguf_begin();
+    gguf_text(&w, "general.architecture", family);
+    const struct {
+        const char *name;
+        size_t value;
+    } sizes[] = {{"embedding_length", c.width}, {"block_count", c.layers}, {"feed_forward_length", c.mlp}, {"attention.head_count", c.heads},
+                 {"attention.head_count_kv", c.kv_heads}, {"attention.key_length", c.head_dim}, {"context_length", c.context}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        snprintf(key, sizeof key, "%s.%s", family, sizes[i].name);
+        gguf_u32(&w, key, (uint32_t)sizes[i].value);
+    }
+    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", family);
+    gguf_f32(&w, key, c.eps);
+    snprintf(key, sizeof key, "%s.rope.freq_base", family);
+    gguf_f32(&w, key, (float)c.rope_theta);
+    for (size_t i = 0; i < bqb_safetensors_count(st); i++) {
+        const bqb_tensor *t = bqb_safetensors_at(st, i);
+        size_t rows = t->n_dims == 2 ? t->dim[0] : 0, cols = t->dim[t->n_dims - 1];
+        float *x = malloc(t->n * sizeof *x);
+        uint8_t *q = malloc(t->n * sizeof *x);
+        CHECK_OK(bqb_tensor_to_f32(x, t, 0, t->n, &err), err);
+        if (c.family == BQB_LLAMA && (strstr(t->name, "q_proj") || strstr(t->name, "k_proj"))) interleave(x, rows, cols, c.head_dim);
+        gguf_name(key, t->name);
+        if (rows && q8) gguf_tensor(&w, key, 8, rows, cols, q, quantise(q, x, t->n));
+        else gguf_tensor(&w, key, 0, rows, cols, x, t->n * sizeof *x);
+        free(x);
+        free(q);
+    }
+    bqb_buf out = {.max = 1 << 26};
+    gguf_end(&w, &out);
+    ok = CHECK_OK(bqb_file_write(path, out.data, out.len, &err), err);
+    bqb_buf_free(&out);
+    bqb_safetensors_close(st);
+    return ok;
+}
+
+TEST(golden_llm_from_gguf) {
+    char path[1100];
+    snprintf(path, sizeof path, "%s/model.gguf", test_tmp_dir());
+    for (int i = 0; i < 6; i++) {
+        const char *family = (const char *[]){"llama", "qwen2", "qwen3"}[i / 2];
+        char config[64];
+        bool q8 = i % 2;
+        fixture f;
+        snprintf(config, sizeof config, "llm/%s/config.json", family);
+        if (!golden_has(config) || !write_gguf(path, family, q8) || !open_fixture(&f, family, path, BQB_PREC_F32)) continue;
+        double whole = error_of(&f, f.T, 0), single = error_of(&f, 1, 0), tolerance = q8 ? 6e-2 : TOLERANCE[0];
+        printf("  %s from GGUF, %s: %.1e, token by token %.1e\n", family, q8 ? "Q8_0" : "F32", whole, single);
+        CHECK(whole >= 0 && whole <= tolerance && single >= 0 && single <= tolerance && (!q8 || whole > TOLERANCE[0]));
+        if (!q8) { /* planted: pairs of the other kind */
+            f.m->config.rope_neighbours = !f.m->config.rope_neighbours;
+            CHECK_MSG(error_of(&f, f.T, 0) > tolerance, "%s: the other pairs go unnoticed", family);
+        }
+        close_fixture(&f);
+    }
 }
