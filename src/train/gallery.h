@@ -1,9 +1,9 @@
 /* The pictures of a data set as unit features, with those among them that are
- * nearly the same; and texts as unit features. */
+ * nearly the same. */
 #ifndef BQB_TRAIN_GALLERY_H
 #define BQB_TRAIN_GALLERY_H
 
-#include "model/clip.h"
+#include "model/texts.h"
 #include "train/pixels.h"
 
 /* The gallery: unit features of up to `limit` readable pictures (0: all), in
@@ -40,9 +40,5 @@ typedef struct {
     uint32_t item; /* in the gallery */
 } bqb_under_text;
 void bqb_sort_by_text(bqb_under_text *u, size_t n);
-
-/* Unit features of texts, [n,D]; texts of like length are encoded together. */
-bqb_status bqb_embed_texts(float *out, bqb_clip *m, const bqb_tokenizer *tok, const char *const *texts, size_t n,
-                           bqb_progress_fn progress, void *ctx, bqb_err *err);
 
 #endif

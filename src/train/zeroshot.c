@@ -1,30 +1,10 @@
 #include "train/zeroshot.h"
 
+#include "model/prompts.h"
 #include "train/rank.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* %s is the label. The bare label comes first: so it stands in annotations. */
-static const char *const of_emotions[] = {"%s", "%s的表情", "一张表达%s的表情", "表达%s的表情包", "心情：%s", NULL};
-static const char *const of_styles[] = {"%s", "%s的表情", "一张%s的表情", "%s风格的表情包", NULL};
-static const char *const of_others[] = {"%s", "一张%s的表情", NULL};
-
-static const char *template_of(bqb_field f, size_t k) {
-    const char *const *t = f == BQB_EMOTION || f == BQB_EMOTION_LABEL ? of_emotions : f == BQB_STYLE ? of_styles : of_others;
-    for (size_t i = 0; t[i]; i++)
-        if (i == k) return t[i];
-    return NULL;
-}
-
-bool bqb_zeroshot_prompt(bqb_buf *out, bqb_field field, size_t k, const char *label) {
-    const char *t = template_of(field, k);
-    if (!t) return false;
-    const char *at = strstr(t, "%s");
-    return !bqb_buf_append(out, t, (size_t)(at - t), NULL) && !bqb_buf_puts(out, label, NULL) &&
-           !bqb_buf_puts(out, at + 2, NULL);
-}
 
 /* ---- the classes ---- */
 
@@ -143,36 +123,18 @@ bqb_status bqb_zeroshot_measure(bqb_zeroshot *z, const bqb_gallery *g, const flo
     return s;
 }
 
-static void unit(float *x, size_t D) {
-    double s = 0;
-    for (size_t d = 0; d < D; d++) s += (double)x[d] * (double)x[d];
-    for (size_t d = 0; d < D && s > 0; d++) x[d] = (float)(x[d] / sqrt(s));
-}
-
-/* Every class: the mean of its templates' features, of unit length again. */
 static bqb_status encode_classes(float *classes, const bqb_zeroshot *z, bqb_clip *m, size_t D, bqb_progress_fn progress,
                                  void *ctx, bqb_err *err) {
-    size_t T = 0;
-    while (template_of(z->field, T)) T++;
-    size_t n = z->n_classes * T;
-    char **texts = bqb_calloc(n, sizeof *texts);
+    size_t each = 0;
+    char **texts;
+    bqb_status s = bqb_prompts_new(&texts, &each, z->field, (const char *const *)z->label, z->n_classes, err);
+    if (s) return s;
+    size_t n = z->n_classes * each;
     float *feature = bqb_alloc_aligned(n * D, sizeof *feature);
-    bqb_status s = texts && feature ? BQB_OK : bqb_fail_nomem(err, "prompts", n * D * sizeof *feature);
-    for (size_t i = 0; i < n && !s; i++) {
-        bqb_buf b = {.max = 1 << 20};
-        if (!bqb_zeroshot_prompt(&b, z->field, i % T, z->label[i / T])) s = bqb_fail_nomem(err, "prompt", 0);
-        texts[i] = b.data;
-    }
+    if (!feature) s = bqb_fail_nomem(err, "prompts", n * D * sizeof *feature);
     if (!s) s = bqb_embed_texts(feature, m, bqb_clip_tokenizer(m), (const char *const *)texts, n, progress, ctx, err);
-    for (size_t c = 0; c < z->n_classes && !s; c++) {
-        float *x = classes + c * D;
-        memset(x, 0, D * sizeof *x);
-        for (size_t t = 0; t < T; t++)
-            for (size_t d = 0; d < D; d++) x[d] += feature[(c * T + t) * D + d];
-        unit(x, D);
-    }
-    for (size_t i = 0; texts && i < n; i++) free(texts[i]);
-    free(texts);
+    if (!s) bqb_prompts_average(classes, feature, z->n_classes, each, D);
+    bqb_prompts_free(texts, n);
     free(feature);
     return s;
 }

@@ -1,6 +1,6 @@
 /* Zero-shot classification: the classes are the labels that the data holds, each
  * put into words by a few templates; a picture's class is that of the nearest
- * words. Source: CLIP, arXiv:2103.00020, 3.1.4 (averaged templates). */
+ * words (model/prompts.h). */
 #ifndef BQB_TRAIN_ZEROSHOT_H
 #define BQB_TRAIN_ZEROSHOT_H
 
@@ -32,8 +32,5 @@ void bqb_zeroshot_free(bqb_zeroshot *z);
  * [n_classes,D]. z is freed by whoever collected, also after an error. */
 bqb_status bqb_zeroshot_collect(bqb_zeroshot *z, bqb_field field, const bqb_gallery *g, bqb_err *err);
 bqb_status bqb_zeroshot_measure(bqb_zeroshot *z, const bqb_gallery *g, const float *classes, int threads, bqb_err *err);
-
-/* Append template k of a field with the label in it; false when there is no such template. */
-bool bqb_zeroshot_prompt(bqb_buf *out, bqb_field field, size_t k, const char *label);
 
 #endif

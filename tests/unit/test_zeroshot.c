@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include "model/prompts.h"
 #include "train/zeroshot.h"
 #include "train_fixture.h"
 
@@ -67,8 +68,23 @@ TEST(zeroshot_by_hand) {
 TEST(zeroshot_prompts) {
     bqb_buf b = {.max = 256};
     size_t k = 0;
-    while (bqb_zeroshot_prompt(&b, BQB_EMOTION, k, "开心")) k++;
+    while (bqb_prompt(&b, BQB_EMOTION, k, "开心")) k++;
     CHECK(k > 2 && !strncmp(b.data, "开心开心的表情", strlen("开心开心的表情")));
     CHECK(strstr(b.data, "一张表达开心的表情") && !strchr(b.data, '%'));
     bqb_buf_free(&b);
+}
+
+TEST(prompts_average_to_unit_rows) {
+    static const char *const labels[] = {"开心", "难过"};
+    char **texts = NULL;
+    size_t each = 0;
+    bqb_err err = {0};
+    if (!CHECK_OK(bqb_prompts_new(&texts, &each, BQB_STYLE, labels, 2, &err), err)) return;
+    CHECK(each > 1 && strstr(texts[each - 1], "开心") && strstr(texts[each], "难过"));
+    bqb_prompts_free(texts, 2 * each);
+    static const float features[] = {1, 0, 0, 1, /* the second label: */ 0, 1, 0, 1};
+    float classes[4];
+    bqb_prompts_average(classes, features, 2, 2, 2);
+    CHECK(fabs((double)classes[0] - sqrt(0.5)) < 1e-6 && fabs((double)classes[1] - sqrt(0.5)) < 1e-6);
+    CHECK(classes[2] == 0 && classes[3] == 1);
 }
