@@ -1,5 +1,5 @@
 /* The library's database: its schema and statements, opening, transactions. What is
- * kept in it: catalogue_stickers.c, catalogue_words.c, catalogue_readings.c, catalogue_vectors.c. */
+ * kept in it: catalogue_stickers.c, catalogue_words.c, catalogue_index.c, catalogue_readings.c, catalogue_vectors.c. */
 #include "library/catalogue_db.h"
 
 #include "base/fs.h"
@@ -17,9 +17,10 @@ enum {
     WAIT_MS = 10000,             /* for another writer */
 };
 
-#define READING /* new in version 3 */ \
+#define ADDED /* in versions 3 and 4 */ \
     "CREATE TABLE IF NOT EXISTS reading(" \
-    " sticker INTEGER PRIMARY KEY REFERENCES sticker ON DELETE CASCADE, reader TEXT NOT NULL, text TEXT NOT NULL);"
+    " sticker INTEGER PRIMARY KEY REFERENCES sticker ON DELETE CASCADE, reader TEXT NOT NULL, text TEXT NOT NULL);" \
+    "CREATE INDEX IF NOT EXISTS sticker_missing ON sticker(id) WHERE missing = 1;"
 
 /* `missing` in sticker is "none of its files is there"; it is derived, and kept
  * because every search asks for it. `words` is contentless: its rows are taken
@@ -45,7 +46,7 @@ static const char schema[] =
     " field TEXT NOT NULL, origin INTEGER NOT NULL, value TEXT NOT NULL, score REAL NOT NULL, path BLOB,"
     " PRIMARY KEY(sticker, field, origin)) WITHOUT ROWID;"
     "CREATE INDEX annotation_value ON annotation(field, value);"
-    READING
+    ADDED
     "CREATE TABLE model(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, dim INTEGER NOT NULL);"
     "CREATE TABLE embedding("
     " id INTEGER PRIMARY KEY, model INTEGER NOT NULL REFERENCES model, kind TEXT NOT NULL,"
@@ -119,8 +120,9 @@ static const char *const sql[N_STATEMENTS] = {
     [WORDS_DELETE_ALL] = "INSERT INTO words(words) VALUES('delete-all')",
     [WORDS_LENGTH] = "UPDATE sticker SET grams = ?2 WHERE id = ?1",
     [WORDS_COUNT] = "SELECT doc FROM words_count WHERE term = ?",
-    [WORDS_MATCH] = "SELECT s.id, s.grams FROM words w JOIN sticker s ON s.id = w.rowid"
-                    " WHERE w.words MATCH ? AND s.missing = 0 ORDER BY w.rowid",
+    [SAID] = "SELECT field, origin, value, score FROM annotation WHERE sticker = ? ORDER BY field, origin",
+    [MISSING] = "SELECT id FROM sticker WHERE missing = 1 ORDER BY id",
+    [WORDS_MATCH] = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid",
     [WORDS_ROWS] = "SELECT coalesce(max(id), 0) FROM sticker",
     [WORDS_SHARE] = "SELECT coalesce(avg(grams > 0), 0) FROM sticker WHERE missing = 0",
     [MODEL_ADD] = "INSERT INTO model(name, dim) VALUES(?, ?) ON CONFLICT DO NOTHING",
@@ -316,8 +318,8 @@ static bqb_status upgrade(bqb_catalogue *c, bqb_err *err) {
     if (!s) s = check_version(c, &version, err);
     if (!s && version < BQB_CATALOGUE_VERSION) { /* no other process was quicker */
         char set[60];
-        if (version < 2) s = bqb_db_words_rebuild(c, err);
-        if (!s) s = exec(c, READING, err);
+        s = exec(c, ADDED, err);
+        if (!s) s = bqb_db_words_rebuild(c, err);
         snprintf(set, sizeof set, "PRAGMA user_version = %d", BQB_CATALOGUE_VERSION);
         if (!s) s = exec(c, set, err);
     }

@@ -20,8 +20,9 @@
 
 #include <stdbool.h>
 
-/* 1: words as they are written. 2: simplified and traditional characters are one. 3: readings. */
-enum { BQB_CATALOGUE_VERSION = 3 };
+/* 1: words as they are written. 2: simplified and traditional characters are one. 3: readings. 4: their words, too;
+ * parts of words, whole lines. */
+enum { BQB_CATALOGUE_VERSION = 4 };
 
 typedef struct bqb_catalogue bqb_catalogue;
 
@@ -162,7 +163,7 @@ bqb_status bqb_catalogue_list_shown(bqb_catalogue *c, bqb_sticker_id **ids, size
  * sticker was read and there are no words on it. reader names who read, and how. The one line
  * to show is the annotation BQB_OCR, of origin BQB_OCR_READ. */
 
-/* Replaces an earlier reading. Over 64 KiB the last lines are left out. */
+/* Replaces an earlier reading; the words index follows. Over 64 KiB the last lines are left out. */
 bqb_status bqb_catalogue_put_reading(bqb_catalogue *c, bqb_sticker_id id, const char *reader, const char *text,
                                      bqb_err *err);
 
@@ -174,7 +175,20 @@ bqb_status bqb_catalogue_each_unread(bqb_catalogue *c, bqb_id_fn fn, void *ctx, 
 
 /* --- words: what the lexical match runs on --- */
 
-/* In how many stickers a gram stands (bqb_grams), and about how many stickers there are. */
+/* One text that is said of a sticker and looked for: the believed value of each field; what the file's name says even where
+ * another value, not edited by a person, is believed; and, unless the words on the picture are given or edited, every line
+ * of its reading (BQB_OCR of BQB_OCR_READ). belief: the value's score, the line's weight, 0 … 1. Borrowed; a text need not be terminated. */
+typedef struct {
+    bqb_field field;
+    bqb_origin origin;
+    double belief;
+    const char *text;
+    size_t n_bytes;
+} bqb_said;
+typedef int (*bqb_said_fn)(void *ctx, const bqb_said *s); /* non-zero stops with BQB_ECANCEL */
+bqb_status bqb_catalogue_each_said(bqb_catalogue *c, bqb_sticker_id id, bqb_said_fn fn, void *ctx, bqb_err *err);
+
+/* In how many stickers a gram stands (bqb_units_grams), and about how many stickers there are. */
 bqb_status bqb_catalogue_word_count(bqb_catalogue *c, const char *gram, size_t n_bytes, uint64_t *n_stickers,
                                     bqb_err *err);
 bqb_status bqb_catalogue_words_rows(bqb_catalogue *c, uint64_t *n, bqb_err *err);
@@ -182,10 +196,17 @@ bqb_status bqb_catalogue_words_rows(bqb_catalogue *c, uint64_t *n, bqb_err *err)
 /* The share of the stickers that are shown of which anything is said, 0 … 1. */
 bqb_status bqb_catalogue_words_share(bqb_catalogue *c, double *share, bqb_err *err);
 
-/* Each sticker, not missing, in whose believed annotation the gram stands, rising; with how many grams that has. */
-typedef int (*bqb_word_fn)(void *ctx, bqb_sticker_id id, size_t n_grams);
-bqb_status bqb_catalogue_match_word(bqb_catalogue *c, const char *gram, size_t n_bytes, bqb_word_fn fn, void *ctx,
-                                    bqb_err *err);
+/* Each sticker, missing ones too, of which a text is said that has one of these grams (bqb_units_grams), rising.
+ * Together they may have about 3,000 bytes. */
+typedef struct {
+    const char *text;
+    size_t n_bytes;
+} bqb_gram;
+bqb_status bqb_catalogue_match_words(bqb_catalogue *c, const bqb_gram *gram, size_t n, bqb_id_fn fn, void *ctx,
+                                     bqb_err *err);
+
+/* Each sticker that is missing, rising. */
+bqb_status bqb_catalogue_each_missing(bqb_catalogue *c, bqb_id_fn fn, void *ctx, bqb_err *err);
 
 /* --- embeddings --- */
 

@@ -19,14 +19,15 @@ static size_t reading_size(const char *text) {
 bqb_status bqb_catalogue_put_reading(bqb_catalogue *c, bqb_sticker_id id, const char *reader, const char *text,
                                      bqb_err *err) {
     sqlite3_stmt *st;
-    bqb_status s = bqb_db_prepare(c, READING_PUT, &st, err);
+    bqb_status s = bqb_db_words_put(c, id, WORDS_DELETE, err);
+    if (!s) s = bqb_db_prepare(c, READING_PUT, &st, err);
     if (s) return s;
     sqlite3_bind_int64(st, 1, id);
     bind_text(st, 2, reader);
     sqlite3_bind_text(st, 3, text, (int)reading_size(text), SQLITE_STATIC);
     s = bqb_db_run(c, st, err);
     sqlite3_clear_bindings(st);
-    return s;
+    return s ? s : bqb_db_words_put(c, id, WORDS_ADD, err);
 }
 
 bqb_status bqb_catalogue_get_reading(bqb_catalogue *c, bqb_sticker_id id, char **reader, char **text, bqb_err *err) {

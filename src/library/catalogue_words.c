@@ -1,18 +1,12 @@
-/* What is said of stickers: annotations, and the index of their words. */
+/* What is said of stickers: annotations. The index of their words: catalogue_index.c. */
 #include "library/catalogue_db.h"
 
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "text/grams.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-enum {
-    MAX_WORDS = 1 << 20, /* bytes of a sticker's grams */
-    MAX_GRAM = 64,       /* longer runs of letters are no words */
-};
 
 const char *bqb_origin_name(bqb_origin o) {
     static const char *const names[] = {"edited", "given", "ocr", "zero-shot", "filename"};
@@ -49,64 +43,6 @@ bqb_status bqb_catalogue_get_annotation(bqb_catalogue *c, bqb_sticker_id id, bqb
 void bqb_annotated_free(bqb_annotated *a) {
     for (int f = 0; f < BQB_FIELDS; f++) free(a->field[f]);
     *a = (bqb_annotated){0};
-}
-
-typedef struct {
-    bqb_buf hex;
-    int64_t n;
-} words;
-
-static int put_gram(void *ctx, const char *token, size_t n) {
-    words *w = ctx;
-    char hex[2 * MAX_GRAM + 2];
-    if (n > MAX_GRAM) return 0;
-    bqb_hex(hex, (const uint8_t *)token, n);
-    hex[2 * n] = ' ';
-    w->n++;
-    return bqb_buf_append(&w->hex, hex, 2 * n + 1, NULL) != BQB_OK;
-}
-
-/* Put the sticker's words into the index, or take them out again (the text must then be the same). */
-bqb_status bqb_db_words_put(bqb_catalogue *c, bqb_sticker_id id, bqb_statement which, bqb_err *err) {
-    bqb_annotated a;
-    words w = {.hex = {.max = MAX_WORDS}};
-    sqlite3_stmt *st;
-    bqb_status s = bqb_catalogue_get_annotation(c, id, &a, err);
-    if (s) return s;
-    for (int f = 0; f < BQB_FIELDS && !s; f++)
-        if (a.field[f]) s = bqb_grams(a.field[f], strlen(a.field[f]), put_gram, &w, err);
-    if (!s) s = bqb_db_prepare(c, which, &st, err);
-    if (!s) {
-        sqlite3_bind_int64(st, 1, id);
-        bind_text(st, 2, w.hex.data ? w.hex.data : "");
-        s = bqb_db_run(c, st, err);
-        sqlite3_clear_bindings(st);
-    }
-    if (!s && which == WORDS_ADD && !(s = bqb_db_prepare(c, WORDS_LENGTH, &st, err))) {
-        sqlite3_bind_int64(st, 1, id);
-        sqlite3_bind_int64(st, 2, w.n);
-        s = bqb_db_run(c, st, err);
-    }
-    bqb_buf_free(&w.hex);
-    bqb_annotated_free(&a);
-    return s;
-}
-
-bqb_status bqb_db_words_rebuild(bqb_catalogue *c, bqb_err *err) {
-    bqb_sticker_id id = 0;
-    bqb_status s = bqb_db_run_plain(c, WORDS_DELETE_ALL, err);
-    while (!s) {
-        sqlite3_stmt *st;
-        bool row;
-        if ((s = bqb_db_prepare(c, STICKER_AFTER, &st, err))) break;
-        sqlite3_bind_int64(st, 1, id);
-        if ((s = bqb_db_step(c, st, &row, err))) break;
-        id = row ? sqlite3_column_int64(st, 0) : 0; /* NULL after the last */
-        sqlite3_reset(st);
-        if (!id) break;
-        s = bqb_db_words_put(c, id, WORDS_ADD, err);
-    }
-    return s;
 }
 
 /* Length of value, cut to BQB_VALUE_MAX at a character. */
@@ -270,68 +206,4 @@ bqb_status bqb_catalogue_list_shown(bqb_catalogue *c, bqb_sticker_id **ids, size
     *ids = all.id;
     *n = all.n;
     return s;
-}
-
-bqb_status bqb_catalogue_word_count(bqb_catalogue *c, const char *gram, size_t n_bytes, uint64_t *n_stickers,
-                                    bqb_err *err) {
-    sqlite3_stmt *st;
-    bool row;
-    char hex[2 * MAX_GRAM + 1];
-    *n_stickers = 0;
-    if (!n_bytes || n_bytes > MAX_GRAM) return BQB_OK;
-    bqb_hex(hex, (const uint8_t *)gram, n_bytes);
-    bqb_status s = bqb_db_prepare(c, WORDS_COUNT, &st, err);
-    if (s) return s;
-    bind_text(st, 1, hex);
-    if ((s = bqb_db_step(c, st, &row, err))) return s;
-    if (row) *n_stickers = (uint64_t)sqlite3_column_int64(st, 0);
-    if (row) sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-    return BQB_OK;
-}
-
-bqb_status bqb_catalogue_match_word(bqb_catalogue *c, const char *gram, size_t n_bytes, bqb_word_fn fn, void *ctx,
-                                    bqb_err *err) {
-    sqlite3_stmt *st;
-    bool row;
-    char quoted[2 * MAX_GRAM + 3];
-    if (!n_bytes || n_bytes > MAX_GRAM) return BQB_OK;
-    quoted[0] = '"';
-    bqb_hex(quoted + 1, (const uint8_t *)gram, n_bytes);
-    memcpy(quoted + 1 + 2 * n_bytes, "\"", 2);
-    bqb_status s = bqb_db_prepare(c, WORDS_MATCH, &st, err);
-    if (s) return s;
-    bind_text(st, 1, quoted);
-    while (!(s = bqb_db_step(c, st, &row, err)) && row) {
-        if (!fn(ctx, sqlite3_column_int64(st, 0), (size_t)sqlite3_column_int64(st, 1))) continue;
-        s = bqb_fail(err, BQB_ECANCEL, "stopped");
-        break;
-    }
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-    return s;
-}
-
-bqb_status bqb_catalogue_words_rows(bqb_catalogue *c, uint64_t *n, bqb_err *err) {
-    sqlite3_stmt *st;
-    bool row;
-    *n = 0;
-    bqb_status s = bqb_db_prepare(c, WORDS_ROWS, &st, err);
-    if (!s) s = bqb_db_step(c, st, &row, err);
-    if (s) return s;
-    if (row) *n = (uint64_t)sqlite3_column_int64(st, 0);
-    sqlite3_reset(st);
-    return BQB_OK;
-}
-
-bqb_status bqb_catalogue_words_share(bqb_catalogue *c, double *share, bqb_err *err) {
-    sqlite3_stmt *st;
-    bool row;
-    *share = 0;
-    bqb_status s = bqb_db_prepare(c, WORDS_SHARE, &st, err);
-    if (!s) s = bqb_db_step(c, st, &row, err);
-    if (s) return s;
-    if (row) *share = sqlite3_column_double(st, 0);
-    sqlite3_reset(st);
-    return BQB_OK;
 }

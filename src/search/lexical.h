@@ -1,4 +1,4 @@
-/* Which stickers have the words of the query in their annotation. */
+/* Which stickers have the words of the query in what is said of them. */
 #ifndef BQB_SEARCH_LEXICAL_H
 #define BQB_SEARCH_LEXICAL_H
 
@@ -9,13 +9,14 @@ typedef struct {
     double score;
 } bqb_word_hit;
 
-/* Every sticker, rising by id, that has a gram of the query (bqb_grams):
- *   share  = weight of the query's grams that it has / weight of all of them,
- *            a gram weighing ln(1 + stickers / (stickers that have it + 0.5))
- *   fill   = grams matched / grams of its annotation, at most 1
- *   score  = share * (0.8 + 0.2 fill), 0 … 1
- * 1 is an annotation that is the query and nothing more. Rare grams weigh more, so
- * one common character in ten counts for little. Free *out with free(). */
+/* Every sticker, not missing, rising by id, that shares a unit with the query (bqb_units) or one that reading takes for
+ * it; except those that have nothing but common ones where thousands have rarer ones.
+ * score, 0 … 1 and comparable across queries: how well its texts answer the query (search/wordfit.h). Every text has a
+ * weight: given captions and words on the picture 1, lines read off it by the belief in them, labels less, the file's
+ * name less still. A unit or pair weighs ln(1 + stickers / (stickers that have it + 0.5)).
+ * 1: a text with full weight is the query and nothing more.
+ * The 300 with the rarest grams are looked at closely; each of the others has no more than the least of these.
+ * Free *out with free(). */
 bqb_status bqb_lexical(bqb_word_hit **out, size_t *n, bqb_catalogue *c, const char *query, bqb_err *err);
 
 #endif

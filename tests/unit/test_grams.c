@@ -3,6 +3,7 @@
 #include "text/grams.h"
 #include "text/variants.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int join(void *ctx, const char *token, size_t n) {
@@ -28,6 +29,7 @@ TEST(grams_of_scripts) {
     GRAMS("Hello World 666", "hello|world|666");
     GRAMS("我a你", "我|a|你"); /* a letter between them: no pair */
     GRAMS("好，累", "好|累");   /* neither across punctuation */
+    GRAMS("好　 累", "好|累|好累"); /* spaces are nothing: readings are full of them */
     GRAMS("哈哈哈", "哈|哈|哈哈|哈|哈哈");
     GRAMS("😀😀好", "😀|😀|好");
     GRAMS("❤️", "❤");
@@ -38,7 +40,7 @@ TEST(grams_fold_width_case_and_bad_bytes) {
     GRAMS("ÀB", "àb");
     GRAMS("a\xff" "b", "a|b");
     GRAMS("\xe5\x8a", ""); /* half a character */
-    check("好\0累", 7, "好|累");
+    check("好\0累", 7, "好|累|好累"); /* as across a space */
 }
 
 TEST(grams_fold_traditional_characters) {
@@ -60,6 +62,41 @@ TEST(variants_table) {
     }
     CHECK_MSG(changed == bqb_variants_count() && changed > 2500, "%zu of %zu are found", changed, bqb_variants_count());
     CHECK(bqb_simplified(0x842C) == 0x4E07 && bqb_simplified(0x9F9C) == 0x9F9F && bqb_simplified('a') == 'a');
+}
+
+/* Plain texts take a shorter way through folding: with a character from elsewhere beside them the result is the same. */
+TEST(fold_plain_is_fold) {
+    const char *text[] = {"ABZ az09!~", "万歲妳好，。ＯＫ！～（）", " a \t b  ", "《》「」【】、。", "", " ", "a\x01" "b"};
+    bqb_err err = {0};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        bqb_buf plain = {.max = 1 << 10}, other = {.max = 1 << 10};
+        char longer[100];
+        snprintf(longer, sizeof longer, "é%s", text[i]);
+        CHECK_OK(bqb_text_fold(&plain, text[i], strlen(text[i]), &err), err);
+        CHECK_OK(bqb_text_fold(&other, longer, strlen(longer), &err), err);
+        const char *rest = other.data + 2; /* é */
+        if (*rest == ' ') rest++;
+        CHECK_MSG(!strcmp(plain.data, rest), "\"%s\" and \"%s\"", plain.data, rest);
+        bqb_buf_free(&plain);
+        bqb_buf_free(&other);
+    }
+}
+
+static int mark(void *ctx, bqb_gram_kind what, size_t at, const char *token, size_t n) {
+    bqb_buf *b = ctx;
+    return bqb_buf_printf(b, NULL, "%c%zu%.*s ", "upPw"[what], at, (int)n, token) != BQB_OK;
+}
+
+TEST(grams_of_an_index) {
+    bqb_units u = {0};
+    bqb_buf b = {.max = 1 << 10};
+    bqb_err err = {0};
+    CHECK_OK(bqb_units_read(&u, "好 累, Abcde", strlen("好 累, Abcde"), &err), err);
+    CHECK_OK(bqb_units_grams(&u, mark, &b, &err), err);
+    CHECK_STR(b.data, "u0好 u1累 p0好累 u2abcde P2\x01" "abc P2\x01" "bcd P2\x01" "cde w0\x02好累abcde ");
+    CHECK(u.unit[0].gap == BQB_GAP_BREAK && u.unit[1].gap == BQB_GAP_SPACE && u.unit[2].gap == BQB_GAP_BREAK);
+    bqb_units_free(&u);
+    bqb_buf_free(&b);
 }
 
 static int stop_at_once(void *ctx, const char *token, size_t n) {
