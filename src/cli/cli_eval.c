@@ -1,6 +1,7 @@
 /* bqb eval: recall of a model on annotated stickers. */
 #include "cli/cli.h"
 
+#include "base/words.h"
 #include "cli/eval_report.h"
 
 #include <stdio.h>
@@ -40,8 +41,10 @@ static bqb_status ask_texts(cli_evaluation *e, const settings *o, bqb_clip *m, c
     bqb_status s = bqb_muge_ask_run(&e->muge, o->texts, m, e->g, cli_progress_show, bar, err);
     cli_progress_end(bar);
     if (s) return s;
-    if (e->muge.n_broken) fprintf(stderr, "%s  %zu lines are left out\n", e->muge.notes.data, e->muge.n_broken);
-    if (e->muge.n_lost) fprintf(stderr, "%s: %zu times a picture is named that is not there\n", o->texts, e->muge.n_lost);
+    if (e->muge.n_broken) fprintf(stderr, "%s  %zu %s left out\n", e->muge.notes.data, e->muge.n_broken,
+                                   bqb_word(e->muge.n_broken, "line is", "lines are"));
+    if (e->muge.n_lost) fprintf(stderr, "%s: %zu %s a picture is named that is not there\n", o->texts, e->muge.n_lost,
+                                 bqb_word(e->muge.n_lost, "time", "times"));
     return BQB_OK;
 }
 
@@ -108,7 +111,9 @@ static int run(settings *o) {
     }
     if (!s) s = bqb_gallery_open(&g, m, ds, px, o->limit, cli_progress_show, &bar, &err);
     cli_progress_end(&bar);
-    if (!s && g.n_unreadable) fprintf(stderr, "%s  %zu pictures could not be read and are left out\n", g.notes.data, g.n_unreadable);
+    if (!s && g.n_unreadable)
+        fprintf(stderr, "%s  %zu %s left out\n", g.notes.data, g.n_unreadable,
+                bqb_word(g.n_unreadable, "picture could not be read and is", "pictures could not be read and are"));
     if (!s) s = o->texts ? ask_texts(&e, o, m, &bar, &err) : ask_all(&e, o, m, &bar, &err);
     if (!s && (o->zeroshot || o->confusion || o->page)) s = classify(&e, m, &bar, &err);
     cli_progress_end(&bar);

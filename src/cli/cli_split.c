@@ -1,6 +1,7 @@
 /* bqb split: train, valid and test out of annotated stickers, without leaks. */
 #include "cli/cli.h"
 
+#include "base/words.h"
 #include "cli/output.h"
 #include "train/split.h"
 
@@ -31,16 +32,17 @@ static int print_json(const bqb_split_report *r) {
 }
 
 static void print_report(const bqb_split_report *r) {
-    printf("%8zu stickers\n%8zu left out: the same file as another\n%8zu left out: the same picture as another\n", r->stickers,
-           r->exact, r->near);
+    printf("%8zu %s\n%8zu left out: the same file as another\n%8zu left out: the same picture as another\n", r->stickers,
+           bqb_word(r->stickers, "sticker", "stickers"), r->exact, r->near);
     if (r->unreadable) printf("%8zu left out: cannot be read\n", r->unreadable);
     for (size_t k = 0; k < BQB_SIDES; k++) {
         printf("%8zu %s", r->n[k], bqb_side_name((bqb_side)k));
-        if (r->queries[k]) printf(", with %zu short queries", r->queries[k]);
+        if (r->queries[k]) printf(", with %zu short %s", r->queries[k], bqb_word(r->queries[k], "query", "queries"));
         putchar('\n');
     }
-    if (r->kin) printf("%8zu of them are an animation or a part of one, and stay on one side with it\n", r->kin);
-    if (r->copied) printf("%8zu pictures copied or linked\n", r->copied);
+    if (r->kin) printf("%8zu of them %s an animation or a part of one, and %s on one side with it\n", r->kin, bqb_word(r->kin, "is", "are"),
+                      bqb_word(r->kin, "stays", "stay"));
+    if (r->copied) printf("%8zu %s copied or linked\n", r->copied, bqb_word(r->copied, "picture", "pictures"));
 }
 
 int cli_split(const cli_env *env, int argc, char **argv) {

@@ -1,6 +1,7 @@
 /* bqb train: StickerCLIP out of a list of stickers. */
 #include "cli/cli.h"
 
+#include "base/words.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -81,14 +82,14 @@ int cli_train(const cli_env *env, int argc, char **argv) {
         {"save-minutes", 0, CLI_FLOAT, &o.save_minutes, "M", "minutes between checkpoints; 0: only by steps (10)"},
         {"cache", 0, CLI_STRING, &o.cache, "DIR", "folder for decoded pictures (--out)"},
         {"cache-max", 0, CLI_FLOAT, &o.cache_max_gib, "GIB", "larger caches are not made; 0: none (32)"},
-        {"preview", 0, CLI_STRING, &o.preview, "PNG", "draw the first batch as the model would see it, and end"},
+        {"preview", 0, CLI_STRING, &o.preview, "PNG", "draw the first batch as the model would see it, and end; --out is not touched"},
         {"half", 0, CLI_FLAG, &o.half, NULL, "write models as f16"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
     int n_words, status = cli_parse(options, usage, argc, argv, &n_words);
     if (status >= 0) return status;
     if (n_words) return cli_usage_error("train", "\"%s\" is no option", argv[1]);
-    if (!o.out) return cli_usage_error("train", "--out is needed");
+    if (!o.out && (!o.preview || o.resume)) return cli_usage_error("train", "--out is needed");
     if (!data.n && !o.resume && !o.settings) return cli_usage_error("train", "--data is needed");
     if (!o.resume && !o.settings && !o.init && !(o.config && o.vocab))
         return cli_usage_error("train", "a start is needed: --init MODEL, or --from-scratch CONFIG and --vocab FILE");
@@ -109,7 +110,7 @@ int cli_train(const cli_env *env, int argc, char **argv) {
         return 0;
     }
     if (r.pairs_per_s > 0)
-        fprintf(stderr, "%s: %" PRIu64 " steps, loss %.3f, %.3g pairs/s", o.out, r.steps, (double)r.loss, r.pairs_per_s);
+        fprintf(stderr, "%s: %" PRIu64 " %s, loss %.3f, %.3g pairs/s", o.out, r.steps, bqb_word(r.steps, "step", "steps"), (double)r.loss, r.pairs_per_s);
     else fprintf(stderr, "%s: already at step %" PRIu64 ", nothing to do", o.out, r.steps);
     if (r.early) fputs(", stopped early", stderr);
     if (r.last >= 0) fprintf(stderr, ", held-out MR %.1f (best %.1f)", r.last, r.best);

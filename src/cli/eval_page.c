@@ -1,5 +1,6 @@
 #include "cli/eval_page.h"
 
+#include "base/words.h"
 #include "cli/eval_report.h"
 
 #include <stdio.h>
@@ -103,9 +104,8 @@ static void summary(cli_page *p, const cli_evaluation *e) {
     }
     cli_page_putf(p, "</table></div>\n<p class=dim>Percent of queries whose right answer is among the first 1, 5 or 10; MR is the "
                      "mean of the three. <b>Strict</b>: only the query's own sticker is right. <b>Near-duplicate right, too</b>: "
-                     "so are stickers with the same annotation whose pictures have a cosine of at least %.2f (%zu of %zu stickers "
-                     "have one). ",
-                  (double)BQB_NEAR, e->g->n_near, e->g->n);
+                     "so are stickers with the same annotation whose pictures have a cosine of at least %.2f (%zu of %zu %s one). ",
+                  (double)BQB_NEAR, e->g->n_near, e->g->n, bqb_word(e->g->n_near, "stickers has", "stickers have"));
     cli_page_put(p, "<b>Text to any</b>: every sticker with exactly the same query is right, and each distinct query is asked "
                     "once. Ties count as if in random order.</p>\n");
 }
@@ -149,7 +149,8 @@ static void zeroshots(cli_page *p, const cli_evaluation *e) {
                          "<div><b>%zu</b><span>pictures</span></div><div><b>%zu</b><span>classes</span></div></div>\n",
                       z->macro, 100.0 / (double)z->n_classes, z->n, z->n_classes);
         cli_page_put(p, "<p class=dim>Every picture is given the class whose words are nearest. ");
-        if (z->left_out) cli_page_putf(p, "%zu pictures have no class, or one that says nothing. ", z->left_out);
+        if (z->left_out) cli_page_putf(p, "%zu %s no class, or one that says nothing. ", z->left_out,
+                                        bqb_word(z->left_out, "picture has", "pictures have"));
         cli_page_put(p, "A line is what the stickers are, a column what they were taken for; the stronger the colour, the "
                         "larger the line's share.</p>\n");
         if (z->n_classes <= HEAT_MAX) heat_map(p, z);
@@ -217,7 +218,7 @@ static void body(cli_page *p, const cli_evaluation *e, const shown *v, size_t n,
     cli_page_text(p, e->model);
     cli_page_put(p, "</code>, data <code>");
     cli_page_text(p, e->data);
-    cli_page_putf(p, "</code>, %zu pictures", e->g->n);
+    cli_page_putf(p, "</code>, %zu %s", e->g->n, bqb_word(e->g->n, "picture", "pictures"));
     if (e->g->n_unreadable) cli_page_putf(p, ", %zu more could not be read", e->g->n_unreadable);
     cli_page_put(p, "</p>\n");
     summary(p, e);

@@ -1,5 +1,6 @@
 #include "cli/eval_report.h"
 
+#include "base/words.h"
 #include "cli/output.h"
 
 #include <stdio.h>
@@ -33,7 +34,8 @@ static void print_muge(const cli_evaluation *e) {
 
 void cli_eval_print(const cli_evaluation *e) {
     const bqb_gallery *g = e->g;
-    printf("%zu pictures; %zu have a near-duplicate (same annotation, cosine of at least %.2f)\n", g->n, g->n_near,
+    printf("%zu %s; %zu %s a near-duplicate (same annotation, cosine of at least %.2f)\n", g->n,
+           bqb_word(g->n, "picture", "pictures"), g->n_near, bqb_word(g->n_near, "has", "have"),
            (double)BQB_NEAR);
     if (g->n_crowded)
         printf("%zu share their annotation with more than %d others: no near-duplicates were looked for among them\n",

@@ -1,6 +1,7 @@
 #include "train/batch.h"
 
 #include "base/thread.h"
+#include "base/words.h"
 #include "image/augment.h"
 #include "train/group.h"
 
@@ -274,6 +275,7 @@ bqb_status bqb_batcher_set_trunk(bqb_batcher *b, const bqb_trunk *trunk, bqb_err
 
 const uint32_t *bqb_batcher_samples(const bqb_batcher *b) { return b->slots[b->current].sample; }
 size_t bqb_batcher_size(const bqb_batcher *b) { return b->o.batch; }
+size_t bqb_batcher_usable(const bqb_batcher *b) { return b->n_usable; }
 size_t bqb_batcher_steps_per_epoch(const bqb_batcher *b) { return b->n_usable / b->o.batch; }
 
 static bqb_status check_options(const bqb_batch_options *o, bqb_err *err) {
@@ -334,7 +336,7 @@ bqb_status bqb_batcher_new(bqb_batcher **out, const bqb_dataset *ds, const bqb_p
         if (!bqb_pixels_cached(px) || bqb_pixels_view(px, i, &rgb)) b->usable[b->n_usable++] = (uint32_t)i;
     }
     if (!s && b->n_usable < 2)
-        s = bqb_fail(err, BQB_EFORMAT, "%zu stickers can be used; training needs at least 2", b->n_usable);
+        s = bqb_fail(err, BQB_EFORMAT, "%zu %s can be used; training needs at least 2", b->n_usable, bqb_word(b->n_usable, "sticker", "stickers"));
     if (!s && bqb_dataset_text_count(ds) < 2 && !(b->o.short_rate > 0 && bqb_dataset_query_count(ds))) {
         const char *text = bqb_dataset_commonest_text(ds, &n);
         s = bqb_fail(err, BQB_EFORMAT,

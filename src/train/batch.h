@@ -46,6 +46,7 @@ void bqb_batcher_free(bqb_batcher *b);
 bqb_status bqb_batcher_set_trunk(bqb_batcher *b, const bqb_trunk *trunk, bqb_err *err);
 
 size_t bqb_batcher_size(const bqb_batcher *b);            /* pairs in every batch */
+size_t bqb_batcher_usable(const bqb_batcher *b);          /* stickers that take part */
 size_t bqb_batcher_steps_per_epoch(const bqb_batcher *b); /* the last, incomplete batch is left out */
 
 /* The batch of a step (from 0), borrowed until the next call. The batch of

@@ -1,6 +1,7 @@
 #include "train/chart.h"
 
 #include "base/fs.h"
+#include "base/words.h"
 #include "file/svg.h"
 #include "image/svg_png.h"
 
@@ -112,7 +113,7 @@ static bqb_status draw_bars(bqb_buf *b, frame at, const bqb_tally *t, const char
     if (s || t->n <= MOST_BARS) return s;
     size_t rest = 0;
     for (size_t i = MOST_BARS; i < t->n; i++) rest += t->item[i].n;
-    snprintf(note, sizeof note, "and %zu more on %zu stickers", t->n - MOST_BARS, rest);
+    snprintf(note, sizeof note, "and %zu more on %zu %s", t->n - MOST_BARS, rest, bqb_word(rest, "sticker", "stickers"));
     return bqb_svg_text(b, left, at.y + 18 + ROW * MOST_BARS + 12.5, BQB_SVG_START, "fill=\"" GRAY "\"", note, 0, err);
 }
 

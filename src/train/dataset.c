@@ -3,6 +3,7 @@
 #include "train/dataset_source.h"
 
 #include "base/utf8.h"
+#include "base/words.h"
 #include "library/lmdb_set.h"
 
 #include <dirent.h>
@@ -269,6 +270,19 @@ static bqb_status count_texts(bqb_dataset *ds, bqb_err *err) {
     return s;
 }
 
+/* "2 missing files, 1 broken line": what was left out, of the kinds that there are. */
+static const char *left_in_words(const bqb_dataset *ds, char *text, size_t size) {
+    static const char *const one[] = {"missing file", "sticker without text", "sticker without a name", "broken line"};
+    static const char *const many[] = {"missing files", "stickers without text", "stickers without a name", "broken lines"};
+    size_t used = 0;
+    *text = 0;
+    for (size_t k = 0; k < BQB_LEFT_KINDS && used < size; k++)
+        if (ds->left[k])
+            used += (size_t)snprintf(text + used, size - used, "%s%zu %s", used ? ", " : "", ds->left[k],
+                                     bqb_word(ds->left[k], one[k], many[k]));
+    return text;
+}
+
 /* ---- the whole ---- */
 
 bqb_status bqb_dataset_open(bqb_dataset **out, const char *const *sources, size_t n_sources, bqb_err *err) {
@@ -281,18 +295,12 @@ bqb_status bqb_dataset_open(bqb_dataset **out, const char *const *sources, size_
     ds->hash = 0xcbf29ce484222325u;
     bqb_status s = bqb_buf_puts(&ds->notes, "", err);
     for (size_t k = 0; k < n_sources && !s; k++) s = read_source(ds, sources[k], err);
-    const size_t *left = ds->left;
-    if (!s && !ds->n)
-        s = bqb_fail(err, BQB_EFORMAT,
-                     "%s: no sticker to use (%zu missing files, %zu without text, %zu without a name, "
-                     "%zu broken lines)",
-                     sources[0], left[BQB_LEFT_MISSING], left[BQB_LEFT_EMPTY], left[BQB_LEFT_UNNAMED],
-                     left[BQB_LEFT_BROKEN]);
-    if (!s && bqb_dataset_left_out(ds))
-        s = bqb_buf_printf(&ds->notes, err,
-                           "  left out: %zu missing files, %zu without text, %zu without a name, "
-                           "%zu broken lines\n",
-                           left[BQB_LEFT_MISSING], left[BQB_LEFT_EMPTY], left[BQB_LEFT_UNNAMED], left[BQB_LEFT_BROKEN]);
+    char left[256];
+    bool some = bqb_dataset_left_out(ds) > 0;
+    if (!s && !ds->n && some)
+        s = bqb_fail(err, BQB_EFORMAT, "%s: no sticker to use (%s)", sources[0], left_in_words(ds, left, sizeof left));
+    if (!s && !ds->n) s = bqb_fail(err, BQB_EFORMAT, "%s: no sticker to use: it holds none", sources[0]);
+    if (!s && some) s = bqb_buf_printf(&ds->notes, err, "  left out: %s\n", left_in_words(ds, left, sizeof left));
     if (!s) s = count_texts(ds, err);
     if (s) {
         bqb_dataset_close(ds);

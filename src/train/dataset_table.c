@@ -1,6 +1,7 @@
 /* Stickers of a captions.tsv and the queries.tsv beside it. */
 #include "train/dataset_source.h"
 
+#include "base/words.h"
 #include "file/table.h"
 
 #include <stdlib.h>
@@ -91,7 +92,7 @@ static void note_broken(bqb_dataset *ds, const bqb_table *t, const char *path) {
     size_t n = bqb_table_broken(t);
     if (!n) return;
     ds->left[BQB_LEFT_BROKEN] += n;
-    bqb_buf_printf(&ds->notes, NULL, "  %s: %zu broken line%s, the first is line %zu\n", path, n, n == 1 ? "" : "s",
+    bqb_buf_printf(&ds->notes, NULL, "  %s: %zu %s, the first is line %zu\n", path, n, bqb_word(n, "broken line", "broken lines"),
                    bqb_table_broken_line(t));
 }
 

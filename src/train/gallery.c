@@ -1,6 +1,7 @@
 #include "train/gallery.h"
 
 #include "base/thread.h"
+#include "base/words.h"
 #include "train/rank.h"
 
 #include <stdlib.h>
@@ -134,7 +135,7 @@ bqb_status bqb_gallery_open(bqb_gallery *g, bqb_clip *m, const bqb_dataset *ds, 
         if (!s && progress && progress(ctx, "encoding pictures", g->n, want))
             s = bqb_fail(err, BQB_ECANCEL, "stopped while encoding pictures");
     }
-    if (!s && !g->n) s = bqb_fail(err, BQB_EFORMAT, "none of %zu pictures could be read", n);
+    if (!s && !g->n) s = bqb_fail(err, BQB_EFORMAT, "none of %zu %s could be read", n, bqb_word(n, "picture", "pictures"));
     if (!s) s = bqb_gallery_find_near(g, err);
     if (j) free(j->rgb);
     free(j);

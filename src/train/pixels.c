@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/thread.h"
+#include "base/words.h"
 #include "image/decode.h"
 
 #include <stdlib.h>
@@ -135,9 +136,9 @@ static bqb_status build_cache(bqb_pixels *px, const bqb_pixels_options *o, bool 
     if (s == BQB_EIO) {
         double mib = (double)bqb_dataset_count(px->ds) * (double)px->frame_size / 1048576.0, unit = mib < 1024 ? 1 : 1024;
         return bqb_fail(err, s,
-                        "pixel cache %s (%zu pictures need %.1f %s, up to %.1f when all are animated; another folder "
+                        "pixel cache %s (%zu %s %.1f %s, up to %.1f when all are animated; another folder "
                         "may hold it: --cache DIR, or none: --cache-max 0)",
-                        why.msg, bqb_dataset_count(px->ds), mib / unit, mib < 1024 ? "MiB" : "GiB", 3 * mib / unit);
+                        why.msg, bqb_dataset_count(px->ds), bqb_word(bqb_dataset_count(px->ds), "picture needs", "pictures need"), mib / unit, mib < 1024 ? "MiB" : "GiB", 3 * mib / unit);
     }
     if (s && err) *err = why;
     return s;
@@ -161,7 +162,7 @@ bqb_status bqb_pixels_open(bqb_pixels **out, const bqb_dataset *ds, const bqb_pi
     if (!s && o->cache_path && least <= o->cache_max_bytes) {
         bool fits = false, too_large = false, built = false;
         s = map_cache(px, o->cache_path, cache_key(ds, o), &fits, err);
-        if (!s && !fits) {
+        if (!s && !fits && !o->as_is) {
             s = build_cache(px, o, &too_large, progress, ctx, err);
             built = true;
             if (!s && !too_large) s = map_cache(px, o->cache_path, cache_key(ds, o), &fits, err);
@@ -176,8 +177,8 @@ bqb_status bqb_pixels_open(bqb_pixels **out, const bqb_dataset *ds, const bqb_pi
                     bqb_buf_printf(&px->notes, NULL, "  %s: could not be read\n", bqb_dataset_at(ds, i)->path);
                     named++;
                 }
-            s = bqb_buf_printf(&px->notes, err, "  %zu pictures could not be read and are left out\n",
-                               px->n_unreadable);
+            s = bqb_buf_printf(&px->notes, err, "  %zu %s left out\n", px->n_unreadable,
+                               bqb_word(px->n_unreadable, "picture could not be read and is", "pictures could not be read and are"));
         }
     }
     if (s) {

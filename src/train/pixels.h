@@ -17,6 +17,7 @@ typedef struct {
     bool drop_alpha;
     int threads;            /* 0 = all processors */
     const char *cache_path; /* NULL: decode when asked */
+    bool as_is;             /* a cache is used where it is there and fits, never made */
     uint64_t cache_max_bytes;
 } bqb_pixels_options;
 

@@ -22,6 +22,7 @@ typedef struct {
     int lock_fd;
     bqb_precision precision;
     bqb_clip *model;
+    bqb_tokenizer *tok; /* where the model has none of its own: a preview of a start at random */
     bqb_dataset *ds, *valid_ds;
     bqb_pixels *px, *valid_px;
     bqb_trunk *trunk;    /* of the training pictures, or NULL */
@@ -54,6 +55,9 @@ bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err);
 bqb_status bqb_run_open_optimiser(bqb_run *t, bqb_err *err);
 bqb_status bqb_run_open_trunk(bqb_run *t, bqb_err *err); /* where steps can start from stored trunks */
 bqb_status bqb_run_open_logs(bqb_run *t, bqb_err *err); /* train.json, log.csv, valid.csv */
+
+/* Borrowed. */
+const bqb_tokenizer *bqb_run_tokenizer(const bqb_run *t);
 
 /* The settings of these names as numbers (bqb_batch_augment; whether positive); -1: not such a word. */
 int bqb_run_augment(const bqb_run *t);

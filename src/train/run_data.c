@@ -2,6 +2,7 @@
 #include "train/run.h"
 
 #include "base/fs.h"
+#include "base/words.h"
 #include "train/copies.h"
 #include "train/memory.h"
 #include "train/schedule.h"
@@ -35,6 +36,7 @@ static bqb_status open_pixels(bqb_run *t, bqb_pixels **px, const bqb_dataset *ds
                             .drop_alpha = t->o.drop_alpha,
                             .threads = (int)t->o.threads,
                             .cache_path = path,
+                            .as_is = t->o.preview != NULL,
                             .cache_max_bytes = (uint64_t)(t->o.cache_max_gib * 1073741824.0)};
     bqb_status s = path ? bqb_pixels_open(px, ds, &o, t->o.progress, t->o.ctx, err)
                         : bqb_fail_nomem(err, "pixel cache", strlen(name));
@@ -42,7 +44,7 @@ static bqb_status open_pixels(bqb_run *t, bqb_pixels **px, const bqb_dataset *ds
     free(path);
     if (s) return s;
     if (*bqb_pixels_notes(*px)) bqb_run_say(t, "pictures that cannot be read:\n%s", bqb_pixels_notes(*px));
-    if (!bqb_pixels_cached(*px)) bqb_run_say(t, "%s pictures are decoded anew whenever they are needed (cache limit)", name);
+    if (!t->o.preview && !bqb_pixels_cached(*px)) bqb_run_say(t, "%s pictures are decoded anew whenever they are needed (cache limit)", name);
     return BQB_OK;
 }
 
@@ -126,7 +128,8 @@ static bqb_status find_alike(bqb_run *t, bqb_err *err) {
     if (!s && !(t->alike = bqb_calloc(c.n, sizeof *t->alike))) s = bqb_fail_nomem(err, "copies", c.n * sizeof *t->alike);
     for (size_t i = 0; i < c.n && !s; i++) t->alike[i] = c.item[i].of;
     size_t copies = c.count[BQB_COPY_EXACT] + c.count[BQB_COPY_NEAR];
-    if (!s && copies) bqb_run_say(t, "%zu of %zu pictures are copies of another: right answers for each other", copies, c.n);
+    if (!s && copies) bqb_run_say(t, "%zu of %zu pictures %s of another: right answers for each other", copies, c.n,
+                                   bqb_word(copies, "is a copy", "are copies"));
     bqb_copies_free(&c);
     return s;
 }
@@ -136,21 +139,21 @@ static bqb_status open_batches(bqb_run *t, bqb_batch_options *b, bqb_err *err) {
     bqb_status s = bqb_run_duplicates(t) > 0 && !o->preview ? find_alike(t, err) : BQB_OK;
     if (s) return s;
     b->alike = t->alike;
-    s = bqb_batcher_new(&t->batcher, t->ds, t->px, bqb_clip_tokenizer(t->model), b, err);
+    s = bqb_batcher_new(&t->batcher, t->ds, t->px, bqb_run_tokenizer(t), b, err);
     if (s) return s;
     if (bqb_batcher_size(t->batcher) < o->batch)
         bqb_run_say(t, "only %zu stickers can be used: that many in a batch, not %zu", bqb_batcher_size(t->batcher), o->batch);
     if (o->short_rate > 0 && !bqb_dataset_query_count(t->ds)) bqb_run_say(t, "there are no short queries: short has no effect");
     size_t n = bqb_dataset_count(t->ds), n_texts = bqb_dataset_text_count(t->ds);
     if (n_texts < n && bqb_run_duplicates(t) <= 0)
-        bqb_run_say(t, "%zu stickers have %zu different texts: equal ones in a batch count as wrong answers "
-                       "(--duplicates positive: as right ones)", n, n_texts);
+        bqb_run_say(t, "%zu stickers have %zu different %s: equal ones in a batch count as wrong answers "
+                       "(--duplicates positive: as right ones)", n, n_texts, bqb_word(n_texts, "text", "texts"));
     t->total = o->steps ? o->steps : bqb_batcher_steps_per_epoch(t->batcher) * o->epochs;
     if (!t->total) return bqb_fail(err, BQB_EINVAL, "nothing to train: 0 epochs and 0 steps");
     if (t->own_warmup) t->o.warmup = (size_t)bqb_schedule_warmup(t->total);
     else if (o->warmup >= t->total)
-        bqb_run_say(t, "the warm-up of %zu steps is no shorter than the run of %" PRIu64 ": the rate rises to the end, up to %.3g",
-                    o->warmup, t->total, bqb_schedule_lr(o->lr, t->total - 1, o->warmup, t->total));
+        bqb_run_say(t, "the warm-up of %zu %s is no shorter than the run of %" PRIu64 ": the rate rises to the end, up to %.3g",
+                    o->warmup, bqb_word(o->warmup, "step", "steps"), t->total, bqb_schedule_lr(o->lr, t->total - 1, o->warmup, t->total));
     return BQB_OK;
 }
 
@@ -176,6 +179,8 @@ bqb_status bqb_run_open_trunk(bqb_run *t, bqb_err *err) {
     return s;
 }
 
+const bqb_tokenizer *bqb_run_tokenizer(const bqb_run *t) { return t->tok ? t->tok : bqb_clip_tokenizer(t->model); }
+
 bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err) {
     const bqb_train_options *o = &t->o;
     const bqb_clip_config *c = bqb_clip_get_config(t->model);
@@ -184,14 +189,16 @@ bqb_status bqb_run_open_data(bqb_run *t, bqb_err *err) {
                            .n_patches = side * side, .frames = o->frames, .field_drop = o->field_drop,
                            .short_rate = o->short_rate, .mask_ratio = o->mask_ratio,
                            .augment = (bqb_batch_augment)bqb_run_augment(t), .threads = (int)o->threads};
+    if (o->context > c->t_positions)
+        return bqb_fail(err, BQB_EINVAL, "context %zu: the model has positions for %zu tokens", o->context, c->t_positions);
     if (b.context > c->t_positions) b.context = c->t_positions;
-    t->cache_dir = bqb_strdup(o->cache ? o->cache : o->out);
+    t->cache_dir = bqb_strdup(o->cache ? o->cache : o->out ? o->out : ".");
     if (!t->cache_dir) return bqb_fail_nomem(err, "cache", 16);
-    bqb_status s = bqb_make_dirs(t->cache_dir, err);
+    bqb_status s = o->preview ? BQB_OK : bqb_make_dirs(t->cache_dir, err);
     if (!s) s = open_sets(t, err);
     if (!s) s = check_memory(t, &b, false, err);
     if (!s) s = open_pixels(t, &t->px, t->ds, "pixels", err);
-    if (!s && o->valid) s = open_pixels(t, &t->valid_px, t->valid_ds, "valid", err);
+    if (!s && o->valid && !o->preview) s = open_pixels(t, &t->valid_px, t->valid_ds, "valid", err);
     if (!s) s = check_memory(t, &b, true, err);
     return s ? s : open_batches(t, &b, err);
 }

@@ -7,8 +7,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <float.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,13 +53,16 @@ static bqb_status choose_checkpoint(bqb_run *t, bqb_checkpoint *from, bqb_err *e
     bqb_status s = BQB_ENOTFOUND;
     if (there) s = bqb_checkpoint_peek(from, t->checkpoint_path, &why);
     else bqb_fail(&why, s, "%s: not there", t->checkpoint_path);
-    if (s && s != BQB_EVERSION && older && !bqb_checkpoint_peek(from, t->older_path, NULL)) {
-        t->older_alone = true;
-        bqb_run_say(t, "%s; going on from the one before it, of step %" PRIu64, why.msg, from->step);
-        return BQB_OK;
+    if (!s || s == BQB_EVERSION || !older) {
+        if (s && err) *err = why;
+        return s;
     }
-    if (s && err) *err = why;
-    return s;
+    bqb_err too = {0};
+    if (bqb_checkpoint_peek(from, t->older_path, &too))
+        return bqb_fail(err, s, "neither checkpoint can be read: %.200s; %.200s", why.msg, too.msg);
+    t->older_alone = true;
+    bqb_run_say(t, "%s; going on from the one before it, of step %" PRIu64, why.msg, from->step);
+    return BQB_OK;
 }
 
 static bqb_status resume(bqb_run *t, bqb_err *err) {
@@ -80,9 +83,11 @@ static bqb_status resume(bqb_run *t, bqb_err *err) {
 }
 
 bqb_status bqb_run_open_out(bqb_run *t, bqb_err *err) {
+    bool looks = t->o.preview != NULL; /* only, and leaves nothing there */
+    if (looks && !t->o.resume) return BQB_OK;
     if (!t->o.out || !*t->o.out) return bqb_fail(err, BQB_EINVAL, "no folder for the results was given (--out)");
-    bqb_status s = bqb_make_dirs(t->o.out, err);
-    if (!s) s = lock_out(t, err);
+    bqb_status s = looks ? BQB_OK : bqb_make_dirs(t->o.out, err);
+    if (!s && !looks) s = lock_out(t, err);
     if (s) return s;
     t->checkpoint_path = bqb_run_path(t, "checkpoint.safetensors");
     t->older_path = bqb_run_path(t, "checkpoint.older.safetensors");
@@ -90,6 +95,7 @@ bqb_status bqb_run_open_out(bqb_run *t, bqb_err *err) {
     t->best_dir = bqb_run_path(t, "best");
     if (!t->checkpoint_path || !t->older_path || !t->last_dir || !t->best_dir)
         return bqb_fail_nomem(err, t->o.out, strlen(t->o.out));
+    if (looks) return resume(t, err);
     remove_leftovers(t->o.out);
     remove_leftovers(t->last_dir);
     remove_leftovers(t->best_dir);
@@ -130,19 +136,20 @@ bqb_status bqb_run_check_options(bqb_run *t, bqb_err *err) {
     else if (!strcmp(o->precision, "bf16")) t->precision = BQB_PREC_BF16;
     else return bqb_fail(err, BQB_EINVAL, "precision \"%s\": auto, f32 or bf16 is needed", o->precision);
     t->o.precision = bqb_precision_name(t->precision);
+    /* A mean that never changes, or a zero to divide by once both are f32, is no number after the first step. */
     const struct {
         const char *name;
-        double value, low, high; /* low ≤ value < high */
+        double value, low, high;
     } range[] = {
-        {"lr", o->lr, 0, HUGE_VAL},        {"weight_decay", o->weight_decay, 0, HUGE_VAL},
-        {"beta1", o->beta1, 0, 1},         {"beta2", o->beta2, 0, 1},
-        {"eps", o->eps, 0, HUGE_VAL},      {"clip_norm", o->clip_norm, 0, HUGE_VAL},
-        {"ema", o->ema, 0, 1},             {"threads", (double)o->threads, 0, 1025},
-        {"save_minutes", o->save_minutes, 0, HUGE_VAL}, {"cache_max_gib", o->cache_max_gib, 0, 1e9},
+        {"lr", o->lr, 0, FLT_MAX},         {"weight_decay", o->weight_decay, 0, 1e6},
+        {"beta1", o->beta1, 0, 0.999999},  {"beta2", o->beta2, 0, 0.999999},
+        {"eps", o->eps, 1e-30, 1},         {"clip_norm", o->clip_norm, 0, FLT_MAX},
+        {"ema", o->ema, 0, 0.999999},      {"threads", (double)o->threads, 0, 1024},
+        {"save_minutes", o->save_minutes, 0, 1e9}, {"cache_max_gib", o->cache_max_gib, 0, 1e9},
     };
     for (size_t k = 0; k < sizeof range / sizeof *range; k++)
-        if (!(range[k].value >= range[k].low && range[k].value < range[k].high))
-            return bqb_fail(err, BQB_EINVAL, "%s %g is not within %g … %g", range[k].name, range[k].value, range[k].low,
+        if (!(range[k].value >= range[k].low && range[k].value <= range[k].high))
+            return bqb_fail(err, BQB_EINVAL, "%s %.8g is not within %.8g … %.8g", range[k].name, range[k].value, range[k].low,
                             range[k].high);
     if (o->patience && !o->valid)
         return bqb_fail(err, BQB_EINVAL, "patience %zu: there is nothing to measure without held-out stickers (--valid)", o->patience);
@@ -168,13 +175,16 @@ bqb_status bqb_run_open_model(bqb_run *t, bqb_err *err) {
         if (!s && c.vocab != bqb_tokenizer_size(tok))
             s = bqb_fail(err, BQB_EFORMAT, "%s: vocabulary size %zu, but %s has %zu tokens", o->config, c.vocab, o->vocab,
                          bqb_tokenizer_size(tok));
-        bqb_tokenizer_close(tok);
+        if (o->preview) t->tok = tok;
+        else bqb_tokenizer_close(tok);
         /* By way of a folder, as a resumed run: so both know the vocabulary and have read the same files. */
         if (!s) s = bqb_clip_new(&t->model, &c, NULL, (uint64_t)o->seed, t->precision, (int)o->threads, err);
-        if (!s) s = bqb_clip_save(t->model, t->last_dir, false, o->vocab, err);
-        bqb_clip_free(t->model);
-        t->model = NULL;
-        if (!s) s = bqb_clip_open(&t->model, t->last_dir, BQB_TOWER_BOTH, t->precision, (int)o->threads, err);
+        if (!s && !o->preview) {
+            s = bqb_clip_save(t->model, t->last_dir, false, o->vocab, err);
+            bqb_clip_free(t->model);
+            t->model = NULL;
+            if (!s) s = bqb_clip_open(&t->model, t->last_dir, BQB_TOWER_BOTH, t->precision, (int)o->threads, err);
+        }
     }
     if (s) return s;
     bqb_clip_frozen frozen;
@@ -216,7 +226,7 @@ static bqb_status write_settings(bqb_run *t, bqb_err *err) {
     for (size_t i = 0; i < o->n_data; i++) bad |= json_array_append_new(data, json_string(o->data[i]));
     bad |= json_object_set_new(j, "data", data);
     bad |= json_object_set_new(j, "data_hash", json_string(hash));
-    bad |= json_object_set_new(j, "stickers", json_integer((json_int_t)bqb_dataset_count(t->ds)));
+    bad |= json_object_set_new(j, "stickers", json_integer((json_int_t)bqb_batcher_usable(t->batcher)));
     bad |= json_object_set_new(j, "total_steps", json_integer((json_int_t)t->total));
     bqb_status s = bad ? bqb_fail(err, BQB_EINVAL, "the settings cannot be written as JSON (a path that is no UTF-8?)")
                        : bqb_settings_put(j, o, err);

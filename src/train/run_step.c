@@ -1,6 +1,7 @@
 #include "train/run.h"
 
 #include "base/fs.h"
+#include "base/words.h"
 #include "train/average.h"
 #include "train/curve.h"
 #include "train/evaluate.h"
@@ -10,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,16 +38,20 @@ static const char *what_is_kept(const bqb_run *t, char *text, size_t size) {
     return text;
 }
 
-/* A file could not be written: say how much room was needed and what is safe. */
+/* A file could not be written: say how much room was needed, whether the disk
+ * or a limit has less, and what is safe. */
 static bqb_status explain_write(const bqb_run *t, double need_bytes, bqb_err *err) {
     char why[sizeof err->msg], kept[96], room[64] = "";
     struct statvfs v;
+    struct rlimit l;
     if (!err) return BQB_EIO;
     snprintf(why, sizeof why, "%.300s", err->msg);
-    if (!statvfs(t->o.out, &v))
+    if (!getrlimit(RLIMIT_FSIZE, &l) && l.rlim_cur != RLIM_INFINITY && (double)l.rlim_cur < need_bytes)
+        snprintf(room, sizeof room, ", files may have %.1f: ulimit -f", (double)l.rlim_cur / 1e6);
+    else if (!statvfs(t->o.out, &v))
         snprintf(room, sizeof room, ", %.1f MB are free", (double)v.f_bavail * (double)v.f_frsize / 1e6);
-    return bqb_fail(err, BQB_EIO, "%s (%.1f MB are needed there%s); %s. --resume goes on", why, need_bytes / 1e6, room,
-                    what_is_kept(t, kept, sizeof kept));
+    return bqb_fail(err, BQB_EIO, "%s (%.1f MB are needed there%s); %s. %s", why, need_bytes / 1e6, room, what_is_kept(t, kept, sizeof kept),
+                    t->saved ? "--resume goes on" : "The same command begins again");
 }
 
 /* Before anything is overwritten. */
@@ -148,8 +154,8 @@ static bqb_status measure(bqb_run *t, bqb_err *err) {
         const bqb_recall *a = &r.to_image;
         t->last = a->mr;
         bool gain = a->mr > t->seen.best;
-        bqb_run_say(t, "step %" PRIu64 ": held-out R@1 %.1f, R@5 %.1f, R@10 %.1f, MR %.1f (%zu texts)%s", t->step, a->r1,
-                    a->r5, a->r10, a->mr, a->n, gain ? ", the best so far" : "");
+        bqb_run_say(t, "step %" PRIu64 ": held-out R@1 %.1f, R@5 %.1f, R@10 %.1f, MR %.1f (%zu %s)%s", t->step, a->r1,
+                    a->r5, a->r10, a->mr, a->n, bqb_word(a->n, "text", "texts"), gain ? ", the best so far" : "");
         t->seen.step = t->step;
         t->seen.stale++;
         if (gain) {
@@ -253,9 +259,9 @@ bqb_status bqb_run_steps(bqb_run *t, bqb_err *err) {
                             t->step, t->total, t->o.out);
         t->early = early && t->step < t->total;
         if (!s && t->early)
-            bqb_run_say(t, "no gain in %" PRIu64 " measurements: stopped early, after step %" PRIu64 " of %" PRIu64
+            bqb_run_say(t, "no gain in %" PRIu64 " %s: stopped early, after step %" PRIu64 " of %" PRIu64
                         "; %s holds the model of step %" PRIu64 " with MR %.1f",
-                        t->seen.stale, t->step, t->total, t->best_dir, t->seen.best_step, t->seen.best);
+                        t->seen.stale, bqb_word(t->seen.stale, "measurement", "measurements"), t->step, t->total, t->best_dir, t->seen.best_step, t->seen.best);
         if (s || early || t->step >= t->total) break;
         s = take_step(t, err);
     }

@@ -3,6 +3,7 @@
 #include "train/split.h"
 
 #include "base/sha256.h"
+#include "base/words.h"
 #include "file/table.h"
 
 #include <errno.h>
@@ -264,7 +265,8 @@ bqb_status bqb_split(const bqb_dataset *ds, const bqb_split_options *o, bqb_spli
     report->unreadable = c.count[BQB_COPY_UNREADABLE];
     report->kin = c.n_kin;
     if (!s && !c.count[BQB_COPY_NOT])
-        s = bqb_fail(err, BQB_EFORMAT, "none of the %zu pictures can be read; the first: %s", report->stickers, c.notes.data);
+        s = bqb_fail(err, BQB_EFORMAT, "none of the %zu %s can be read; the first: %s", report->stickers,
+                     bqb_word(report->stickers, "picture", "pictures"), c.notes.data);
     if (!s) s = bqb_split_sides(side, ds, &c, o->share, o->seed, err);
     w.side = side;
     if (!s) s = put_pictures(&w, err);

@@ -63,11 +63,15 @@ expect patience_blind 1 - 'patience' "$bqb" train --data "$data" "${scratch[@]}"
 
 # A look at the first batch, nothing else; then with the same data twice.
 expect preview 0 - 'sheet.png: the first batch' "$bqb" train --data "$data" "${scratch[@]}" --augment rand --mask-ratio 0.25 --preview "$tmp/sheet.png" --out "$tmp/looked"
-head -c 8 "$tmp/sheet.png" | grep -q PNG && [ ! -e "$tmp/looked/log.csv" ] && ok || fail 'preview'
+head -c 8 "$tmp/sheet.png" | grep -q PNG && [ ! -e "$tmp/looked" ] && ok || fail 'preview'
 expect duplicates 0 - '' "$bqb" train --data "$data" --data "$data" "${scratch[@]}" --augment rand --duplicates positive --steps 4 --out "$tmp/twice"
 expect duplicates_said 0 - '24 different texts' "$bqb" train --data "$data" --data "$data" "${scratch[@]}" --augment rand --steps 4 --out "$tmp/twice2"
 differ duplicates "$tmp/twice/model.safetensors" "$tmp/twice2/model.safetensors"
 expect duplicates_how 1 - 'duplicates "maybe"' "$bqb" train --data "$data" "${scratch[@]}" --duplicates maybe --out "$tmp/x"
+
+# Out of range: by name, before the first step.
+expect eps_0 1 - 'eps 0 is not within' "$bqb" train --data "$data" "${scratch[@]}" --eps 0 --steps 4 --out "$tmp/x"
+expect context_long 1 - 'context 65: .*64 tokens' "$bqb" train --data "$data" "${scratch[@]}" --context 65 --steps 4 --out "$tmp/x"
 
 # What would not fit is refused before it begins, with what would; and then that does run.
 sed 's/"vision_config": {\(.*\)"num_hidden_layers": 2/"vision_config": {\1"num_hidden_layers": 40/' "$tmp/config.json" | sed 's/"patch_size": 8/"patch_size": 2/' >"$tmp/deep.json"
@@ -116,7 +120,8 @@ second=$(sed -n 3p "$tmp/broken/captions.tsv" | cut -f1)
 head -c 100 "$tmp/set/$first" >"$tmp/broken/$first"
 rm "$tmp/broken/$second"
 expect broken_pictures 0 - "$second" "$bqb" train --data "$tmp/broken" "${scratch[@]}" --steps 4 --out "$tmp/x1"
-grep -q "$first" "$tmp/err" && grep -q '1 pictures could not be read' "$tmp/err" && ok || fail "a cut picture is not named: $(head -5 "$tmp/err")"
+grep -q "$first" "$tmp/err" && grep -q '1 picture could not be read and is left out' "$tmp/err" && grep -q 'left out: 1 missing file$' "$tmp/err" &&
+    grep -q '^22 stickers (1 more cannot be read and is left out), 8 in a batch, 4 steps' "$tmp/err" && ok || fail "a cut picture is not named: $(head -5 "$tmp/err")"
 mkdir -p "$tmp/x3/pixels-32.cache"
 expect no_room_for_the_cache 1 - 'pixel cache .*pictures need [0-9.]+ MiB, up to [0-9.]+' "$bqb" train --data "$data" "${scratch[@]}" --steps 4 --out "$tmp/x3"
 expect no_cache 0 - '' "$bqb" train --data "$tmp/broken" "${scratch[@]}" --steps 4 --cache-max 0 --out "$tmp/x2"
@@ -134,6 +139,12 @@ expect full_disk 1 - 'checkpoint.safetensors: .*[0-9.]+ MB are needed.*of step 4
 same full_disk "$tmp/kept" "$tmp/full/checkpoint.safetensors"
 expect room_again 0 - '' "$bqb" train --resume --steps 8 --out "$tmp/full"
 trap - XFSZ
+
+# Without room for a first checkpoint there is nothing to resume; the limit is named, and the same command begins again.
+fine=(--data "$data" --init "$tmp/straight" --batch 8 --steps 4 --save-every 2 --precision f32 --out "$tmp/first")
+expect no_first 1 - 'checkpoint.safetensors: .*files may have 0\.6: ulimit -f.*no checkpoint yet\. The same command begins again' \
+    bash -c 'ulimit -f 600; exec "$@"' - "$bqb" train "${fine[@]}"
+expect first_again 0 - '' "$bqb" train "${fine[@]}"
 
 # Recall of what was learnt by heart, in every form.
 expect eval_table 0 '^full +24 +0 ' '' "$bqb" eval --model "$tmp/straight" --data "$data"
