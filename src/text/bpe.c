@@ -54,82 +54,87 @@ static uint32_t rank_of(const bqb_bpe *b, int32_t left, int32_t right) {
     }
 }
 
-/* ---- vocab.json ---- */
+/* ---- tables ---- */
 
-static bqb_status put_token(bqb_bpe *b, const char *token, const json_t *value, const char *path, bqb_err *err) {
-    size_t n = strlen(token);
-    json_int_t id = json_integer_value(value);
-    if (b->offset[id] != NO_RANK)
-        return bqb_fail(err, BQB_EFORMAT, "%s: tokens \"%.40s\" and \"%.40s\" have the same id %lld", path,
-                        b->text + b->offset[id], token, (long long)id);
-    b->offset[id] = (uint32_t)b->text_len;
-    b->length[id] = (uint32_t)n;
-    memcpy(b->text + b->text_len, token, n + 1);
-    b->text_len += n + 1;
-    uint32_t i = hash_text(token, n) & b->slot_mask;
-    for (unsigned probes = 0; b->slot[i] != BQB_BPE_NONE; i = (i + 1) & b->slot_mask)
-        if (++probes == MAX_PROBES)
-            return bqb_fail(err, BQB_ELIMIT, "%s: more than %d tokens share a hash with \"%.40s\"", path, MAX_PROBES, token);
-    b->slot[i] = (int32_t)id;
-    return BQB_OK;
-}
-
-static bqb_status read_vocab(bqb_bpe *b, const char *path, bqb_err *err) {
-    json_t *o;
-    bqb_status s = bqb_json_read(&o, path, MAX_FILE_BYTES, 2, 2 * MAX_TOKENS + 2, err);
-    if (s) return s;
-    size_t count = json_object_size(o), slots = 64;
-    while (slots < count * 2) slots *= 2;
-    size_t room = 0;
-    const char *token;
-    json_t *value;
-    json_object_foreach(o, token, value) {
-        json_int_t id = json_integer_value(value);
-        room += strlen(token) + 1;
-        if (!s && (!json_is_integer(value) || id < 0 || id >= MAX_TOKENS))
-            s = bqb_fail(err, BQB_EFORMAT, "%s: token \"%.40s\" needs an id of 0 … %d", path, token, MAX_TOKENS - 1);
-        if (!s && (size_t)id >= b->n) b->n = (size_t)id + 1;
-    }
-    if (s) goto done;
+/* Room for tokens with ids below n_ids and `room` bytes of text, NULs included. */
+static bqb_status begin_tokens(bqb_bpe *b, size_t n_tokens, size_t n_ids, size_t room, const char *path, bqb_err *err) {
+    size_t slots = 64;
+    while (slots < n_tokens * 2) slots *= 2;
+    b->n = n_ids;
     b->slot_mask = (uint32_t)(slots - 1);
     b->text = bqb_calloc(room, 1);
     b->slot = bqb_calloc(slots, sizeof *b->slot);
     b->offset = bqb_calloc(b->n, sizeof *b->offset);
     b->length = bqb_calloc(b->n, sizeof *b->length);
-    if (!b->text || !b->slot || !b->offset || !b->length)
-        s = bqb_fail_nomem(err, path, room + slots * sizeof *b->slot);
-    else {
-        memset(b->slot, 0xff, slots * sizeof *b->slot);
-        memset(b->offset, 0xff, b->n * sizeof *b->offset);
-        json_object_foreach(o, token, value)
-            if (!s) s = put_token(b, token, value, path, err);
+    if (!b->text || !b->slot || !b->offset || !b->length) return bqb_fail_nomem(err, path, room + slots * sizeof *b->slot);
+    memset(b->slot, 0xff, slots * sizeof *b->slot);
+    memset(b->offset, 0xff, b->n * sizeof *b->offset);
+    return BQB_OK;
+}
+
+static bqb_status put_token(bqb_bpe *b, const bqb_bpe_entry *e, const char *path, bqb_err *err) {
+    if (b->offset[e->id] != NO_RANK)
+        return bqb_fail(err, BQB_EFORMAT, "%s: tokens \"%.40s\" and \"%.*s\" have the same id %lld", path,
+                        b->text + b->offset[e->id], e->n < 40 ? (int)e->n : 40, e->s, (long long)e->id);
+    b->offset[e->id] = (uint32_t)b->text_len;
+    b->length[e->id] = (uint32_t)e->n;
+    memcpy(b->text + b->text_len, e->s, e->n);
+    b->text[b->text_len + e->n] = 0;
+    b->text_len += e->n + 1;
+    uint32_t i = hash_text(e->s, e->n) & b->slot_mask;
+    for (unsigned probes = 0; b->slot[i] != BQB_BPE_NONE; i = (i + 1) & b->slot_mask)
+        if (++probes == MAX_PROBES)
+            return bqb_fail(err, BQB_ELIMIT, "%s: more than %d tokens share a hash with \"%.*s\"", path, MAX_PROBES,
+                            e->n < 40 ? (int)e->n : 40, e->s);
+    b->slot[i] = (int32_t)e->id;
+    return BQB_OK;
+}
+
+static bqb_status put_tokens(bqb_bpe *b, const bqb_bpe_entry *token, size_t n, const char *path, bqb_err *err) {
+    size_t room = 1, n_ids = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (token[i].id < 0 || token[i].id >= MAX_TOKENS)
+            return bqb_fail(err, BQB_EFORMAT, "%s: token \"%.*s\" needs an id of 0 … %d", path, token[i].n < 40 ? (int)token[i].n : 40,
+                            token[i].s, MAX_TOKENS - 1);
+        if ((size_t)token[i].id >= n_ids) n_ids = (size_t)token[i].id + 1;
+        room += token[i].n + 1;
     }
-done:
-    json_decref(o);
+    if (room > UINT32_MAX) return bqb_fail(err, BQB_ELIMIT, "%s: the tokens have more than 4 GB of text", path);
+    bqb_status s = begin_tokens(b, n, n_ids, room, path, err);
+    for (size_t i = 0; i < n && !s; i++) s = put_token(b, &token[i], path, err);
     return s;
 }
 
-/* ---- merges.txt ---- */
+static bqb_status begin_merges(bqb_bpe *b, size_t n, const char *path, bqb_err *err) {
+    size_t slots = 64;
+    if (n > MAX_MERGES) return bqb_fail(err, BQB_ELIMIT, "%s: %zu merges, at most %d are allowed", path, n, MAX_MERGES);
+    while (slots < n * 2) slots *= 2;
+    b->pair_mask = (uint32_t)(slots - 1);
+    b->left = bqb_calloc(n, sizeof *b->left);
+    b->right = bqb_calloc(n, sizeof *b->right);
+    b->merged = bqb_calloc(n, sizeof *b->merged);
+    b->pair = bqb_calloc(slots, sizeof *b->pair);
+    if (!b->left || !b->right || !b->merged || !b->pair) return bqb_fail_nomem(err, path, slots * sizeof *b->pair);
+    memset(b->pair, 0xff, slots * sizeof *b->pair);
+    return BQB_OK;
+}
 
 static bqb_status bad_merge(const char *path, size_t line, const char *s, size_t n, const char *why, bqb_err *err) {
     return bqb_fail_at(err, BQB_EFORMAT, (int64_t)line, "%s: line %zu: \"%.*s\" %s", path, line, n < 40 ? (int)n : 40, s,
                        why);
 }
 
-static bqb_status put_merge(bqb_bpe *b, const char *s, size_t n, const char *path, size_t line, bqb_err *err) {
+static bqb_status put_merge(bqb_bpe *b, const bqb_bpe_merge *m, const char *path, size_t line, bqb_err *err) {
     char joined[2048];
-    const char *space = memchr(s, ' ', n);
-    size_t first = space ? (size_t)(space - s) : 0, second = space ? n - first - 1 : 0;
-    if (!first || !second || memchr(space + 1, ' ', second)) return bad_merge(path, line, s, n, "is not two tokens", err);
-    if (n > sizeof joined) return bad_merge(path, line, s, n, "is too long", err);
-    memcpy(joined, s, first);
-    memcpy(joined + first, space + 1, second);
+    if (m->n_left + m->n_right > sizeof joined) return bad_merge(path, line, m->left, m->n_left, "is too long", err);
+    memcpy(joined, m->left, m->n_left);
+    memcpy(joined + m->n_left, m->right, m->n_right);
     size_t rank = b->n_merges++;
-    b->left[rank] = bqb_bpe_find(b, s, first);
-    b->right[rank] = bqb_bpe_find(b, space + 1, second);
-    b->merged[rank] = bqb_bpe_find(b, joined, first + second);
+    b->left[rank] = bqb_bpe_find(b, m->left, m->n_left);
+    b->right[rank] = bqb_bpe_find(b, m->right, m->n_right);
+    b->merged[rank] = bqb_bpe_find(b, joined, m->n_left + m->n_right);
     if (b->left[rank] == BQB_BPE_NONE || b->right[rank] == BQB_BPE_NONE || b->merged[rank] == BQB_BPE_NONE)
-        return bad_merge(path, line, s, n, "or what it makes is not in the vocabulary", err);
+        return bad_merge(path, line, joined, m->n_left + m->n_right, "or its parts are not in the vocabulary", err);
     /* Of two equal lines the later one counts, as in the reference. */
     uint32_t i = hash_pair(b->left[rank], b->right[rank]) & b->pair_mask;
     for (unsigned probes = 0; b->pair[i] != NO_RANK; i = (i + 1) & b->pair_mask) {
@@ -143,31 +148,49 @@ static bqb_status put_merge(bqb_bpe *b, const char *s, size_t n, const char *pat
     return BQB_OK;
 }
 
+/* ---- vocab.json ---- */
+
+static bqb_status read_vocab(bqb_bpe *b, const char *path, bqb_err *err) {
+    json_t *o;
+    bqb_status s = bqb_json_read(&o, path, MAX_FILE_BYTES, 2, 2 * MAX_TOKENS + 2, err);
+    if (s) return s;
+    size_t n = 0, count = json_object_size(o);
+    bqb_bpe_entry *list = bqb_calloc(count, sizeof *list);
+    const char *token;
+    json_t *value;
+    if (!list) s = bqb_fail_nomem(err, path, count * sizeof *list);
+    else
+        json_object_foreach(o, token, value)
+            list[n++] = (bqb_bpe_entry){token, strlen(token), json_is_integer(value) ? json_integer_value(value) : -1};
+    if (!s) s = put_tokens(b, list, n, path, err);
+    free(list);
+    json_decref(o);
+    return s;
+}
+
+/* ---- merges.txt ---- */
+
+static bqb_status put_merge_line(bqb_bpe *b, const char *s, size_t n, const char *path, size_t line, bqb_err *err) {
+    const char *space = memchr(s, ' ', n);
+    size_t first = space ? (size_t)(space - s) : 0, second = space ? n - first - 1 : 0;
+    if (!first || !second || memchr(space + 1, ' ', second)) return bad_merge(path, line, s, n, "is not two tokens", err);
+    return put_merge(b, &(bqb_bpe_merge){s, space + 1, first, second}, path, line, err);
+}
+
 static bqb_status read_merges(bqb_bpe *b, const char *path, bqb_err *err) {
     char *text;
-    size_t size, lines = 1, slots = 64;
+    size_t size, lines = 1;
     bqb_status s = bqb_file_read(&text, &size, path, MAX_FILE_BYTES, err);
     if (s) return s;
     for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
-    if (lines > MAX_MERGES) {
-        free(text);
-        return bqb_fail(err, BQB_ELIMIT, "%s: %zu lines, at most %d are allowed", path, lines, MAX_MERGES);
-    }
-    while (slots < lines * 2) slots *= 2;
-    b->pair_mask = (uint32_t)(slots - 1);
-    b->left = bqb_calloc(lines, sizeof *b->left);
-    b->right = bqb_calloc(lines, sizeof *b->right);
-    b->merged = bqb_calloc(lines, sizeof *b->merged);
-    b->pair = bqb_calloc(slots, sizeof *b->pair);
-    if (!b->left || !b->right || !b->merged || !b->pair) s = bqb_fail_nomem(err, path, slots * sizeof *b->pair);
-    else memset(b->pair, 0xff, slots * sizeof *b->pair);
+    s = begin_merges(b, lines, path, err);
     const char *at = text, *end = text + size;
     for (size_t line = 1; at < end && !s; line++) {
         const char *next = memchr(at, '\n', (size_t)(end - at)), *stop = next ? next : end;
         size_t n = (size_t)(stop - at);
         if (n && at[n - 1] == '\r') n--;
         bool version = line == 1 && n >= 8 && !memcmp(at, "#version", 8);
-        if (n && !version) s = put_merge(b, at, n, path, line, err);
+        if (n && !version) s = put_merge_line(b, at, n, path, line, err);
         at = next ? next + 1 : end;
     }
     free(text);
@@ -176,33 +199,61 @@ static bqb_status read_merges(bqb_bpe *b, const char *path, bqb_err *err) {
 
 /* ---- bytes ---- */
 
+static bool visible(uint32_t byte) { return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 255 && byte != 173); }
+
+/* Hidden are 0 … 32, 127 … 160 and 173. */
+uint32_t bqb_bpe_seen(uint8_t byte) {
+    if (visible(byte)) return byte;
+    return byte <= 32 ? 256u + byte : byte <= 160 ? 256u + 33 + (byte - 127u) : 256u + 67;
+}
+
+int bqb_bpe_byte(uint32_t c) {
+    if (c < 256) return visible(c) ? (int)c : -1;
+    c -= 256;
+    return c <= 32 ? (int)c : c < 67 ? (int)(c - 33 + 127) : c == 67 ? 173 : -1;
+}
+
 static void find_bytes(bqb_bpe *b, const char *end) {
-    uint32_t next = 256;
     for (uint32_t byte = 0; byte < 256; byte++) {
-        bool visible = (byte >= 33 && byte <= 126) || (byte >= 161 && byte != 173);
         char s[4 + MAX_END];
-        size_t n = bqb_utf8_put(s, visible ? byte : next++), more = strlen(end);
+        size_t n = bqb_utf8_put(s, bqb_bpe_seen((uint8_t)byte)), more = strlen(end);
         b->byte[0][byte] = bqb_bpe_find(b, s, n);
         memcpy(s + n, end, more);
         b->byte[1][byte] = bqb_bpe_find(b, s, n + more);
     }
 }
 
-bqb_status bqb_bpe_open(bqb_bpe **out, const char *vocab_path, const char *merges_path, const char *end,
-                        bqb_err *err) {
+static bqb_status begin(bqb_bpe **out, const char *end, const char *path, bqb_err *err) {
     *out = NULL;
     if (strlen(end) > MAX_END) return bqb_fail(err, BQB_EINVAL, "\"%s\" is too long for the end of a word", end);
-    bqb_bpe *b = bqb_calloc(1, sizeof *b);
-    if (!b) return bqb_fail_nomem(err, vocab_path, sizeof *b);
-    bqb_status s = read_vocab(b, vocab_path, err);
-    if (!s) s = read_merges(b, merges_path, err);
-    if (s) {
-        bqb_bpe_close(b);
-        return s;
+    *out = bqb_calloc(1, sizeof **out);
+    return *out ? BQB_OK : bqb_fail_nomem(err, path, sizeof **out);
+}
+
+static bqb_status finish(bqb_bpe **b, const char *end, bqb_status s) {
+    if (!s) find_bytes(*b, end);
+    else {
+        bqb_bpe_close(*b);
+        *b = NULL;
     }
-    find_bytes(b, end);
-    *out = b;
-    return BQB_OK;
+    return s;
+}
+
+bqb_status bqb_bpe_open(bqb_bpe **out, const char *vocab_path, const char *merges_path, const char *end,
+                        bqb_err *err) {
+    bqb_status s = begin(out, end, vocab_path, err);
+    if (!s) s = read_vocab(*out, vocab_path, err);
+    if (!s) s = read_merges(*out, merges_path, err);
+    return finish(out, end, s);
+}
+
+bqb_status bqb_bpe_new(bqb_bpe **out, const bqb_bpe_entry *token, size_t n_tokens, const bqb_bpe_merge *merge,
+                       size_t n_merges, const char *end, const char *path, bqb_err *err) {
+    bqb_status s = begin(out, end, path, err);
+    if (!s) s = put_tokens(*out, token, n_tokens, path, err);
+    if (!s) s = begin_merges(*out, n_merges, path, err);
+    for (size_t i = 0; i < n_merges && !s; i++) s = put_merge(*out, &merge[i], path, i + 1, err);
+    return finish(out, end, s);
 }
 
 void bqb_bpe_close(bqb_bpe *b) {

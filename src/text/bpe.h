@@ -20,8 +20,26 @@ bqb_status bqb_bpe_open(bqb_bpe **out, const char *vocab_path, const char *merge
                         bqb_err *err);
 void bqb_bpe_close(bqb_bpe *b);
 
+/* The same from lists: what other kinds of file hold. Nothing is kept of them. `path` is for
+ * messages; `line` numbers merges there, from 1. Ids are below 2^20. */
+typedef struct {
+    const char *s;
+    size_t n;
+    int64_t id;
+} bqb_bpe_entry;
+typedef struct {
+    const char *left, *right;
+    size_t n_left, n_right;
+} bqb_bpe_merge;
+bqb_status bqb_bpe_new(bqb_bpe **out, const bqb_bpe_entry *token, size_t n_tokens, const bqb_bpe_merge *merge,
+                       size_t n_merges, const char *end, const char *path, bqb_err *err);
+
 size_t bqb_bpe_size(const bqb_bpe *b);                   /* the largest id + 1 */
 const char *bqb_bpe_token(const bqb_bpe *b, size_t id); /* as in the file; borrowed; NULL: no such id */
+
+/* The character that the files write a byte as; and back, -1 when it stands for none. */
+uint32_t bqb_bpe_seen(uint8_t byte);
+int bqb_bpe_byte(uint32_t c);
 
 enum { BQB_BPE_NONE = -1 };
 
