@@ -56,7 +56,7 @@ static int print_json(const bqb_import_report *r) {
     } figures[] = {{"found", r->found},       {"added", r->added},       {"already", r->already},
                    {"changed", r->changed},   {"annotated", r->annotated}, {"embedded", r->embedded},
                    {"moved", r->moved},       {"returned", r->returned}, {"gone", r->gone},
-                   {"skipped", r->skipped},   {"others", r->others}};
+                   {"skipped", r->skipped},   {"damaged", r->damaged},   {"others", r->others}};
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
         cli_json_set(o, figures[i].name, json_integer((json_int_t)figures[i].n));
     return cli_json_print(o);
@@ -69,6 +69,7 @@ static void print_report(const bqb_import_report *r, bool with_model) {
     if (r->moved) cli_print_count(r->moved, "file has moved", "files have moved");
     if (r->returned) cli_print_count(r->returned, "file is back", "files are back");
     if (r->gone) cli_print_count(r->gone, "file is gone: its sticker is no longer shown", "files are gone: their stickers are no longer shown");
+    if (r->damaged) cli_print_count(r->damaged, "database could not be read to its end", "databases could not be read to their end");
     if (r->others) cli_print_count(r->others, "other file is no picture", "other files are no pictures");
     if (with_model && r->embedded > r->added) cli_print_count(r->embedded, "sticker got a vector", "stickers got a vector");
 }
@@ -130,6 +131,6 @@ int cli_import(const cli_env *env, int argc, char **argv) {
         status = 0;
     }
     if (s) return cli_fail(&err);
-    if (!report.added && !report.already && report.skipped) return 1;
+    if (report.damaged || (!report.added && !report.already && report.skipped)) return 1;
     return status;
 }

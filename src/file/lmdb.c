@@ -37,6 +37,11 @@ static char *file_of(const char *path) { return bqb_is_dir(path) ? bqb_path_join
 
 bool bqb_is_lmdb(const char *path) {
     char *file = file_of(path);
+    if (file && bqb_is_dir(path)) { /* whatever is in it: opening says what is wrong */
+        bool there = bqb_is_file(file);
+        free(file);
+        return there;
+    }
     bqb_map m = {0};
     bool yes = file && bqb_is_file(file) && !bqb_map_open(&m, file, NULL) && m.size >= META_BYTES &&
                (get(m.data + PAGE_HEAD, 4) == MAGIC || get(m.data + PAGE_HEAD, 4) == MAGIC_SWAPPED);

@@ -11,7 +11,7 @@
 
 typedef struct bqb_lmdb bqb_lmdb;
 
-/* Whether there is a database: a folder with data.mdb, or a file that begins as one does. */
+/* Whether there is a database: a folder with data.mdb, damaged or not, or a file that begins as one does. */
 bool bqb_is_lmdb(const char *path);
 
 /* Open a database as its last commit left it; nothing is locked or written, so

@@ -442,6 +442,7 @@ bqb_status bqb_library_import(bqb_catalogue *c, const char *const *paths, size_t
     if (!s) s = bqb_walk_new(&w, paths, n, bqb_catalogue_dir(c), o->skip, o->progress, o->ctx, err);
     if (!s) {
         report->skipped = bqb_walk_skipped(w);
+        report->damaged = bqb_walk_damaged(w);
         report->others = bqb_walk_others(w);
         s = import_candidates(&im, walk_at, w, bqb_walk_count(w), "import", err);
     }

@@ -37,7 +37,7 @@ struct bqb_walk {
     place *seen;       /* open addressing; ino 0 is free */
     size_t n_seen, cap_seen;
     place avoid;
-    size_t skipped, others;
+    size_t skipped, others, damaged;
     bqb_skipped_fn skip;
     bqb_progress_fn progress;
     void *ctx;
@@ -261,9 +261,14 @@ static bqb_status read_lmdb(bqb_walk *w, const char *path, bqb_err *err) {
     bqb_status s = bqb_lmdb_set_open(&set, path, &why);
     r.set = set;
     r.library = library;
-    if (!s) s = bqb_lmdb_set_each(set, add_lmdb, skip_lmdb, &r, &why);
-    if (s == BQB_EFORMAT || s == BQB_EUNSUPPORTED) { /* a damaged database: what came before stays */
+    bool damaged = s && s != BQB_ENOMEM;
+    if (!s) {
+        s = bqb_lmdb_set_each(set, add_lmdb, skip_lmdb, &r, &why);
+        damaged = s == BQB_EFORMAT || s == BQB_EUNSUPPORTED;
+    }
+    if (damaged) { /* what came before stays, as do other folders */
         skip(w, path, why.msg);
+        w->damaged++;
         s = BQB_OK;
     }
     if (s && err) *err = why;
@@ -433,6 +438,7 @@ const bqb_candidate *bqb_walk_at(const bqb_walk *w, size_t i) { return &w->item[
 size_t bqb_walk_roots(const bqb_walk *w) { return w->n_roots; }
 const char *bqb_walk_root(const bqb_walk *w, size_t i) { return w->root[i]; }
 size_t bqb_walk_skipped(const bqb_walk *w) { return w->skipped; }
+size_t bqb_walk_damaged(const bqb_walk *w) { return w->damaged; }
 size_t bqb_walk_others(const bqb_walk *w) { return w->others; }
 
 bool bqb_walk_has(const bqb_walk *w, const char *path) {

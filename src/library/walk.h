@@ -41,6 +41,7 @@ size_t bqb_walk_roots(const bqb_walk *w);
 const char *bqb_walk_root(const bqb_walk *w, size_t i);
 
 size_t bqb_walk_skipped(const bqb_walk *w); /* times `skip` was called */
+size_t bqb_walk_damaged(const bqb_walk *w); /* of these, LMDB databases that could not be read to their end */
 size_t bqb_walk_others(const bqb_walk *w);  /* files in folders that are no pictures */
 
 #endif

@@ -31,5 +31,21 @@ is "cut: status" "$status" 1
 has cut "$tmp/err" 'bad/pairs/data.mdb: page [0-9]+ is asked for, the file has 2'
 run "$bqb" import "$tmp/bad"
 has "cut import" "$tmp/err" 'skipped .*bad: .*page [0-9]+ is asked for'
+is "cut import: status" "$status" 1
+# So is one whose beginning is lost, beside one that is whole.
+mkdir "$tmp/two"
+cp -r tests/lmdb/chinese_clip "$tmp/two/bad" && cp -r tests/lmdb/sticker820k "$tmp/two/whole"
+head -c 4096 /dev/zero | tr '\0' x | dd of="$tmp/two/bad/imgs/data.mdb" conv=notrunc status=none
+run "$bqb" import --json "$tmp/two"
+is "overwritten import: status" "$status" 1
+has "overwritten import" "$tmp/err" 'skipped .*bad: .*imgs/data.mdb: not an LMDB database'
+json "the whole one is read" '[.found,.damaged]' '[3,1]'
+for f in train eval stats; do
+    extra=()
+    [ $f = train ] && extra=(--init "$model" --out "$tmp/x")
+    run "$bqb" $f --data "$tmp/two/bad" "${extra[@]}"
+    is "overwritten $f: status" "$status" 1
+    has "overwritten $f" "$tmp/err" 'bad/imgs/data.mdb: not an LMDB database'
+done
 
 summary lmdb

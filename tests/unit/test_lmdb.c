@@ -89,6 +89,13 @@ TEST(lmdb_reads_large_values_later_commits_and_nothing) {
         CHECK(bqb_lmdb_get(db, "a", 1, &data, &size, &err) == BQB_ENOTFOUND);
         bqb_lmdb_close(db);
     }
+    char folder[512]; /* a damaged one is one: opening says what is wrong with it */
+    snprintf(folder, sizeof folder, "%s", test_tmp_dir());
+    CHECK(!bqb_is_lmdb(folder));
+    CHECK(!bqb_file_write(tmp_file(), "", 0, NULL) && bqb_is_lmdb(folder) && !bqb_is_lmdb(tmp_file()));
+    bqb_lmdb *none;
+    bqb_err why = {0};
+    CHECK(bqb_lmdb_open(&none, folder, &why) == BQB_EFORMAT && strstr(why.msg, "data.mdb: 0 bytes"));
     CHECK(bqb_is_lmdb(fixture("big")) && !bqb_is_lmdb(test_path("test.h")) && !bqb_is_lmdb(test_path("lmdb")));
 }
 
