@@ -112,19 +112,33 @@ static bqb_status read_lines(bqb_table *t, size_t size, const char *path, bqb_er
     return BQB_OK;
 }
 
-bqb_status bqb_table_open(bqb_table **out, const char *path, bqb_err *err) {
-    *out = NULL;
+/* Takes text, which ends with a NUL. */
+static bqb_status parse(bqb_table **out, char *text, size_t size, const char *path, bqb_err *err) {
     bqb_table *t = calloc(1, sizeof *t);
-    if (!t) return bqb_fail_nomem(err, path, sizeof *t);
-    size_t size = 0;
-    bqb_status s = bqb_file_read(&t->text, &size, path, MAX_BYTES, err);
-    if (!s) s = read_lines(t, size, path, err);
-    if (s) {
-        bqb_table_close(t);
-        return s;
+    if (!t) {
+        free(text);
+        return bqb_fail_nomem(err, path, sizeof *t);
     }
-    *out = t;
-    return BQB_OK;
+    t->text = text;
+    bqb_status s = read_lines(t, size, path, err);
+    if (s) bqb_table_close(t);
+    else *out = t;
+    return s;
+}
+
+bqb_status bqb_table_open(bqb_table **out, const char *path, bqb_err *err) {
+    char *text;
+    size_t size = 0;
+    *out = NULL;
+    bqb_status s = bqb_file_read(&text, &size, path, MAX_BYTES, err);
+    return s ? s : parse(out, text, size, path, err);
+}
+
+bqb_status bqb_table_parse(bqb_table **out, const char *bytes, size_t n, const char *name, bqb_err *err) {
+    *out = NULL;
+    if (n > MAX_BYTES) return bqb_fail(err, BQB_ELIMIT, "%s: larger than %zu bytes", name, MAX_BYTES);
+    char *text = bqb_strndup(bytes, n);
+    return text ? parse(out, text, n, name, err) : bqb_fail_nomem(err, name, n);
 }
 
 void bqb_table_close(bqb_table *t) {

@@ -11,6 +11,9 @@ typedef struct bqb_table bqb_table;
  * cells than the header, or with invalid UTF-8, is counted as broken and left
  * out; missing trailing cells are empty. At most 1 GiB and 16 Mi lines. */
 bqb_status bqb_table_open(bqb_table **out, const char *path, bqb_err *err);
+
+/* The same of bytes, which are copied; name is for messages. */
+bqb_status bqb_table_parse(bqb_table **out, const char *bytes, size_t n, const char *name, bqb_err *err);
 void bqb_table_close(bqb_table *t);
 
 size_t bqb_table_rows(const bqb_table *t);

@@ -8,8 +8,8 @@
 enum {
     LOCAL = 0x04034b50, CENTRAL = 0x02014b50, END = 0x06054b50, END64 = 0x06064b50, LOCATOR64 = 0x07064b50,
     LOCAL_BYTES = 30, CENTRAL_BYTES = 46, END_BYTES = 22, END64_BYTES = 56, LOCATOR64_BYTES = 20,
-    ENCRYPTED = 1, STORED = 0, DEFLATED = 8,
-    MAX_ENTRIES = 1 << 20, MAX_GROWTH = 64, ALIGN = 64, WIDE = 0x0001, PADDING = 0x4246
+    ENCRYPTED = 1, UTF8_NAME = 1 << 11, STORED = 0, DEFLATED = 8,
+    MAX_ENTRIES = 1 << 20, MAX_GROWTH = 64, ALIGN = 64, WIDE = 0x0001, UNICODE_NAME = 0x7075, PADDING = 0x4246
 };
 
 struct bqb_zip {
@@ -104,6 +104,29 @@ static bool read_wide(bqb_zip_entry *e, const uint8_t *extra, size_t n) {
     return true;
 }
 
+static uint32_t checksum(const void *data, uint64_t n) { return (uint32_t)crc32_z(0, data, n); }
+
+/* The name as UTF-8, which counts while the checksum of the name that it belongs to fits. */
+static bqb_status read_unicode(bqb_zip *z, bqb_zip_entry *e, const uint8_t *extra, size_t n, bqb_err *err) {
+    for (size_t at = 0; n - at >= 4;) {
+        size_t id = get16(extra + at), len = get16(extra + at + 2);
+        at += 4;
+        if (len > n - at) return BQB_OK;
+        const uint8_t *field = extra + at;
+        if (id == UNICODE_NAME && len > 5 && field[0] == 1 && get32(field + 1) == checksum(e->name, strlen(e->name)) &&
+            !memchr(field + 5, 0, len - 5)) {
+            char *copy = bqb_arena_take(z->names, len - 4, 1);
+            if (!copy) return bqb_fail_nomem(err, "names", len);
+            memcpy(copy, field + 5, len - 5);
+            copy[len - 5] = 0;
+            e->unicode = copy;
+            return BQB_OK;
+        }
+        at += len;
+    }
+    return BQB_OK;
+}
+
 static bqb_status read_directory(bqb_zip *z, const directory *d, bqb_err *err) {
     const uint8_t *b = z->map.data + d->offset, *end = b + d->size;
     for (uint64_t i = 0; i < d->n; i++) {
@@ -127,6 +150,9 @@ static bqb_status read_directory(bqb_zip *z, const directory *d, bqb_err *err) {
         if (!read_wide(e, b + CENTRAL_BYTES + name, extra))
             return bqb_fail_at(err, BQB_EFORMAT, pos, "\"%.100s\": its extra fields are broken", copy);
         if (get16(b + 8) & ENCRYPTED) e->method = UINT16_MAX;
+        e->utf8 = (get16(b + 8) & UTF8_NAME) != 0;
+        bqb_status s = read_unicode(z, e, b + CENTRAL_BYTES + name, extra, err);
+        if (s) return s;
         b += CENTRAL_BYTES + name + extra + comment;
         z->n++;
     }
@@ -137,15 +163,21 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const bqb_zip_entry *)a)->name, ((const bqb_zip_entry *)b)->name);
 }
 
-static bqb_status sort(bqb_zip *z, bqb_err *err) {
-    if (z->n) qsort(z->entry, z->n, sizeof *z->entry, by_name);
-    for (size_t i = 1; i < z->n; i++)
+static int by_name_and_offset(const void *a, const void *b) {
+    const bqb_zip_entry *x = a, *y = b;
+    int d = by_name(a, b);
+    return d ? d : (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static bqb_status sort(bqb_zip *z, bool twice, bqb_err *err) {
+    if (z->n) qsort(z->entry, z->n, sizeof *z->entry, by_name_and_offset);
+    for (size_t i = 1; i < z->n && !twice; i++)
         if (!strcmp(z->entry[i - 1].name, z->entry[i].name))
             return bqb_fail(err, BQB_EFORMAT, "entry \"%.100s\" is there twice", z->entry[i].name);
     return BQB_OK;
 }
 
-bqb_status bqb_zip_open(bqb_zip **out, const char *path, bqb_err *err) {
+static bqb_status open_zip(bqb_zip **out, const char *path, bool twice, bqb_err *err) {
     *out = NULL;
     bqb_zip *z = bqb_calloc(1, sizeof *z);
     if (!z) return bqb_fail_nomem(err, path, sizeof *z);
@@ -159,13 +191,16 @@ bqb_status bqb_zip_open(bqb_zip **out, const char *path, bqb_err *err) {
         if (!s && !(z->entry = bqb_calloc((size_t)d.n, sizeof *z->entry)))
             s = bqb_fail_nomem(err, "directory", (size_t)d.n * sizeof *z->entry);
         if (!s) s = read_directory(z, &d, err);
-        if (!s) s = sort(z, err);
+        if (!s) s = sort(z, twice, err);
         if (s) bqb_err_prefix(err, path);
     }
     if (s) bqb_zip_close(z);
     else *out = z;
     return s;
 }
+
+bqb_status bqb_zip_open(bqb_zip **out, const char *path, bqb_err *err) { return open_zip(out, path, false, err); }
+bqb_status bqb_zip_open_any(bqb_zip **out, const char *path, bqb_err *err) { return open_zip(out, path, true, err); }
 
 size_t bqb_zip_count(const bqb_zip *z) { return z->n; }
 const bqb_zip_entry *bqb_zip_at(const bqb_zip *z, size_t i) { return i < z->n ? &z->entry[i] : NULL; }
@@ -213,7 +248,39 @@ static bool inflate_all(uint8_t *out, uint64_t size, const uint8_t *in, uint64_t
     return whole;
 }
 
-static uint32_t checksum(const void *data, uint64_t n) { return (uint32_t)crc32_z(0, data, n); }
+/* Whether we can read it at all, and its bytes as they lie in the file. */
+static bqb_status find_entry(const bqb_zip *z, const bqb_zip_entry *e, const uint8_t **in, bqb_err *err) {
+    if (e->method != STORED && e->method != DEFLATED)
+        return bqb_fail(err, BQB_EUNSUPPORTED, "%s: entry \"%.100s\" is %s", z->path, e->name,
+                        e->method == UINT16_MAX ? "encrypted" : "compressed by a method other than deflate");
+    bqb_status s = stored_bytes(z, e, in, err);
+    if (!s && e->method == STORED && e->size != e->stored_size)
+        s = bqb_fail(err, BQB_EFORMAT, "%s: entry \"%.100s\" is stored, but its two sizes differ", z->path, e->name);
+    return s;
+}
+
+static bqb_status damaged(const bqb_zip *z, const bqb_zip_entry *e, bqb_err *err) {
+    return bqb_fail(err, BQB_EFORMAT, "%s: entry \"%.100s\" is damaged: it does not inflate to what it was", z->path, e->name);
+}
+
+bqb_status bqb_zip_read(const bqb_zip *z, const bqb_zip_entry *e, bqb_buf *out, bqb_err *err) {
+    const uint8_t *in = NULL;
+    bqb_status s = find_entry(z, e, &in, err);
+    if (s) return s;
+    if (e->size > out->max - out->len)
+        return bqb_fail(err, BQB_ELIMIT, "%s: entry \"%.100s\" of %" PRIu64 " bytes, at most %zu are taken", z->path, e->name,
+                        e->size, out->max - out->len);
+    if (e->method == STORED) {
+        if (checksum(in, e->size) != e->crc32) return damaged(z, e, err);
+        return bqb_buf_append(out, in, (size_t)e->size, err);
+    }
+    uint8_t *data = bqb_alloc_aligned((size_t)e->size, 1);
+    if (!data) return bqb_fail_nomem(err, e->name, (size_t)e->size);
+    if (!inflate_all(data, e->size, in, e->stored_size) || checksum(data, e->size) != e->crc32) s = damaged(z, e, err);
+    else s = bqb_buf_append(out, data, (size_t)e->size, err);
+    free(data);
+    return s;
+}
 
 bqb_status bqb_zip_data(bqb_zip *z, const bqb_zip_entry *e, const uint8_t **data, bqb_err *err) {
     for (size_t i = 0; i < z->n_inflated; i++)
@@ -221,15 +288,10 @@ bqb_status bqb_zip_data(bqb_zip *z, const bqb_zip_entry *e, const uint8_t **data
             *data = z->inflated[i].data;
             return BQB_OK;
         }
-    if (e->method != STORED && e->method != DEFLATED)
-        return bqb_fail(err, BQB_EUNSUPPORTED, "%s: entry \"%.100s\" is %s", z->path, e->name,
-                        e->method == UINT16_MAX ? "encrypted" : "compressed by a method other than deflate");
     const uint8_t *in = NULL;
-    bqb_status s = stored_bytes(z, e, &in, err);
+    bqb_status s = find_entry(z, e, &in, err);
     if (s) return s;
     if (e->method == STORED) {
-        if (e->size != e->stored_size)
-            return bqb_fail(err, BQB_EFORMAT, "%s: entry \"%.100s\" is stored, but its two sizes differ", z->path, e->name);
         *data = in;
         return BQB_OK;
     }
@@ -241,8 +303,7 @@ bqb_status bqb_zip_data(bqb_zip *z, const bqb_zip_entry *e, const uint8_t **data
     if (!out) return bqb_fail_nomem(err, e->name, (size_t)e->size);
     if (!inflate_all(out, e->size, in, e->stored_size) || checksum(out, e->size) != e->crc32) {
         free(out);
-        return bqb_fail(err, BQB_EFORMAT, "%s: entry \"%.100s\" is damaged: it does not inflate to what it was", z->path,
-                        e->name);
+        return damaged(z, e, err);
     }
     z->inflated[z->n_inflated++] = (struct inflated){e, out};
     z->inflated_bytes += e->size;

@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 
 #include <string.h>
+#include <strings.h>
 
 static bool starts(const uint8_t *data, size_t size, size_t at, const char *magic, size_t n) {
     return size >= at && size - at >= n && memcmp(data + at, magic, n) == 0;
@@ -33,6 +34,17 @@ bqb_picture_kind bqb_sniff(const uint8_t *data, size_t size) {
 const char *bqb_picture_kind_name(bqb_picture_kind kind) {
     static const char *const names[] = {"", "png", "jpeg", "gif", "webp", "avif", "heic"};
     return names[kind];
+}
+
+int bqb_extension_says(const char *name) {
+    static const char *const yes[] = {"png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "avif", "apng"};
+    static const char *const never[] = {"tsv", "txt", "json", "jsonl", "md", "db", "zip", "html", "mp4", "npy", "csv"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof yes / sizeof *yes; i++)
+        if (!strcasecmp(dot + 1, yes[i])) return 1;
+    for (size_t i = 0; dot && i < sizeof never / sizeof *never; i++)
+        if (!strcasecmp(dot + 1, never[i])) return -1;
+    return 0;
 }
 
 const char *bqb_sniff_other(const uint8_t *data, size_t size) {

@@ -22,6 +22,9 @@ bqb_picture_kind bqb_sniff(const uint8_t *data, size_t size);
 /* "png", "jpeg" …; "" for BQB_PICTURE_NONE. */
 const char *bqb_picture_kind_name(bqb_picture_kind kind);
 
+/* What a name's extension says: 1 a picture, -1 certainly none, 0 nothing: look inside. */
+int bqb_extension_says(const char *name);
+
 /* For messages about data that is no picture: "an HTML page", "text", "a PDF". */
 const char *bqb_sniff_other(const uint8_t *data, size_t size);
 

@@ -71,6 +71,9 @@ static void skip(import *im, const char *path, const char *reason) {
     if (im->o->skip) im->o->skip(im->o->ctx, path, reason);
 }
 
+/* What its user calls it. */
+static const char *name_of(const bqb_candidate *from) { return from->name ? from->name : from->path; }
+
 /* ---- one file ---- */
 
 static void set_times(bqb_file *f, const struct stat *st) {
@@ -147,7 +150,7 @@ static void read_one(void *ctx, size_t k, int worker) {
     if (s) hard_failure(im, s, &err);
     else if (j->has_sticker && (j->has_vector || !im->o->embedder)) j->state = READY;
     else {
-        const char *name = bqb_path_base(j->from->path);
+        const char *name = bqb_path_base(name_of(j->from));
         if (im->o->embedder)
             s = bqb_image_frames(im->rgb + k * im->picture_size, &info, data, size, name, im->R, NULL, &j->why);
         else s = bqb_image_probe(&info, data, size, name, NULL, &j->why);
@@ -230,7 +233,7 @@ static bqb_status annotate(import *im, const job *j, bool *news, bqb_err *err) {
     bool given = false, named = false;
     bqb_status s = bqb_catalogue_annotate(im->c, j->sticker.id, &j->from->given, BQB_GIVEN, 1, j->from->path, &given, err);
     bqb_buf name = {.max = 4096};
-    if (!s) s = bqb_caption_of_name(&name, bqb_path_base(j->from->path), err);
+    if (!s) s = bqb_caption_of_name(&name, bqb_path_base(name_of(j->from)), err);
     if (!s && name.len) {
         bqb_annotation a = {{0}};
         a.field[BQB_CAPTION] = name.data;
@@ -275,7 +278,7 @@ static bqb_status store(import *im, job *j, const float *vec, bqb_err *err) {
     bool added = false, news = false;
     bqb_status s = check_still_there(im, j, err);
     if (!s && j->state == BAD) {
-        skip(im, j->from->path, j->why.msg);
+        skip(im, name_of(j->from), j->why.msg);
         return forget(im, j, err);
     }
     if (!s && j->state == READY) s = bqb_catalogue_put_sticker(im->c, &j->sticker, &added, err);

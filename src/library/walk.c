@@ -7,6 +7,7 @@
 #include "image/sniff.h"
 #include "library/lmdb_set.h"
 #include "library/muge_files.h"
+#include "library/zip_set.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -278,15 +279,67 @@ static bqb_status read_lmdb(bqb_walk *w, const char *path, bqb_err *err) {
     return s;
 }
 
+/* ---- zip archives ---- */
+
+typedef struct {
+    bqb_walk *w;
+    const char *path, *library;
+} zip_reading;
+
+static void skip_zip(void *ctx, const char *name, const char *reason) {
+    zip_reading *r = ctx;
+    char *full = bqb_asprintf("%s/%s", r->path, name);
+    skip(r->w, full ? full : r->path, reason);
+    free(full);
+}
+
+static bqb_status add_zip(void *ctx, const bqb_zip_sticker *x, bqb_err *err) {
+    zip_reading *r = ctx;
+    bqb_annotation given = {{0}};
+    char *path = NULL, *full = bqb_asprintf("%s/%s", r->path, x->name);
+    const char *name = NULL;
+    bqb_status s = full ? keep_words(r->w, &name, full, err) : bqb_fail_nomem(err, "name", strlen(x->name));
+    free(full);
+    for (size_t f = 0; f < BQB_FIELDS && !s; f++)
+        if (x->note.field[f]) s = keep_words(r->w, &given.field[f], x->note.field[f], err);
+    if (!s) s = bqb_keep_picture(&path, r->library, x->data, x->size, err);
+    if (!s) s = add(r->w, path, &given, x->listed, err);
+    else free(path);
+    if (!s) r->w->item[r->w->n - 1].name = name;
+    return s;
+}
+
+static int zip_progress(void *ctx, const char *what, uint64_t done, uint64_t total) {
+    const bqb_walk *w = ((zip_reading *)ctx)->w;
+    return w->progress ? w->progress(w->ctx, what, done, total) : 0;
+}
+
+static bqb_status read_zip(bqb_walk *w, const char *path, bqb_err *err) {
+    if (!w->library) {
+        skip(w, path, "there is no library to put its pictures into");
+        return BQB_OK;
+    }
+    char *library = realpath(w->library, NULL);
+    if (!library) return bqb_fail_errno(err, "%s", w->library);
+    zip_reading r = {.w = w, .path = path, .library = library};
+    bqb_zip_reader reader = {.sticker = add_zip, .skip = skip_zip, .progress = zip_progress, .ctx = &r};
+    bqb_err why = {0};
+    size_t others = 0;
+    bqb_status s = bqb_zip_set_each(path, &reader, &others, &why);
+    w->others += others;
+    free(library);
+    if (s == BQB_EFORMAT || s == BQB_ELIMIT) {
+        skip(w, path, why.msg);
+        return BQB_OK;
+    }
+    if (s && err) *err = why;
+    return s;
+}
+
 /* By extension, or by content where that says nothing. */
 static bool looks_like_picture(int dir_fd, const char *name) {
-    static const char *const extensions[] = {"png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "avif", "apng"};
-    static const char *const never[] = {"tsv", "txt", "json", "jsonl", "md", "db", "zip", "html", "mp4", "npy", "csv"};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < sizeof extensions / sizeof *extensions; i++)
-        if (!strcasecmp(dot + 1, extensions[i])) return true;
-    for (size_t i = 0; dot && i < sizeof never / sizeof *never; i++)
-        if (!strcasecmp(dot + 1, never[i])) return false;
+    int says = bqb_extension_says(name);
+    if (says) return says > 0;
     uint8_t head[SNIFF_BYTES];
     int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) return false;
@@ -370,6 +423,8 @@ static bqb_status walk_root(bqb_walk *w, const char *path, bqb_err *err) {
         char *dir = bqb_strndup(real, (size_t)(slash - real));
         s = dir ? read_table(w, real, *dir ? dir : "/", err) : bqb_fail_nomem(err, path, 1);
         free(dir);
+    } else if (bqb_is_zip(real) || ends_with(path, ".zip")) {
+        s = read_zip(w, real, err);
     } else {
         s = add(w, real, NULL, true, err);
         real = NULL;

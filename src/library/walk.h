@@ -11,6 +11,7 @@ typedef struct {
     char *path;           /* absolute */
     bqb_annotation given; /* from a captions.tsv; borrowed from the list */
     bool listed;          /* named by the user or a table, not just found */
+    const char *name;     /* of what has a file only in the library, "/a/PACK.zip/dir/x.png"; else NULL. Borrowed */
     uint32_t order;       /* which came first, for the same path twice */
 } bqb_candidate;
 
@@ -25,6 +26,7 @@ typedef struct bqb_walk bqb_walk;
  *                folder that is named, or a list of names beside Sticker820K's (lmdb_set.h):
  *                the same as with MUGE
  *   X_imgs.tsv   MUGE: its pictures are written below skip_dir first, X_texts.jsonl annotates them
+ *   X.zip        its pictures and captions.tsv (zip_set.h), likewise. Only when it is named itself
  *   a file       itself
  * Broken things are told to skip and counted. skip_dir: the library's own folder, to stay out of, or NULL. In byte order of path, each once, a table's line before a bare find.
  * Errors: BQB_ECANCEL, BQB_ENOMEM, BQB_ELIMIT (over 16 Mi candidates). */

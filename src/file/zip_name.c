@@ -1,0 +1,62 @@
+#include "file/zip_name.h"
+
+#include "base/utf8.h"
+
+#include <iconv.h>
+#include <string.h>
+
+enum { MAX_NAME = UINT16_MAX };
+
+/* All of in, or nothing: false where a byte does not belong to the encoding, or libc has no table of it. */
+static bool convert(bqb_buf *out, const char *encoding, const char *in, size_t n) {
+    char piece[1024], *from = (char *)(uintptr_t)in;
+    size_t before = out->len;
+    iconv_t cd = iconv_open("UTF-8", encoding);
+    if (cd == (iconv_t)-1) return false;
+    bool good = true;
+    while (good && n) {
+        char *to = piece;
+        size_t room = sizeof piece, left = n;
+        size_t r = iconv(cd, &from, &n, &to, &room);
+        good = (r != (size_t)-1 || n < left) && !bqb_buf_append(out, piece, (size_t)(to - piece), NULL);
+    }
+    iconv_close(cd);
+    if (!good) out->len = before;
+    return good;
+}
+
+static bqb_status repair(bqb_buf *out, const char *in, size_t n, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < n && !s;) {
+        uint32_t cp;
+        char utf8[4];
+        i += bqb_utf8_next(in + i, n - i, &cp, NULL);
+        s = bqb_buf_append(out, utf8, bqb_utf8_put(utf8, cp), err);
+    }
+    return s;
+}
+
+bqb_status bqb_zip_name(bqb_buf *out, const bqb_zip_entry *e, bqb_err *err) {
+    const char *name = e->unicode ? e->unicode : e->name;
+    size_t n = strlen(name), start = out->len;
+    bqb_status s = bqb_buf_append(out, "", 0, err);
+    if (s) return s;
+    bool said = e->utf8 || e->unicode;
+    if (bqb_utf8_check(name, n) == n) s = bqb_buf_append(out, name, n, err);
+    else if (said || !(convert(out, "GB18030", name, n) || convert(out, "CP437", name, n))) s = repair(out, name, n, err);
+    for (size_t i = start; i < out->len; i++)
+        if (out->data[i] == '\\') out->data[i] = '/';
+    return s;
+}
+
+bool bqb_zip_name_is_safe(const char *name) {
+    size_t n = strlen(name);
+    if (!n || n > MAX_NAME || *name == '/' || (name[1] == ':')) return false;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7F) return false;
+    for (const char *part = name; part; part = strchr(part, '/')) {
+        part += *part == '/';
+        if (part[0] == '.' && part[1] == '.' && (!part[2] || part[2] == '/')) return false;
+    }
+    return true;
+}
