@@ -26,6 +26,7 @@ int cli_bench(const cli_env *env, int argc, char **argv);
 int cli_import(const cli_env *env, int argc, char **argv);
 int cli_search(const cli_env *env, int argc, char **argv);
 int cli_similar(const cli_env *env, int argc, char **argv);
+int cli_annotate(const cli_env *env, int argc, char **argv);
 int cli_show(const cli_env *env, int argc, char **argv);
 int cli_set(const cli_env *env, int argc, char **argv);
 int cli_stats(const cli_env *env, int argc, char **argv);

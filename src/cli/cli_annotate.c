@@ -1,0 +1,166 @@
+/* bqb annotate: fill in what is not known of the stickers, from their pictures. */
+#define _GNU_SOURCE
+#include "cli/cli.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "cli/named.h"
+#include "cli/output.h"
+#include "library/annotate.h"
+#include "search/search.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: bqb annotate --ocr [--again] [--threads N] [--json] [ID-or-PATH…|-]\n\n"
+    "Fill in what is not known of the stickers, from their pictures: of those named (a folder:\n"
+    "all below it; -: names from standard input), or of all. What somebody said of a sticker stays believed. What is done is\n"
+    "kept when it is stopped; the same command goes on from there.\n\n"
+    "--ocr reads the words on them, of an animation those of three frames, with Tesseract\n"
+    "(Debian: tesseract-ocr, tesseract-ocr-chi-sim). Stickers that were read before, or whose\n"
+    "words somebody said, are passed over.";
+
+enum { MOST_REASONS = 50 };
+
+typedef struct {
+    cli_progress bar; /* first: the progress function gets this address */
+    size_t told;
+} screen;
+
+static void tell_skipped(void *ctx, const char *path, const char *reason) {
+    screen *s = ctx;
+    cli_progress_end(&s->bar);
+    if (++s->told > MOST_REASONS) return;
+    cli_tell_skipped(path, reason);
+    if (s->told == MOST_REASONS) fputs("skipped more, which are only counted\n", stderr);
+}
+
+/* ---- which stickers ---- */
+
+typedef struct {
+    bqb_sticker_id *id; /* NULL: all stickers */
+    size_t n, cap;
+} id_list;
+
+static int add_file(void *ctx, const char *path, const bqb_file *f) {
+    id_list *l = ctx;
+    (void)path;
+    if (f->missing) return 0;
+    bqb_sticker_id *p = bqb_grow(l->id, l->n, &l->cap, sizeof *p, 256);
+    if (!p) return 1;
+    l->id = p;
+    l->id[l->n++] = f->sticker;
+    return 0;
+}
+
+static int by_id(const void *a, const void *b) {
+    const bqb_sticker_id *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* The stickers below a folder; one that holds none is a mistake. */
+static bqb_status add_folder(id_list *l, bqb_catalogue *c, const char *name, bqb_err *err) {
+    size_t before = l->n;
+    char *real = realpath(name, NULL);
+    char *beginning = real ? bqb_asprintf("%s%s", real, strcmp(real, "/") ? "/" : "") : NULL;
+    bqb_status s = beginning ? bqb_catalogue_each_file(c, beginning, add_file, l, err) : bqb_fail_errno(err, "%s", name);
+    if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, name, l->cap * sizeof *l->id);
+    if (!s && l->n == before) s = bqb_fail(err, BQB_ENOTFOUND, "%s: no sticker of the library lies below this folder", name);
+    free(beginning);
+    free(real);
+    return s;
+}
+
+/* Each sticker that is meant, once, rising. */
+static bqb_status find_all(id_list *l, bqb_catalogue *c, char **words, int n_words, bqb_err *err) {
+    cli_names names = {0};
+    bqb_status s = cli_names_read(&names, words, n_words, err);
+    for (size_t i = 0; i < names.n && !s; i++) {
+        const char *name = names.name[i];
+        bqb_file f = {.missing = false};
+        if (bqb_is_dir(name)) s = add_folder(l, c, name, err);
+        else s = bqb_find_named(&f.sticker, c, name, err);
+        if (!s && f.sticker && add_file(l, name, &f)) s = bqb_fail_nomem(err, name, l->cap * sizeof *l->id);
+    }
+    cli_names_free(&names);
+    if (s || !l->n) return s;
+    size_t kept = 0;
+    qsort(l->id, l->n, sizeof *l->id, by_id);
+    for (size_t i = 0; i < l->n; i++)
+        if (!kept || l->id[kept - 1] != l->id[i]) l->id[kept++] = l->id[i];
+    l->n = kept;
+    return BQB_OK;
+}
+
+/* ---- the words on them ---- */
+
+static void print_read(const bqb_read_report *r) {
+    printf("%zu read: %zu with words, %zu without", r->words + r->blank, r->words, r->blank);
+    printf("; %zu passed over, %zu skipped\n", r->already, r->skipped);
+}
+
+static json_t *json_of_read(const bqb_read_report *r) {
+    json_t *o = json_object();
+    const struct {
+        const char *name;
+        size_t n;
+    } figures[] = {{"asked", r->asked}, {"already", r->already}, {"words", r->words}, {"blank", r->blank},
+                   {"skipped", r->skipped}};
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        cli_json_set(o, figures[i].name, json_integer((json_int_t)figures[i].n));
+    return o;
+}
+
+/* Puts its report into json, or prints it where that is NULL. */
+static bqb_status annotate_ocr(bqb_catalogue *c, const id_list *ids, bool again, size_t threads, json_t *json,
+                               bqb_err *err) {
+    screen shown = {.told = 0};
+    bqb_read_report report;
+    bqb_read_options o = {.again = again, .threads = (int)threads, .skip = tell_skipped, .progress = cli_progress_show,
+                          .ctx = &shown};
+    bqb_status s = bqb_library_read(c, ids->id, ids->n, &o, &report, err);
+    cli_progress_end(&shown.bar);
+    if (*o.advice) fprintf(stderr, "bqb: %s\n", o.advice);
+    if (s && s != BQB_ECANCEL && !report.asked) return s; /* nothing was tried: nothing to report */
+    if (json) cli_json_set(json, "ocr", json_of_read(&report));
+    else print_read(&report);
+    return s;
+}
+
+int cli_annotate(const cli_env *env, int argc, char **argv) {
+    bool ocr = false, again = false, json = false;
+    size_t threads = 0;
+    int n_names;
+    const cli_option options[] = {
+        {"ocr", 0, CLI_FLAG, &ocr, NULL, "the words on them"},
+        {"again", 0, CLI_FLAG, &again, NULL, "also of stickers where that was done before"},
+        {"threads", 0, CLI_SIZE, &threads, "N", "pictures at a time (default: the processors)"},
+        {"json", 0, CLI_FLAG, &json, NULL, "the report as JSON"},
+        {"", 0, CLI_FLAG, NULL, NULL, NULL},
+    };
+    int status = cli_parse(options, usage, argc, argv, &n_names);
+    if (status >= 0) return status;
+    if (!ocr) return cli_usage_error(argv[0], "what is to be filled in? --ocr");
+    if (threads > 64) return cli_usage_error(argv[0], "--threads is at most 64");
+
+    bqb_catalogue *c = NULL;
+    id_list ids = {0};
+    bqb_err err;
+    /* Opened for reading first: annotating a library that is not there must not make one. */
+    bqb_status s = bqb_catalogue_open(&c, env->library, BQB_CATALOGUE_READ, &err);
+    bqb_catalogue_close(c);
+    c = NULL;
+    if (!s) s = bqb_catalogue_open(&c, env->library, BQB_CATALOGUE_WRITE, &err);
+    if (!s) s = find_all(&ids, c, argv + 1, n_names, &err);
+    json_t *report = json && !s ? json_object() : NULL;
+    bqb_sticker_id none = 0;
+    id_list which = {.id = ids.id || !n_names ? ids.id : &none, .n = ids.n}; /* an empty list is not all */
+    if (!s) cli_catch_interrupts();
+    if (!s && ocr) s = annotate_ocr(c, &which, again, threads, report, &err);
+    bqb_catalogue_close(c);
+    free(ids.id);
+    status = report ? cli_json_print(report) : 0;
+    return s ? cli_fail(&err) : status;
+}

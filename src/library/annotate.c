@@ -1,0 +1,223 @@
+#include "library/annotate.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "image/decode.h"
+#include "library/reader.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BATCH = 8,       /* stickers of one transaction, for each thread */
+    MOST_THREADS = 64,
+    MAX_FILE = 64 << 20,
+};
+
+/* One sticker of a batch. */
+typedef struct {
+    bqb_sticker_id id;
+    uint8_t sha256[BQB_SHA256_SIZE];
+    char *path;
+    bqb_merged read;
+    bqb_status status;
+    bqb_err why;
+    bool done;
+} job;
+
+typedef struct {
+    bqb_catalogue *c;
+    const bqb_read_options *o;
+    bqb_read_report *report;
+    job *jobs; /* [BATCH * threads] */
+    size_t n;
+    bqb_ocr *ocr[MOST_THREADS]; /* of each worker, made when it first needs one */
+    char reader[80];
+    atomic_size_t finished;
+    size_t total;
+    atomic_bool stop;
+    int threads;
+} work;
+
+/* ---- reading, on several threads ---- */
+
+static bqb_status read_file(job *j, bqb_ocr *o) {
+    char *data;
+    size_t size;
+    uint8_t sha256[BQB_SHA256_SIZE];
+    bqb_status s = bqb_file_read(&data, &size, j->path, MAX_FILE, &j->why);
+    if (s) return s;
+    bqb_sha256_of(sha256, data, size);
+    if (memcmp(sha256, j->sha256, sizeof sha256))
+        s = bqb_fail(&j->why, BQB_EFORMAT, "it has changed since it was imported: import it again");
+    else s = bqb_read_sticker(&j->read, NULL, o, data, size, bqb_path_base(j->path), NULL, &j->why);
+    free(data);
+    return s;
+}
+
+static void read_one(void *ctx, size_t i, int worker) {
+    work *w = ctx;
+    job *j = &w->jobs[i];
+    if (atomic_load(&w->stop)) return;
+    j->status = BQB_OK;
+    if (!w->ocr[worker]) j->status = bqb_ocr_open(&w->ocr[worker], &j->why);
+    if (!j->status) j->status = read_file(j, w->ocr[worker]);
+    j->done = true;
+    size_t n = atomic_fetch_add(&w->finished, 1) + 1;
+    /* Worker 0 is the thread that began it all. */
+    if (!worker && w->o->progress && w->o->progress(w->o->ctx, "read", n, w->total)) atomic_store(&w->stop, true);
+}
+
+/* ---- noting what was read ---- */
+
+static bqb_status store(work *w, job *j, bqb_err *err) {
+    bqb_annotation a = {{0}};
+    if (j->status) {
+        w->report->skipped++;
+        if (w->o->skip) w->o->skip(w->o->ctx, j->path, j->why.msg);
+        return BQB_OK;
+    }
+    bqb_status s = bqb_catalogue_put_reading(w->c, j->id, w->reader, j->read.all.data, err);
+    a.field[BQB_OCR] = j->read.joined.data;
+    bool words = j->read.joined.len > 0;
+    if (!s && words) s = bqb_catalogue_annotate(w->c, j->id, &a, BQB_OCR_READ, j->read.belief, NULL, NULL, err);
+    if (!s && !words) s = bqb_catalogue_forget(w->c, j->id, BQB_OCR, BQB_OCR_READ, NULL, err);
+    if (words) w->report->words++;
+    else w->report->blank++;
+    return s;
+}
+
+/* A picture that cannot be read is passed over; a reader that cannot be had ends it all. */
+static bqb_status hard_failure(const work *w, bqb_err *err) {
+    for (size_t i = 0; i < w->n; i++) {
+        bqb_status s = w->jobs[i].done ? w->jobs[i].status : BQB_OK;
+        if (s != BQB_ENOMEM && (s != BQB_EUNSUPPORTED || w->ocr[0])) continue;
+        if (err) *err = w->jobs[i].why;
+        return s;
+    }
+    return BQB_OK;
+}
+
+static void empty(work *w) {
+    for (size_t i = 0; i < w->n; i++) {
+        free(w->jobs[i].path);
+        bqb_merged_free(&w->jobs[i].read);
+    }
+    w->n = 0;
+}
+
+/* Read and commit what the batch holds; empty it. */
+static bqb_status finish_batch(work *w, bqb_err *err) {
+    if (!w->n) return BQB_OK;
+    bqb_parallel_for(w->n, w->threads, read_one, w);
+    bqb_read_report before = *w->report;
+    bqb_status s = hard_failure(w, err);
+    for (int i = 0; i < w->threads && !*w->reader; i++)
+        if (w->ocr[i]) snprintf(w->reader, sizeof w->reader, "%s", bqb_ocr_name(w->ocr[i]));
+    if (!s) s = bqb_catalogue_begin(w->c, err);
+    for (size_t i = 0; i < w->n && !s; i++)
+        if (w->jobs[i].done) s = store(w, &w->jobs[i], err);
+    if (!s) s = bqb_catalogue_commit(w->c, err);
+    if (s) {
+        bqb_catalogue_rollback(w->c);
+        before.skipped = w->report->skipped; /* these were told */
+        *w->report = before;
+    }
+    empty(w);
+    if (!s && atomic_load(&w->stop))
+        s = bqb_fail(err, BQB_ECANCEL, "stopped; what was read is kept, the same command goes on from here");
+    return s;
+}
+
+static bqb_status take(work *w, bqb_sticker_id id, bqb_err *err) {
+    bqb_sticker sticker;
+    job *j = &w->jobs[w->n];
+    *j = (job){.id = id};
+    bqb_status s = bqb_catalogue_get_sticker(w->c, id, &sticker, err);
+    if (!s) s = bqb_catalogue_path_of(w->c, id, &j->path, NULL, err);
+    if (s == BQB_ENOTFOUND) { /* removed by another bqb since we listed it */
+        w->report->skipped++;
+        atomic_fetch_add(&w->finished, 1);
+        return BQB_OK;
+    }
+    if (s) return s;
+    memcpy(j->sha256, sticker.sha256, sizeof j->sha256);
+    w->n++;
+    return BQB_OK;
+}
+
+/* ---- which ---- */
+
+typedef struct {
+    bqb_sticker_id *id;
+    size_t n, cap;
+} id_list;
+
+static int add_id(void *ctx, bqb_sticker_id id) {
+    id_list *l = ctx;
+    bqb_sticker_id *p = bqb_grow(l->id, l->n, &l->cap, sizeof *p, 1024);
+    if (!p) return 1;
+    l->id = p;
+    l->id[l->n++] = id;
+    return 0;
+}
+
+static bool is_in(const id_list *l, bqb_sticker_id id) { /* rising */
+    size_t from = 0, to = l->n;
+    while (from < to) {
+        size_t mid = from + (to - from) / 2;
+        if (l->id[mid] == id) return true;
+        if (l->id[mid] < id) from = mid + 1;
+        else to = mid;
+    }
+    return false;
+}
+
+/* Those of ids (NULL: of all that are shown) that are to be read. */
+static bqb_status choose(id_list *out, bqb_catalogue *c, const bqb_sticker_id *ids, size_t n, bool again,
+                         size_t *asked, bqb_err *err) {
+    id_list unread = {0};
+    bqb_sticker_id *shown = NULL;
+    bqb_status s = BQB_OK;
+    if (!ids) s = bqb_catalogue_list_shown(c, &shown, &n, err);
+    if (!s && !again) s = bqb_catalogue_each_unread(c, add_id, &unread, err);
+    if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", unread.cap * sizeof *unread.id);
+    for (size_t i = 0; i < n && !s; i++) {
+        bqb_sticker_id id = ids ? ids[i] : shown[i];
+        if ((again || is_in(&unread, id)) && add_id(out, id)) s = bqb_fail_nomem(err, "stickers", n * sizeof *ids);
+    }
+    *asked = n;
+    free(unread.id);
+    free(shown);
+    return s;
+}
+
+bqb_status bqb_library_read(bqb_catalogue *c, const bqb_sticker_id *ids, size_t n, bqb_read_options *o,
+                            bqb_read_report *report, bqb_err *err) {
+    work w = {.c = c, .o = o, .report = report, .threads = o->threads > 0 ? o->threads : bqb_cpu_count()};
+    id_list todo = {0};
+    *report = (bqb_read_report){0};
+    if (w.threads > MOST_THREADS) w.threads = MOST_THREADS;
+    atomic_init(&w.finished, 0);
+    atomic_init(&w.stop, false);
+    bqb_status s = bqb_ocr_check(o->advice, err);
+    if (!s) s = bqb_image_init(err);
+    if (!s) s = choose(&todo, c, ids, n, o->again, &report->asked, err);
+    report->already = s ? 0 : report->asked - todo.n;
+    w.total = todo.n;
+    size_t batch = BATCH * (size_t)w.threads;
+    if (!s && !(w.jobs = bqb_calloc(batch, sizeof *w.jobs))) s = bqb_fail_nomem(err, "stickers", batch * sizeof *w.jobs);
+    for (size_t i = 0; i < todo.n && !s; i++) {
+        s = take(&w, todo.id[i], err);
+        if (!s && w.n == batch) s = finish_batch(&w, err);
+    }
+    if (!s) s = finish_batch(&w, err);
+    if (!s && todo.n && o->progress) o->progress(o->ctx, "read", todo.n, todo.n);
+    empty(&w);
+    for (int i = 0; i < w.threads; i++) bqb_ocr_close(w.ocr[i]);
+    free(w.jobs);
+    free(todo.id);
+    return s;
+}

@@ -1,0 +1,22 @@
+/* The words on a sticker: its frames prepared in several ways, each read, the readings put together. */
+#ifndef BQB_LIBRARY_READER_H
+#define BQB_LIBRARY_READER_H
+
+#include "library/ocr.h"
+#include "text/readout.h"
+
+/* The ways of reading, in the order in which they are tried; the first alone is the plain reading. */
+size_t bqb_reader_ways(void);
+const char *bqb_reader_way_name(size_t way);
+
+/* All: which ways to use; a zeroed one is the mixture that annotate uses. */
+typedef struct {
+    uint32_t ways;   /* bit i: way i; 0: as the mixture decides */
+} bqb_reader_options;
+
+/* Read the picture in data. readout (may be NULL) gets every line of every reading, added to what it holds.
+ * Errors: of decoding (BQB_EFORMAT, BQB_ELIMIT), BQB_ENOMEM. */
+bqb_status bqb_read_sticker(bqb_merged *out, bqb_readout *readout, bqb_ocr *o, const void *data, size_t size,
+                            const char *name, const bqb_reader_options *options, bqb_err *err);
+
+#endif

@@ -1,0 +1,158 @@
+#!/bin/bash
+# bqb annotate --ocr: words on pictures are read, kept, found; stopped, killed,
+# without languages, with damaged ones, on a disk that cannot be written to.
+cd "$(dirname "$0")/../.." || exit 2
+. tests/library_help.sh
+export BQB_MODEL=
+
+"$bqb" synth --words --out "$tmp/set" --count 10 --seed 5 >/dev/null 2>&1
+mkdir "$tmp/in"
+cp "$tmp"/set/images/* "$tmp/in/"
+count() { sqlite3 "$tmp/lib/library.db" 'SELECT count(*) FROM reading'; }
+
+run "$bqb" annotate --ocr
+is "no library: status" $status 1
+has "no library" "$tmp/err" 'no library here yet'
+[ ! -e "$tmp/lib" ] && ok || fail "annotate made a library"
+run "$bqb" import "$tmp/in"
+is "import: status" $status 0
+run "$bqb" annotate
+is "nothing asked for: status" $status 2
+has "nothing asked for" "$tmp/err" '--ocr'
+run "$bqb" annotate --ocr --threads 65
+is "too many threads: status" $status 2
+
+run "$bqb" annotate --ocr --json
+if grep -q 'needs Tesseract\|not installed' "$tmp/err"; then
+    skip "Tesseract or Chinese for it is not installed"
+    summary annotate
+    exit
+fi
+
+# What was read, against the truth: some of the stickers have most of their characters.
+is "read: status" $status 0
+json "read" '.ocr|[.asked,.already,.skipped,.words+.blank]' '[10,0,0,10]'
+is "read: nothing on stderr" "$(grep -v '^read: ' "$tmp/err")" ""
+good=0
+while IFS=$'\t' read -r file truth; do
+    "$bqb" show --json "$tmp/in/${file##*/}" >"$tmp/out" 2>"$tmp/err"
+    got=$(jq -r '.ocr' "$tmp/out") hits=0
+    for ((i = 0; i < ${#truth}; i++)); do [[ $got == *"${truth:i:1}"* ]] && hits=$((hits + 1)); done
+    [ $((hits * 10)) -ge $((${#truth} * 8)) ] && good=$((good + 1)) && found=$file words=$truth
+done < <(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } { print $at["file"] "\t" $at["ocr"] }' "$tmp/set/captions.tsv")
+[ $good -ge 3 ] && ok || fail "only $good of 10 were read well"
+run "$bqb" search --json -n 3 "$words"
+json "found by its words" "[.results[].file|select(endswith(\"${found##*/}\"))]|length" 1
+"$bqb" show --json "$tmp/in/${found##*/}" >"$tmp/out"
+json "the words are read, not given" '.origin.ocr' ocr
+
+run "$bqb" annotate --ocr
+is "again: status" $status 0
+has "again: nothing to do" "$tmp/out" '^0 read.*10 passed over'
+run "$bqb" annotate --ocr --again --json "$tmp/in/${found##*/}"
+json "one of them, again" '.ocr|[.asked,.words]' '[1,1]'
+run "$bqb" annotate --ocr --again --json - </dev/null
+json "none of them" '.ocr|[.asked,.words]' '[0,0]'
+run "$bqb" annotate --ocr "$tmp"
+has "a folder without stickers of the library would be a mistake; this one has ten" "$tmp/out" '10 passed over'
+mkdir "$tmp/empty"
+run "$bqb" annotate --ocr "$tmp/empty"
+is "a folder without stickers: status" $status 1
+
+# Words that somebody gave are believed, and need no reading.
+printf 'file\tocr\n%s\t给的字\n' "$(basename "$found")" >"$tmp/in/captions.tsv"
+run "$bqb" import "$tmp/in"
+run "$bqb" annotate --ocr --again "$tmp/in/${found##*/}"
+"$bqb" show --json "$tmp/in/${found##*/}" >"$tmp/out"
+json "given words stay" '[.ocr,.origin.ocr]' '["给的字","given"]'
+
+# Killed in the middle, at several moments; then it goes on.
+sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
+last=0
+for ms in 300 600 900 1200; do
+    "$bqb" annotate --ocr --threads 1 >/dev/null 2>&1 &
+    pid=$!
+    sleep "$((ms / 1000)).$((ms % 1000))"
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    now=$(count)
+    [ "$now" -ge "$last" ] && ok || fail "killed after $ms ms: $last readings before, $now after"
+    last=$now
+done
+run "$bqb" annotate --ocr
+is "after kills: status" $status 0
+is "after kills: every one that lacked words" "$(count)" 9
+run sqlite3 "$tmp/lib/library.db" 'PRAGMA integrity_check; PRAGMA foreign_key_check'
+is "after kills: the database is sound" "$(cat "$tmp/out")" ok
+
+# A picture that is gone, one that changed, one that is damaged.
+list=("$tmp"/in/0*)
+rm "${list[0]}"
+cp "${list[2]}" "${list[1]}"
+sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
+run "$bqb" annotate --ocr --json
+is "gone and changed: status" $status 0
+json "gone and changed are skipped" .ocr.skipped 2
+has "gone" "$tmp/err" "^skipped ${list[0]}: No such file"
+has "changed" "$tmp/err" "^skipped ${list[1]}: it has changed"
+
+# Languages: none, damaged, only English.
+mkdir "$tmp/tess"
+TESSDATA_PREFIX=$tmp/tess run "$bqb" annotate --ocr --again
+is "no language: status" $status 1
+has "no language: says what to install" "$tmp/err" 'apt-get install .*tesseract-ocr-chi-sim'
+is "no language: nothing else on stderr" "$(wc -l <"$tmp/err")" 1
+data=$(find /usr/share/tesseract-ocr /usr/share/tessdata -name chi_sim.traineddata 2>/dev/null | head -n 1)
+if [ -n "$data" ]; then
+    for n in 0 100 100000 2000000; do
+        head -c $n "$data" >"$tmp/tess/chi_sim.traineddata"
+        TESSDATA_PREFIX=$tmp/tess run "$bqb" annotate --ocr --again
+        is "language file cut to $n bytes: status" $status 1
+        has "language file cut to $n bytes" "$tmp/err" '^bqb: .*apt-get install'
+    done
+    cat /dev/urandom | head -c 100000 >"$tmp/tess/chi_sim.traineddata"
+    TESSDATA_PREFIX=$tmp/tess run "$bqb" annotate --ocr --again
+    is "a language file of junk: status" $status 1
+    rm "$tmp/tess/chi_sim.traineddata"
+    if [ -e "${data%/*}/eng.traineddata" ]; then
+        cp "${data%/*}/eng.traineddata" "$tmp/tess/"
+        TESSDATA_PREFIX=$tmp/tess run "$bqb" annotate --ocr --again "${list[3]}"
+        is "only English: status" $status 0
+        has "only English: says what is missing" "$tmp/err" 'tesseract-ocr-chi-sim is not installed'
+    fi
+fi
+# A libtesseract that cannot be loaded is as one that is not there.
+mkdir "$tmp/lib5"
+echo junk >"$tmp/lib5/libtesseract.so.5"
+LD_LIBRARY_PATH=$tmp/lib5 run "$bqb" annotate --ocr
+is "no Tesseract: status" $status 1
+has "no Tesseract: says what to install" "$tmp/err" 'apt-get install tesseract-ocr '
+
+# A library that nobody may write to.
+as_user=
+[ "$(id -u)" = 0 ] && as_user="setpriv --reuid=65534 --regid=65534 --clear-groups"
+cp -r "$tmp/lib" "$tmp/ro"
+chmod 755 "$tmp"
+chmod 444 "$tmp/ro/library.db"
+chmod 555 "$tmp/ro"
+if $as_user "$bqb" --version >/dev/null 2>&1; then
+    BQB_LIBRARY=$tmp/ro run $as_user "$bqb" annotate --ocr --again
+    is "read-only library: status" $status 1
+    has "read-only library" "$tmp/err" 'library.db'
+else skip "the program cannot be run as another user here"; fi
+
+# Ctrl-C: what is read is kept.
+sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
+"$bqb" annotate --ocr --threads 1 >"$tmp/out" 2>"$tmp/err" &
+pid=$!
+sleep 1
+kill -INT $pid 2>/dev/null
+wait $pid
+status=$?
+if [ $status = 0 ]; then ok # over before it could be stopped
+else
+    is "stopped: status" $status 1
+    has "stopped" "$tmp/err" '^bqb: stopped'
+fi
+
+summary annotate
