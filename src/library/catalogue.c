@@ -104,6 +104,11 @@ static const char *const sql[N_STATEMENTS] = {
     [ANNOTATION_VALUES] = "SELECT a.value, count(*) AS n FROM annotation a JOIN sticker s ON s.id = a.sticker"
                           " WHERE a.field = ? AND s.missing = 0 AND" BELIEVED
                           " GROUP BY a.value ORDER BY n DESC, a.value",
+    [ANNOTATION_GIVEN] = "SELECT a.value, count(*) AS n FROM annotation a JOIN sticker s ON s.id = a.sticker"
+                         " WHERE a.field = ? AND a.origin <= 0 AND s.missing = 0 AND" BELIEVED
+                         " GROUP BY a.value ORDER BY n DESC, a.value",
+    [ANNOTATION_ORIGINS] = "SELECT a.field, a.origin, count(*) FROM annotation a JOIN sticker s ON s.id = a.sticker"
+                           " WHERE s.missing = 0 AND" BELIEVED " GROUP BY a.field, a.origin",
     [ANNOTATION_WITH] = "SELECT a.sticker FROM annotation a WHERE a.field = ? AND a.value = ? AND" BELIEVED
                         " ORDER BY a.sticker",
     [ANNOTATION_FORGET] = "DELETE FROM annotation WHERE sticker = ? AND field = ? AND origin = ?",

@@ -146,6 +146,15 @@ void bqb_annotated_free(bqb_annotated *a);
 typedef int (*bqb_value_fn)(void *ctx, const char *value, size_t n_stickers);
 bqb_status bqb_catalogue_each_value(bqb_catalogue *c, bqb_field f, bqb_value_fn fn, void *ctx, bqb_err *err);
 
+/* The same of what people and tables say alone (BQB_EDITED, BQB_GIVEN). */
+bqb_status bqb_catalogue_each_given(bqb_catalogue *c, bqb_field f, bqb_value_fn fn, void *ctx, bqb_err *err);
+
+/* Stickers that are shown, by who is believed: n[field][origin - BQB_EDITED]. */
+typedef struct {
+    uint64_t n[BQB_FIELDS][BQB_ORIGINS - BQB_EDITED];
+} bqb_origin_counts;
+bqb_status bqb_catalogue_count_origins(bqb_catalogue *c, bqb_origin_counts *out, bqb_err *err);
+
 /* Each sticker believed to have exactly this value, rising; also all animated ones (frames > 1). */
 typedef int (*bqb_id_fn)(void *ctx, bqb_sticker_id id);
 bqb_status bqb_catalogue_each_with(bqb_catalogue *c, bqb_field f, const char *value, bqb_id_fn fn, void *ctx,
