@@ -141,7 +141,10 @@ static void heat_map(cli_page *p, const bqb_zeroshot *z) {
 static void zeroshots(cli_page *p, const cli_evaluation *e) {
     for (size_t k = 0; k < e->n_zeroshots; k++) {
         const bqb_zeroshot *z = &e->zeroshot[k];
-        if (!z->n) continue;
+        if (!z->n) {
+            cli_page_putf(p, "<p class=dim>No zero-shot %s: %s.</p>\n", bqb_field_name(z->field), cli_eval_no_classes);
+            continue;
+        }
         cli_page_putf(p, "<h2>Zero-shot: %s</h2>\n<div class=tiles>", bqb_field_name(z->field));
         cli_page_putf(p, "<div><b>%.1f %%</b><span>right at once</span></div><div><b>%.1f %%</b><span>among three</span></div>",
                       z->top1, z->top3);

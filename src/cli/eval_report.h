@@ -22,6 +22,8 @@ typedef struct {
     size_t n_zeroshots;
 } cli_evaluation;
 
+extern const char cli_eval_no_classes[]; /* why there is no zero-shot of a field */
+
 void cli_eval_print(const cli_evaluation *e);      /* a table on stdout */
 int cli_eval_print_json(const cli_evaluation *e);  /* the exit status */
 

@@ -16,8 +16,9 @@ const char *const cli_eval_style[] = {
     "p{margin:.4rem 0;max-width:48rem}code{overflow-wrap:anywhere}\n",
     ".scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:.7rem}\n",
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n",
-    ".sum{width:100%;font-size:.93rem}.sum th,.sum td{padding:.42rem .46rem;text-align:right;white-space:nowrap}"
-    ".sum thead th{color:var(--dim);font-weight:500}.sum th:first-child,.sum .g{text-align:left}"
+    ".sum{width:100%;font-size:.9rem}.sum th,.sum td{padding:.42rem .38rem;text-align:right;white-space:nowrap}"
+    ".sum thead th{color:var(--dim);font-weight:500;white-space:normal;vertical-align:bottom}.sum th:first-child,.sum .g{text-align:left}"
+    ".sum tr>th:first-child:not(.l){position:sticky;left:0;background:var(--card)}"
     ".sum tbody tr{border-top:1px solid var(--line)}.sum .l{border-left:1px solid var(--line)}"
     ".sum .mr{font-weight:600;background:linear-gradient(to right,var(--bar) calc(var(--v)*1%),transparent 0)}\n",
     ".tiles{display:flex;flex-wrap:wrap;gap:.6rem;margin:.6rem 0}"

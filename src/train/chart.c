@@ -54,7 +54,7 @@ static bqb_status draw_title(bqb_buf *b, frame at, const char *title, const char
 static bqb_status draw_histogram(bqb_buf *b, frame at, const bqb_numbers *v, const char *title, uint64_t unit, const char *colour,
                                  bqb_err *err) {
     char note[128];
-    snprintf(note, sizeof note, v->n ? "n %zu · mean %.*f · median %llu" : "none", v->n, v->mean / (double)unit < 1000 ? 1 : 0,
+    snprintf(note, sizeof note, "n %zu · mean %.*f · median %llu", v->n, v->mean / (double)unit < 1000 ? 1 : 0,
              v->mean / (double)unit, (unsigned long long)(v->median / unit));
     bqb_status s = draw_title(b, at, title, note, err);
     if (s || !v->n_bins) return s;
@@ -96,7 +96,7 @@ static int bars_height(const bqb_tally *t) { return 40 + ROW * (int)(bars_of(t) 
 
 static bqb_status draw_bars(bqb_buf *b, frame at, const bqb_tally *t, const char *title, size_t stickers, const char *colour, bqb_err *err) {
     char note[64];
-    snprintf(note, sizeof note, t->n ? "%zu different" : "none", t->n);
+    snprintf(note, sizeof note, "%zu different", t->n);
     bqb_status s = draw_title(b, at, title, note, err);
     enum { NAMES = 104, NUMBERS = 92 };
     double left = at.x + NAMES, room = at.w - NAMES - NUMBERS;
@@ -119,23 +119,54 @@ static bqb_status draw_bars(bqb_buf *b, frame at, const bqb_tally *t, const char
 
 /* ---- the whole ---- */
 
+/* Panels fill two columns from the left; an empty one is left out and named at the foot. */
+typedef struct {
+    const char *title, *none; /* none: what no sticker has */
+    const bqb_numbers *numbers;
+    const bqb_tally *tally;
+    uint64_t unit;
+    const char *colour;
+} panel;
+
+static size_t in_panel(const panel *p) { return p->numbers ? p->numbers->n : p->tally->n; }
+
+static bqb_status draw_panel(bqb_buf *b, frame at, const panel *p, size_t stickers, bqb_err *err) {
+    if (p->numbers) return draw_histogram(b, at, p->numbers, p->title, p->unit, p->colour, err);
+    return draw_bars(b, at, p->tally, p->title, stickers, p->colour, err);
+}
+
+static int panel_height(const panel *p) { return p->numbers ? PANEL + 34 : bars_height(p->tally) + 24; }
+
 bqb_status bqb_chart_draw(bqb_buf *b, const bqb_figures *f, const char *title, bqb_err *err) {
     static const char blue[] = "#3e7cb1", orange[] = "#e08e45", green[] = "#5b9a68", purple[] = "#8b6fb0", red[] = "#c8556b";
-    int half = (WIDTH - 2 * MARGIN - GAP) / 2, second = MARGIN + half + GAP;
-    const bqb_tally *emotion = &f->label[BQB_EMOTION], *style = &f->label[BQB_STYLE], *format = &f->format;
-    int rows[3] = {HEAD + 24, HEAD + 24 + PANEL + 34, HEAD + 24 + 2 * (PANEL + 34)};
-    int right = bars_height(style) + 24 + bars_height(format), left = bars_height(emotion);
-    int height = rows[2] + (left > right ? left : right) + 10;
+    const panel panels[] = {{"Caption, characters", "captions", &f->caption, NULL, 1, blue},
+                            {"Words on the picture, characters", "words on them", &f->ocr, NULL, 1, orange},
+                            {"Frames of the animated ones", "motion", &f->frames, NULL, 1, green},
+                            {"File size, kB", "files", &f->size_bytes, NULL, 1000, purple},
+                            {"Emotions", "emotions", NULL, &f->label[BQB_EMOTION], 1, red},
+                            {"Styles", "styles", NULL, &f->label[BQB_STYLE], 1, blue},
+                            {"File formats", "formats", NULL, &f->format, 1, green}};
+    enum { PANELS = sizeof panels / sizeof *panels };
+    int half = (WIDTH - 2 * MARGIN - GAP) / 2, end[2] = {HEAD + 24, HEAD + 24};
+    frame at[PANELS];
+    char none[256] = "";
+    size_t used = 0;
+    for (size_t k = 0; k < PANELS; k++) {
+        if (!in_panel(&panels[k])) {
+            used += (size_t)snprintf(none + used, sizeof none - used, "%s%s", used ? ", " : "Not drawn, as no sticker has them: ", panels[k].none);
+            continue;
+        }
+        int side = end[1] < end[0]; /* where there is room first */
+        at[k] = (frame){side ? MARGIN + half + GAP : MARGIN, end[side], half, PANEL};
+        end[side] += panel_height(&panels[k]);
+    }
+    int foot = end[0] > end[1] ? end[0] : end[1], height = foot + (used ? 24 : -14);
     bqb_status s = bqb_svg_begin(b, WIDTH, height, err);
     if (!s) s = draw_head(b, f, title, err);
     if (!s) s = bqb_buf_printf(b, err, "<path d=\"M%d %dH%d\" stroke=\"" GRID "\"/>\n", MARGIN, HEAD - 8, WIDTH - MARGIN);
-    if (!s) s = draw_histogram(b, (frame){MARGIN, rows[0], half, PANEL}, &f->caption, "Caption, characters", 1, blue, err);
-    if (!s) s = draw_histogram(b, (frame){second, rows[0], half, PANEL}, &f->ocr, "Words on the picture, characters", 1, orange, err);
-    if (!s) s = draw_histogram(b, (frame){MARGIN, rows[1], half, PANEL}, &f->frames, "Frames of the animated ones", 1, green, err);
-    if (!s) s = draw_histogram(b, (frame){second, rows[1], half, PANEL}, &f->size_bytes, "File size, kB", 1000, purple, err);
-    if (!s) s = draw_bars(b, (frame){MARGIN, rows[2], half, 0}, emotion, "Emotions", f->stickers, red, err);
-    if (!s) s = draw_bars(b, (frame){second, rows[2], half, 0}, style, "Styles", f->stickers, blue, err);
-    if (!s) s = draw_bars(b, (frame){second, rows[2] + bars_height(style) + 24, half, 0}, format, "File formats", f->stickers, green, err);
+    for (size_t k = 0; k < PANELS && !s; k++)
+        if (in_panel(&panels[k])) s = draw_panel(b, at[k], &panels[k], f->stickers, err);
+    if (!s && used) s = bqb_svg_text(b, MARGIN, foot + 2, BQB_SVG_START, "fill=\"" GRAY "\"", none, 0, err);
     return s ? s : bqb_svg_end(b, err);
 }
 
