@@ -13,6 +13,7 @@
 #ifndef BQB_MATH_ROWS_H
 #define BQB_MATH_ROWS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef enum { BQB_ROW_F32, BQB_ROW_F16, BQB_ROW_BF16, BQB_ROW_Q8_0, BQB_ROW_Q4_K, BQB_ROW_Q6_K, BQB_ROW_KINDS } bqb_row_kind;
@@ -37,8 +38,13 @@ typedef struct {
     /* y[n,:] = x[n,:] / sqrt(mean of squares + eps) * gamma; y may be x. Source: RMSNorm, arXiv:1910.07467. */
     void (*rmsnorm)(float *y, const float *x, const float *gamma, float eps, size_t N, size_t C);
 
+    /* dx[n,:] (+)= gradient of rmsnorm's input. dx may be dy when not added. */
+    void (*rmsnorm_bwd)(float *dx, bool add, const float *dy, const float *x, const float *gamma, float eps, size_t N, size_t C);
+
     /* y[i] = silu(y[i]) * x[i], silu(z) = z / (1 + e^-z). Source: SwiGLU, arXiv:2002.05202. */
     void (*silu_mul)(float *y, const float *x, size_t n);
+    /* Of y = silu(g) * u: dg[i], du[i] from dy[i]; dg or du may be dy. */
+    void (*silu_mul_bwd)(float *dg, float *du, const float *dy, const float *g, const float *u, size_t n);
 } bqb_rows_ops;
 
 const bqb_rows_ops *bqb_rows_plain(void);

@@ -142,8 +142,32 @@ static void rmsnorm(float *y, const float *x, const float *gamma, float eps, siz
     }
 }
 
+static void rmsnorm_bwd(float *dx, bool add, const float *dy, const float *x, const float *gamma, float eps, size_t N, size_t C) {
+    for (size_t n = 0; n < N; n++, x += C, dx += C, dy += C) {
+        float sum = 0, dot = 0;
+        REDUCE(+ : sum, dot) for (size_t c = 0; c < C; c++) {
+            sum += x[c] * x[c];
+            dot += dy[c] * gamma[c] * x[c];
+        }
+        float r = 1.0f / sqrtf(sum / (float)C + eps), k = dot * r * r / (float)C;
+        if (add) {
+            SIMD for (size_t c = 0; c < C; c++) dx[c] += r * (dy[c] * gamma[c] - x[c] * k);
+        } else {
+            SIMD for (size_t c = 0; c < C; c++) dx[c] = r * (dy[c] * gamma[c] - x[c] * k);
+        }
+    }
+}
+
 static void silu_mul(float *y, const float *x, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] = y[i] / (1.0f + expf(-y[i])) * x[i];
+}
+
+static void silu_mul_bwd(float *dg, float *du, const float *dy, const float *g, const float *u, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float s = 1.0f / (1.0f + expf(-g[i])), d = dy[i], by_gate = d * u[i] * s * (1.0f + g[i] * (1.0f - s));
+        du[i] = d * g[i] * s;
+        dg[i] = by_gate;
+    }
 }
 
 #define EACH(name) {name##_f32, name##_f16, name##_bf16, name##_q8_0, name##_q4_k, name##_q6_k}
@@ -154,5 +178,7 @@ const bqb_rows_ops PASTE(bqb_rows_, BQB_ISA) = {
     .dot = EACH(dot),
     .add = EACH(add),
     .rmsnorm = rmsnorm,
+    .rmsnorm_bwd = rmsnorm_bwd,
     .silu_mul = silu_mul,
+    .silu_mul_bwd = silu_mul_bwd,
 };

@@ -100,19 +100,19 @@ void bqb_decoder_past_cut(bqb_decoder_past *p, size_t n) {
 
 /* ---- one block ---- */
 
-static float *take(bqb_decoder *m, size_t n) {
+float *bqb_decoder_take(bqb_decoder *m, size_t n) {
     float *x = m->mul.no_memory ? NULL : bqb_arena_take(m->mul.arena, n, sizeof *x);
     if (!x) m->mul.no_memory = true;
     return x;
 }
 
-/* Turn the pairs of n rows' heads by their positions, from `first` on. */
-static void rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, size_t first) {
+/* Turn the pairs of n rows' heads by their positions, from `first` on; or back again. */
+void bqb_decoder_rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, size_t first, bool back) {
     size_t half = m->config.head_dim / 2, step = m->config.rope_neighbours ? 2 : 1, other = m->config.rope_neighbours ? 1 : half;
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < half; i++) {
             double angle = (double)(first + t) * m->turn[i];
-            float co = (float)cos(angle), si = (float)sin(angle);
+            float co = (float)cos(angle), si = (float)(back ? -sin(angle) : sin(angle));
             for (size_t h = 0; h < heads; h++) {
                 float *a = x + (t * heads + h) * 2 * half + i * step, *b = a + other, u = *a, v = *b;
                 *a = u * co - v * si;
@@ -122,7 +122,7 @@ static void rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, size_
 }
 
 /* Put n rows of keys or values behind the past's. */
-static void keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, size_t layer, const float *rows, size_t n) {
+void bqb_decoder_keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, size_t layer, const float *rows, size_t n) {
     size_t at = (layer * past->room + past->n) * past->row;
     if (m->mul.num == BQB_NUM_F32) memcpy((float *)(void *)to + at, rows, n * past->row * sizeof *rows);
     else m->ops->to_bf16((uint16_t *)(void *)to + at, rows, n * past->row);
@@ -162,11 +162,11 @@ static void attend_many(const attention *a) {
     size_t n = a->n, all = a->past->n + n, d = c->head_dim, size = bqb_num_size_bytes(num);
     int64_t row = (int64_t)(c->heads * d);
     bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
-    float *score = take(m, n * all);
-    char *prob = num == BQB_NUM_F32 ? (char *)score : (char *)take(m, (n * all + 1) / 2);
+    float *score = bqb_decoder_take(m, n * all);
+    char *prob = num == BQB_NUM_F32 ? (char *)score : (char *)bqb_decoder_take(m, (n * all + 1) / 2);
     const char *q = (const char *)a->q;
     if (num == BQB_NUM_BF16 && !m->mul.no_memory) {
-        uint16_t *h = (uint16_t *)(void *)take(m, (n * c->heads * d + 1) / 2);
+        uint16_t *h = (uint16_t *)(void *)bqb_decoder_take(m, (n * c->heads * d + 1) / 2);
         if (h) m->ops->to_bf16(h, a->q, n * c->heads * d);
         q = (const char *)h;
     }
@@ -200,7 +200,7 @@ static void attend(attention *a) {
         return;
     }
     int threads = work * all < ALONE ? 1 : m->mul.threads;
-    a->score = take(m, (size_t)threads * all);
+    a->score = bqb_decoder_take(m, (size_t)threads * all);
     if (a->score) bqb_parallel_for(work, threads, attend_token, a);
 }
 
@@ -209,8 +209,8 @@ static void block(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, fl
     const bqb_decoder_block *b = &m->block[layer];
     size_t C = c->width, Q = c->heads * c->head_dim, KV = past->row;
     bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
-    float *h = take(m, n * C), *q = take(m, n * Q), *k = take(m, n * KV), *v = take(m, n * KV), *mixed = take(m, n * Q);
-    float *gate = take(m, n * c->mlp), *up = take(m, n * c->mlp);
+    float *h = bqb_decoder_take(m, n * C), *q = bqb_decoder_take(m, n * Q), *k = bqb_decoder_take(m, n * KV), *v = bqb_decoder_take(m, n * KV), *mixed = bqb_decoder_take(m, n * Q);
+    float *gate = bqb_decoder_take(m, n * c->mlp), *up = bqb_decoder_take(m, n * c->mlp);
     if (m->mul.no_memory) return;
     const bqb_rows_ops *ops = m->mul.rows;
     ops->rmsnorm(h, x, b->norm1, c->eps, n, C);
@@ -219,10 +219,10 @@ static void block(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, fl
     bqb_matrix_mul(&m->mul, v, h, &b->v, b->v_bias, false, n);
     if (b->q_norm) ops->rmsnorm(q, q, b->q_norm, c->eps, n * c->heads, c->head_dim);
     if (b->k_norm) ops->rmsnorm(k, k, b->k_norm, c->eps, n * c->kv_heads, c->head_dim);
-    rotate(m, q, c->heads, n, past->n);
-    rotate(m, k, c->kv_heads, n, past->n);
-    keep(m, past, past->k, layer, k, n);
-    keep(m, past, past->v, layer, v, n);
+    bqb_decoder_rotate(m, q, c->heads, n, past->n, false);
+    bqb_decoder_rotate(m, k, c->kv_heads, n, past->n, false);
+    bqb_decoder_keep(m, past, past->k, layer, k, n);
+    bqb_decoder_keep(m, past, past->v, layer, v, n);
     size_t at = layer * past->room * past->row * bqb_num_size_bytes(m->mul.num);
     attend(&(attention){.m = m, .past = past, .k = past->k + at, .v = past->v + at, .out = mixed, .q = q, .n = n});
     bqb_matrix_mul(&m->mul, x, mixed, &b->o, NULL, true, n);
@@ -246,7 +246,7 @@ bqb_status bqb_decoder_embed(bqb_decoder *m, float *rows, const int32_t *ids, si
 }
 
 /* What went wrong in the products, if anything; the next call starts afresh. */
-static bqb_status finish(bqb_decoder *m, bqb_err *err) {
+bqb_status bqb_decoder_finish(bqb_decoder *m, bqb_err *err) {
     bqb_status s = bqb_gemm_status(m->mul.gemm, err);
     if (!s && m->mul.no_memory) s = bqb_fail_nomem(err, "the language model's activations", bqb_arena_size_bytes(m->mul.arena));
     m->mul.no_memory = false;
@@ -260,7 +260,7 @@ bqb_status bqb_decoder_run(bqb_decoder *m, bqb_decoder_past *past, float *hidden
     if (n > past->room - past->n)
         return bqb_fail(err, BQB_ELIMIT, "%zu tokens after %zu: there is room for %zu", n, past->n, past->room);
     bqb_gemm_enter(m->mul.gemm);
-    float *x = take(m, (n < PART ? n : PART) * C);
+    float *x = bqb_decoder_take(m, (n < PART ? n : PART) * C);
     for (size_t from = 0; from < n && !m->mul.no_memory; from += PART) {
         size_t k = n - from < PART ? n - from : PART;
         memcpy(x, rows + from * C, k * C * sizeof *x);
@@ -273,7 +273,7 @@ bqb_status bqb_decoder_run(bqb_decoder *m, bqb_decoder_past *past, float *hidden
         else if (from + k == n) m->mul.rows->rmsnorm(hidden, x + (k - 1) * C, m->norm, m->config.eps, 1, C);
         past->n += k;
     }
-    bqb_status s = finish(m, err);
+    bqb_status s = bqb_decoder_finish(m, err);
     if (s) past->n = old;
     return s;
 }
@@ -281,5 +281,5 @@ bqb_status bqb_decoder_run(bqb_decoder *m, bqb_decoder_past *past, float *hidden
 bqb_status bqb_decoder_logits(bqb_decoder *m, float *logits, const float *hidden, size_t n, bqb_err *err) {
     bqb_gemm_enter(m->mul.gemm);
     bqb_matrix_mul(&m->mul, logits, hidden, &m->head, NULL, false, n);
-    return finish(m, err);
+    return bqb_decoder_finish(m, err);
 }

@@ -76,4 +76,24 @@ bqb_status bqb_decoder_run(bqb_decoder *m, bqb_decoder_past *past, float *hidden
 /* logits[n,V] of hidden[n,C]. */
 bqb_status bqb_decoder_logits(bqb_decoder *m, float *logits, const float *hidden, size_t n, bqb_err *err);
 
+/* --- for learning what stands around a frozen model --- */
+
+/* What a pass keeps so that the gradient can go back through it. */
+typedef struct bqb_decoder_tape bqb_decoder_tape;
+void bqb_decoder_tape_free(bqb_decoder_tape *t);
+
+/* As bqb_decoder_run over all n rows, in one part, keeping a tape. What stands in the past
+ * already is taken as fixed: it is read, but no gradient goes there. So of tokens that
+ * hold nothing that learns, and come first, run() makes the past once and for all. */
+bqb_status bqb_decoder_forward(bqb_decoder *m, bqb_decoder_past *past, bqb_decoder_tape **tape, float *hidden, const float *rows,
+                               size_t n, bqb_err *err);
+
+/* drows[n,C] = gradient of the input rows, from dhidden[n,C]. The past must hold what it
+ * held after forward (later tokens may follow). The model's own weights get none. */
+bqb_status bqb_decoder_backward(bqb_decoder *m, const bqb_decoder_past *past, float *drows, const float *dhidden,
+                                const bqb_decoder_tape *tape, bqb_err *err);
+
+/* dhidden[n,C] = dlogits[n,V] · head. */
+bqb_status bqb_decoder_logits_back(bqb_decoder *m, float *dhidden, const float *dlogits, size_t n, bqb_err *err);
+
 #endif

@@ -35,6 +35,21 @@ struct bqb_decoder_past {
     char *k, *v;         /* [layers, room, G·d] in the decoder's num */
 };
 
+/* What one block keeps of n tokens for the gradient; NULL fields are not kept. */
+typedef struct {
+    float *x1, *x2;      /* [n,C] into the two norms */
+    float *q_raw, *k_raw; /* [n,H·d], [n,G·d] before their norms; only where there are such */
+    float *q;            /* [n,H·d] rotated */
+    float *prob;         /* [H,n,all] attention */
+    float *gate, *up;    /* [n,M] */
+} bqb_decoder_saved;
+
+/* Steps that forward and backward share. */
+float *bqb_decoder_take(bqb_decoder *m, size_t n); /* f32 from the pass's arena; NULL sets no_memory */
+void bqb_decoder_rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, size_t first, bool back);
+void bqb_decoder_keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, size_t layer, const float *rows, size_t n);
+bqb_status bqb_decoder_finish(bqb_decoder *m, bqb_err *err); /* what went wrong in the products; the arena is empty then */
+
 /* Fill m's weights from its file; m->config is read, m->turn made. path is for messages. */
 bqb_status bqb_decoder_load(bqb_decoder *m, const char *path, bqb_err *err);
 

@@ -1,0 +1,207 @@
+/* A pass through a frozen decoder that can be gone back: only the gradient of the input
+ * rows is wanted, so no product with activations is kept for weights. Attention is
+ * computed in f32 here, whatever keys and values are kept in. */
+#include "model/decoder_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bqb_decoder_tape {
+    bqb_arena *arena;
+    bqb_decoder_saved *block; /* [layers] */
+    float *x;                 /* [n,C] into the last norm */
+    size_t n, first;          /* tokens, and the position of the first */
+};
+
+void bqb_decoder_tape_free(bqb_decoder_tape *t) {
+    if (!t) return;
+    bqb_arena_free(t->arena);
+    free(t);
+}
+
+/* One product over f32 rows: C[M,N] (+)= A · B, elements (r,c) of A at r*ar + c*ac, and so on; C's columns are 1 apart. */
+static void product(const bqb_decoder *m, size_t M, size_t N, size_t K, float *c, size_t cr, const float *a, size_t ar, size_t ac,
+                    const float *b, size_t br, size_t bc, bool add) {
+    bqb_product g = {.outer = 1, .inner = 1, .M = (int64_t)M, .N = (int64_t)N, .K = (int64_t)K,
+                     .a = {.row = (int64_t)ar, .col = (int64_t)ac}, .b = {.row = (int64_t)br, .col = (int64_t)bc},
+                     .c = {.row = (int64_t)cr, .col = 1}, .accumulate = add};
+    bqb_gemm_run(m->mul.gemm, &g, c, a, b, NULL);
+}
+
+/* The layer's first `all` keys or values as f32. */
+static const float *past_rows(bqb_decoder *m, const bqb_decoder_past *past, const char *from, size_t layer, size_t all) {
+    size_t at = layer * past->room * past->row;
+    if (m->mul.num == BQB_NUM_F32) return (const float *)(const void *)from + at;
+    float *x = bqb_decoder_take(m, all * past->row);
+    if (x) m->ops->from_bf16(x, (const uint16_t *)(const void *)from + at, all * past->row);
+    return x;
+}
+
+/* ---- forward ---- */
+
+static void attend(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *out, const bqb_decoder_saved *v, size_t n) {
+    const bqb_decoder_config *c = &m->config;
+    size_t d = c->head_dim, Q = c->heads * d, all = past->n + n, share = c->heads / c->kv_heads;
+    const float *key = past_rows(m, past, past->k, layer, all), *value = past_rows(m, past, past->v, layer, all);
+    for (size_t h = 0; h < c->heads && !m->mul.no_memory; h++) {
+        float *prob = v->prob + h * n * all;
+        size_t from = h / share * d;
+        product(m, n, all, d, prob, all, v->q + h * d, Q, 1, key + from, 1, past->row, false);
+        for (size_t t = 0; t < n; t++) { /* what a token may not see weighs nothing */
+            size_t sees = past->n + t + 1;
+            m->ops->softmax_fwd[BQB_NUM_F32](prob + t * all, prob + t * all, 1.0f / sqrtf((float)d), 1, sees);
+            memset(prob + t * all + sees, 0, (all - sees) * sizeof *prob);
+        }
+        product(m, n, d, all, out + h * d, Q, prob, all, 1, value + from, past->row, 1, false);
+    }
+}
+
+static void block_forward(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *x, bqb_decoder_saved *v, size_t n) {
+    const bqb_decoder_config *c = &m->config;
+    const bqb_decoder_block *b = &m->block[layer];
+    const bqb_rows_ops *ops = m->mul.rows;
+    size_t C = c->width, Q = c->heads * c->head_dim, KV = past->row;
+    bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
+    float *h = bqb_decoder_take(m, n * C), *key = bqb_decoder_take(m, n * KV), *value = bqb_decoder_take(m, n * KV);
+    float *mixed = bqb_decoder_take(m, n * Q), *gate = bqb_decoder_take(m, n * c->mlp);
+    if (m->mul.no_memory) return;
+    memcpy(v->x1, x, n * C * sizeof *x);
+    ops->rmsnorm(h, x, b->norm1, c->eps, n, C);
+    bqb_matrix_mul(&m->mul, v->q, h, &b->q, b->q_bias, false, n);
+    bqb_matrix_mul(&m->mul, key, h, &b->k, b->k_bias, false, n);
+    bqb_matrix_mul(&m->mul, value, h, &b->v, b->v_bias, false, n);
+    if (b->q_norm) {
+        memcpy(v->q_raw, v->q, n * Q * sizeof *x);
+        ops->rmsnorm(v->q, v->q, b->q_norm, c->eps, n * c->heads, c->head_dim);
+    }
+    if (b->k_norm) {
+        memcpy(v->k_raw, key, n * KV * sizeof *x);
+        ops->rmsnorm(key, key, b->k_norm, c->eps, n * c->kv_heads, c->head_dim);
+    }
+    bqb_decoder_rotate(m, v->q, c->heads, n, past->n, false);
+    bqb_decoder_rotate(m, key, c->kv_heads, n, past->n, false);
+    bqb_decoder_keep(m, past, past->k, layer, key, n);
+    bqb_decoder_keep(m, past, past->v, layer, value, n);
+    attend(m, past, layer, mixed, v, n);
+    bqb_matrix_mul(&m->mul, x, mixed, &b->o, NULL, true, n);
+    memcpy(v->x2, x, n * C * sizeof *x);
+    ops->rmsnorm(h, x, b->norm2, c->eps, n, C);
+    bqb_matrix_mul(&m->mul, v->gate, h, &b->gate, NULL, false, n);
+    bqb_matrix_mul(&m->mul, v->up, h, &b->up, NULL, false, n);
+    memcpy(gate, v->gate, n * c->mlp * sizeof *x);
+    ops->silu_mul(gate, v->up, n * c->mlp);
+    bqb_matrix_mul(&m->mul, x, gate, &b->down, NULL, true, n);
+    bqb_arena_release(m->mul.arena, mark);
+}
+
+static bqb_decoder_tape *tape_new(const bqb_decoder *m, size_t n, size_t first) {
+    const bqb_decoder_config *c = &m->config;
+    size_t C = c->width, Q = c->heads * c->head_dim, KV = c->kv_heads * c->head_dim, all = first + n;
+    bqb_decoder_tape *t = bqb_calloc(1, sizeof *t);
+    if (!t) return NULL;
+    *t = (bqb_decoder_tape){.arena = bqb_arena_new(), .n = n, .first = first};
+    bool ok = t->arena && (t->x = bqb_arena_take(t->arena, n * C, sizeof(float))) &&
+              (t->block = bqb_arena_take(t->arena, c->layers, sizeof *t->block));
+    for (size_t l = 0; l < c->layers && ok; l++) {
+        bqb_decoder_saved *v = &t->block[l];
+        bool normed = m->block[l].q_norm != NULL;
+        struct {
+            float **to;
+            size_t n;
+        } parts[] = {{&v->x1, n * C}, {&v->x2, n * C}, {&v->q_raw, normed ? n * Q : 1}, {&v->k_raw, normed ? n * KV : 1},
+                     {&v->q, n * Q}, {&v->prob, c->heads * n * all}, {&v->gate, n * c->mlp}, {&v->up, n * c->mlp}};
+        for (size_t i = 0; i < sizeof parts / sizeof *parts && ok; i++)
+            ok = (*parts[i].to = bqb_arena_take(t->arena, parts[i].n, sizeof(float))) != NULL;
+    }
+    if (ok) return t;
+    bqb_decoder_tape_free(t);
+    return NULL;
+}
+
+bqb_status bqb_decoder_forward(bqb_decoder *m, bqb_decoder_past *past, bqb_decoder_tape **tape, float *hidden, const float *rows,
+                               size_t n, bqb_err *err) {
+    size_t C = m->config.width;
+    *tape = NULL;
+    if (n > past->room - past->n)
+        return bqb_fail(err, BQB_ELIMIT, "%zu tokens after %zu: there is room for %zu", n, past->n, past->room);
+    bqb_decoder_tape *t = tape_new(m, n, past->n);
+    if (!t) return bqb_fail_nomem(err, "the language model's activations", n * C * m->config.layers * sizeof(float));
+    bqb_gemm_enter(m->mul.gemm);
+    memcpy(t->x, rows, n * C * sizeof *rows);
+    for (size_t l = 0; l < m->config.layers && !m->mul.no_memory; l++) block_forward(m, past, l, t->x, &t->block[l], n);
+    m->mul.rows->rmsnorm(hidden, t->x, m->norm, m->config.eps, n, C);
+    bqb_status s = bqb_decoder_finish(m, err);
+    if (s) bqb_decoder_tape_free(t);
+    else {
+        past->n += n;
+        *tape = t;
+    }
+    return s;
+}
+
+/* ---- backward ---- */
+
+/* dq[n,H·d], dk and dv[n,G·d] of the tape's own tokens, from dout[n,H·d]. */
+static void attend_back(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *dq, float *dk, float *dv, const float *dout,
+                        const bqb_decoder_tape *t) {
+    const bqb_decoder_config *c = &m->config;
+    const bqb_decoder_saved *v = &t->block[layer];
+    size_t n = t->n, d = c->head_dim, Q = c->heads * d, all = t->first + n, share = c->heads / c->kv_heads, KV = past->row;
+    const float *key = past_rows(m, past, past->k, layer, all), *value = past_rows(m, past, past->v, layer, all);
+    float *dp = bqb_decoder_take(m, n * all);
+    for (size_t h = 0; h < c->heads && !m->mul.no_memory; h++) {
+        const float *prob = v->prob + h * n * all;
+        size_t from = h / share * d;
+        bool add = h % share > 0; /* heads that share keys add up */
+        product(m, n, all, d, dp, all, dout + h * d, Q, 1, value + from, 1, KV, false);
+        product(m, n, d, n, dv + from, KV, prob + t->first, 1, all, dout + h * d, Q, 1, add);
+        m->ops->softmax_bwd[BQB_NUM_F32](dp, dp, prob, 1.0f / sqrtf((float)d), n, all);
+        product(m, n, d, all, dq + h * d, Q, dp, all, 1, key + from, KV, 1, false);
+        product(m, n, d, n, dk + from, KV, dp + t->first, 1, all, v->q + h * d, Q, 1, add);
+    }
+}
+
+/* dx[n,C] of the block's output becomes that of its input. */
+static void block_back(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *dx, const bqb_decoder_tape *t) {
+    const bqb_decoder_config *c = &m->config;
+    const bqb_decoder_block *b = &m->block[layer];
+    const bqb_decoder_saved *v = &t->block[layer];
+    const bqb_rows_ops *ops = m->mul.rows;
+    size_t n = t->n, C = c->width, Q = c->heads * c->head_dim, KV = past->row;
+    bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
+    float *dgate = bqb_decoder_take(m, n * c->mlp), *dup = bqb_decoder_take(m, n * c->mlp), *dh = bqb_decoder_take(m, n * C);
+    float *dmixed = bqb_decoder_take(m, n * Q), *dq = bqb_decoder_take(m, n * Q), *dk = bqb_decoder_take(m, n * KV), *dv = bqb_decoder_take(m, n * KV);
+    if (m->mul.no_memory) return;
+    bqb_matrix_back(&m->mul, dgate, dx, &b->down, false, n);
+    ops->silu_mul_bwd(dgate, dup, dgate, v->gate, v->up, n * c->mlp);
+    bqb_matrix_back(&m->mul, dh, dgate, &b->gate, false, n);
+    bqb_matrix_back(&m->mul, dh, dup, &b->up, true, n);
+    ops->rmsnorm_bwd(dx, true, dh, v->x2, b->norm2, c->eps, n, C);
+    bqb_matrix_back(&m->mul, dmixed, dx, &b->o, false, n);
+    attend_back(m, past, layer, dq, dk, dv, dmixed, t);
+    if (m->mul.no_memory) return;
+    bqb_decoder_rotate(m, dq, c->heads, n, t->first, true);
+    bqb_decoder_rotate(m, dk, c->kv_heads, n, t->first, true);
+    if (b->q_norm) ops->rmsnorm_bwd(dq, false, dq, v->q_raw, b->q_norm, c->eps, n * c->heads, c->head_dim);
+    if (b->k_norm) ops->rmsnorm_bwd(dk, false, dk, v->k_raw, b->k_norm, c->eps, n * c->kv_heads, c->head_dim);
+    bqb_matrix_back(&m->mul, dh, dq, &b->q, false, n);
+    bqb_matrix_back(&m->mul, dh, dk, &b->k, true, n);
+    bqb_matrix_back(&m->mul, dh, dv, &b->v, true, n);
+    ops->rmsnorm_bwd(dx, true, dh, v->x1, b->norm1, c->eps, n, C);
+    bqb_arena_release(m->mul.arena, mark);
+}
+
+bqb_status bqb_decoder_backward(bqb_decoder *m, const bqb_decoder_past *past, float *drows, const float *dhidden,
+                                const bqb_decoder_tape *tape, bqb_err *err) {
+    bqb_gemm_enter(m->mul.gemm);
+    m->mul.rows->rmsnorm_bwd(drows, false, dhidden, tape->x, m->norm, m->config.eps, tape->n, m->config.width);
+    for (size_t l = m->config.layers; l-- > 0 && !m->mul.no_memory;) block_back(m, past, l, drows, tape);
+    return bqb_decoder_finish(m, err);
+}
+
+bqb_status bqb_decoder_logits_back(bqb_decoder *m, float *dhidden, const float *dlogits, size_t n, bqb_err *err) {
+    bqb_gemm_enter(m->mul.gemm);
+    bqb_matrix_back(&m->mul, dhidden, dlogits, &m->head, false, n);
+    return bqb_decoder_finish(m, err);
+}
