@@ -1,5 +1,7 @@
 #include "image/fingerprint.h"
 
+#include "image/overlay.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +10,9 @@ enum { FRAME = BQB_LOOK_FRAME, R = BQB_LOOK_SIDE, C = BQB_LOOK_COLOURS,
        BORDER = 40,  /* how far a border's pixels may be from its corner's */
        LEAST = 12,   /* what is smaller than this inside its border is not looked at alone */
        DCT = 32, BITS = 128,
-       MOVE = 5,     /* pixels that an edge may be moved to make two looks fit */
        WINDOW = 6 }; /* of 64: about one character of a line */
-static const double same_below = 11, most_outside = 0.12,
+static const float rim = 0.03f; /* of an inside: a border and what it is around run into each other there */
+static const double same_below = 11,
                     hopeless = 50; /* so different after a rough fit that a finer one cannot mend it */
 
 /* ---- one frame ---- */
@@ -67,16 +69,9 @@ static void shrink(uint8_t *out, const uint8_t *in) {
         }
 }
 
-/* Between four pixels of an n×n plane; x and y within 0 … n-1. */
-static float sample(const uint8_t *p, size_t n, float x, float y) {
-    size_t ix = (size_t)x, iy = (size_t)y, jx = ix + 1 < n ? ix + 1 : ix, jy = iy + 1 < n ? iy + 1 : iy;
-    float fx = x - (float)ix, fy = y - (float)iy;
-    float top = (float)p[iy * n + ix] + fx * ((float)p[iy * n + jx] - (float)p[iy * n + ix]);
-    float low = (float)p[jy * n + ix] + fx * ((float)p[jy * n + jx] - (float)p[jy * n + ix]);
-    return top + fy * (low - top);
-}
-
 /* The waves of the cosine transform, and the lowest frequencies by diagonals, DC left out. */
+static const float PART = 0.7f; /* words stand in the rest */
+
 typedef struct {
     float wave[DCT][DCT];
     uint8_t u[BITS], v[BITS];
@@ -96,11 +91,12 @@ static void make_basis(basis *b) {
 
 static void hash_of(uint64_t hash[2], const basis *b, const bqb_look *l, float x0, float x1, float y0, float y1) {
     float small[DCT][DCT], half[DCT][DCT];
+    const bqb_plane light = {l->light, R};
     for (size_t y = 0; y < DCT; y++)
         for (size_t x = 0; x < DCT; x++) {
             float sx = (x1 - x0) / (2 * DCT), sy = (y1 - y0) / (2 * DCT), sum = 0;
             for (size_t k = 0; k < 4; k++) /* four samples a cell */
-                sum += sample(l->light, R, fminf(x0 + sx * ((float)(2 * x + k % 2) + 0.5f), R - 1),
+                sum += bqb_plane_at(light, fminf(x0 + sx * ((float)(2 * x + k % 2) + 0.5f), R - 1),
                               fminf(y0 + sy * ((float)(2 * y + k / 2) + 0.5f), R - 1));
             small[y][x] = sum - 510;
         }
@@ -139,6 +135,8 @@ void bqb_look_of(bqb_look *l, const uint8_t *rgb) {
     make_basis(&b);
     hash_of(l->whole, &b, l, 0, R, 0, R);
     hash_of(l->inner, &b, l, l->x0, l->x1, l->y0, l->y1);
+    hash_of(l->upper, &b, l, 0, R, 0, PART * R);
+    hash_of(l->lower, &b, l, 0, R, (1 - PART) * R, R);
 }
 
 /* ---- two frames ---- */
@@ -155,146 +153,58 @@ static int bits_in(uint64_t x) {
 
 int bqb_hash_distance(const uint64_t a[2], const uint64_t b[2]) { return bits_in(a[0] ^ b[0]) + bits_in(a[1] ^ b[1]); }
 
-/* Edges: left, right, top, bottom, in pixels of light; outside the frame is allowed. */
-typedef struct {
-    float e[4];
-} edges;
+static bqb_plane light_of(const bqb_look *l) { return (bqb_plane){l->light, R}; }
 
-enum { FINE = 64 };
-
-/* Where a plane of `side` is asked for point (x, y) of n×n; false: outside it. */
-static bool place(float *px, float *py, const edges *e, size_t x, size_t y, size_t n, size_t side) {
-    float scale = (float)side / R, last = (float)(side - 1);
-    float u = ((float)x + 0.5f) / (float)n, v = ((float)y + 0.5f) / (float)n;
-    *px = (e->e[0] + u * (e->e[1] - e->e[0])) * scale - 0.5f;
-    *py = (e->e[2] + v * (e->e[3] - e->e[2])) * scale - 0.5f;
-    bool inside = *px >= -0.5f && *py >= -0.5f && *px <= last + 0.5f && *py <= last + 0.5f;
-    *px = fminf(fmaxf(*px, 0), last);
-    *py = fminf(fmaxf(*py, 0), last);
-    return inside;
-}
-
-/* The differences d [n,n] of a's part and b's part, those outside b being 0, once
- * b has the light and contrast that make it most like a, within bounds: pictures
- * are saved a little lighter or paler. Returns the share outside. */
-static double differences(float *d, size_t n, const uint8_t *a, const edges *ea, const uint8_t *b, const edges *eb,
-                          size_t side) {
-    float va[FINE * FINE], vb[FINE * FINE];
-    bool in[FINE * FINE];
-    size_t inside = 0;
-    double sa = 0, sb = 0, sab = 0, sbb = 0;
-    for (size_t i = 0; i < n * n; i++) {
-        float ax, ay, bx, by;
-        place(&ax, &ay, ea, i % n, i / n, n, side);
-        in[i] = place(&bx, &by, eb, i % n, i / n, n, side);
-        if (!in[i]) continue;
-        va[i] = sample(a, side, ax, ay);
-        vb[i] = sample(b, side, bx, by);
-        sa += (double)va[i];
-        sb += (double)vb[i];
-        sab += (double)(va[i] * vb[i]);
-        sbb += (double)(vb[i] * vb[i]);
-        inside++;
-    }
-    double m = inside ? (double)inside : 1, spread = sbb - sb * sb / m, gain = spread > 1 ? (sab - sa * sb / m) / spread : 1;
-    gain = fmin(fmax(gain, 0.85), 1.18);
-    double shift = fmin(fmax((sa - gain * sb) / m, -24), 24);
-    for (size_t i = 0; i < n * n; i++) d[i] = in[i] ? va[i] - (float)gain * vb[i] - (float)shift : 0;
-    return 1 - (double)inside / (double)(n * n);
-}
-
-static double misfit(const bqb_look *a, const edges *ea, const bqb_look *b, const edges *eb, size_t n) {
-    float d[FINE * FINE];
-    double outside = differences(d, n, a->light, ea, b->light, eb, R), sum = 0;
-    if (outside > most_outside) return HUGE_VAL;
-    for (size_t i = 0; i < n * n; i++) sum += (double)(d[i] * d[i]);
-    return sum / (1 - outside);
-}
-
-/* Move b's edges, alone and in pairs, as long as n×n points then fit better. */
-static double fit(edges *eb, const bqb_look *a, const edges *ea, const bqb_look *b, size_t n, float first_step, float last_step) {
-    static const int8_t move[12][4] = {{1, 1, 0, 0}, {-1, -1, 0, 0}, {0, 0, 1, 1}, {0, 0, -1, -1}, {1, 0, 0, 0}, {-1, 0, 0, 0},
-                                       {0, 1, 0, 0}, {0, -1, 0, 0}, {0, 0, 1, 0}, {0, 0, -1, 0}, {0, 0, 0, 1}, {0, 0, 0, -1}};
-    edges start = *eb;
-    double best = misfit(a, ea, b, eb, n);
-    for (float step = first_step; step >= last_step && best > 0; step /= 2)
-        for (int round = 0, better = 1; better && round < 6; round++) {
-            better = 0;
-            for (size_t m = 0; m < 12; m++) {
-                edges next = *eb;
-                bool far = false;
-                for (size_t k = 0; k < 4; k++) {
-                    next.e[k] += step * (float)move[m][k];
-                    far |= fabsf(next.e[k] - start.e[k]) > MOVE;
-                }
-                double now = far ? HUGE_VAL : misfit(a, ea, b, &next, n);
-                if (now < best) {
-                    best = now;
-                    *eb = next;
-                    better = 1;
-                }
-            }
-        }
-    return best;
-}
-
-/* Means of 2×2, signs kept: along an edge that is off by part of a pixel they cancel. */
-static void soften(float *d, size_t n) {
-    for (size_t y = 0; y + 1 < n; y++)
-        for (size_t x = 0; x + 1 < n; x++)
-            d[y * n + x] = (d[y * n + x] + d[y * n + x + 1] + d[(y + 1) * n + x] + d[(y + 1) * n + x + 1]) / 4;
-}
-
-/* The largest mean over a window of the differences d [n,n]. */
-static double worst_window(const float *d, size_t n, size_t window) {
-    float row[FINE], worst = 0;
-    for (size_t y = 0; y + window <= n; y++) {
-        for (size_t x = 0; x < n; x++) {
-            row[x] = 0;
-            for (size_t k = 0; k < window; k++) row[x] += fabsf(d[(y + k) * n + x]);
-        }
-        for (size_t x = 0; x + window <= n; x++) {
-            float sum = 0;
-            for (size_t k = 0; k < window; k++) sum += row[x + k];
-            if (sum > worst) worst = sum;
-        }
-    }
-    return (double)worst / (double)(window * window);
-}
-
-static double light_difference(const bqb_look *a, const edges *ea, const bqb_look *b, const edges *eb) {
-    float d[FINE * FINE];
-    differences(d, FINE, a->light, ea, b->light, eb, R);
-    soften(d, FINE);
-    soften(d, FINE);
-    return worst_window(d, FINE, WINDOW);
+static double light_difference(const bqb_look *a, const bqb_edges *ea, const bqb_look *b, const bqb_edges *eb) {
+    float d[R * R];
+    bqb_overlay_differences(d, R, light_of(a), ea, light_of(b), eb);
+    bqb_overlay_soften(d, R);
+    bqb_overlay_soften(d, R);
+    return bqb_overlay_worst(d, R, WINDOW);
 }
 
 /* b laid on a, beginning with these edges of both. */
-static double laid_on(const bqb_look *a, const edges *ea, const bqb_look *b, edges eb) {
-    enum { COLOURS = 16 };
-    if (fit(&eb, a, ea, b, 16, 2, 1) == HUGE_VAL) return 255;
+static double laid_on(const bqb_look *a, const bqb_edges *ea, const bqb_look *b, bqb_edges eb) {
+    if (bqb_overlay_fit(&eb, light_of(a), ea, light_of(b), 16, 2, 1) == HUGE_VAL) return 255;
     double worst = light_difference(a, ea, b, &eb);
     if (worst > hopeless) return worst;
-    fit(&eb, a, ea, b, 32, 1, 0.125f);
+    bqb_overlay_fit(&eb, light_of(a), ea, light_of(b), 32, 1, 0.125f);
     worst = light_difference(a, ea, b, &eb);
     for (size_t c = 0; c < 2; c++) {
-        float d[COLOURS * COLOURS];
-        differences(d, COLOURS, a->colour[c], ea, b->colour[c], &eb, C);
-        soften(d, COLOURS);
-        double w = worst_window(d, COLOURS, 2);
+        float d[C * C];
+        bqb_overlay_differences(d, C, (bqb_plane){a->colour[c], C}, ea, (bqb_plane){b->colour[c], C}, &eb);
+        bqb_overlay_soften(d, C);
+        double w = bqb_overlay_worst(d, C, 2);
         if (w > worst) worst = w;
     }
     return worst;
 }
 
-double bqb_look_difference(const bqb_look *a, const bqb_look *b) {
-    const edges whole = {{0, R, 0, R}};
-    const edges inner_a = {{a->x0, a->x1, a->y0, a->y1}}, inner_b = {{b->x0, b->x1, b->y0, b->y1}};
-    double worst = laid_on(a, &whole, b, whole);
-    return worst < same_below ? worst : fmin(worst, laid_on(a, &inner_a, b, inner_b));
+static bqb_edges part_of(const bqb_look *l, bool inside, float cut) {
+    float x0 = inside ? l->x0 : 0, x1 = inside ? l->x1 : R, y0 = inside ? l->y0 : 0, y1 = inside ? l->y1 : R;
+    float w = cut * (x1 - x0), h = cut * (y1 - y0);
+    return (bqb_edges){{x0 + w, x1 - w, y0 + h, y1 - h}};
 }
 
+static bool bordered(const bqb_look *l) { return l->x0 || l->y0 || l->x1 < R || l->y1 < R; }
+
+/* The least over the whole frames, their insides, and the inside of one and the whole of the
+ * other (a border is around what had none), until they are the same; only
+ * those whose hashes are at most `most` bits apart. */
+static double difference(const bqb_look *a, const bqb_look *b, int most) {
+    double least = 255;
+    for (int way = 0; way < 4 && least >= same_below; way++) {
+        bool in_a = way == 1 || way == 2, in_b = way == 1 || way == 3;
+        if (way && (way == 1 ? !bordered(a) && !bordered(b) : !bordered(a) || !bordered(b))) continue; /* an earlier way */
+        if (bqb_hash_distance(in_a ? a->inner : a->whole, in_b ? b->inner : b->whole) > most) continue;
+        bqb_edges ea = part_of(a, in_a, way ? rim : 0), eb = part_of(b, in_b, way ? rim : 0);
+        least = fmin(least, laid_on(a, &ea, b, eb));
+    }
+    return least;
+}
+
+double bqb_look_difference(const bqb_look *a, const bqb_look *b) { return difference(a, b, BITS); }
+
 bool bqb_look_same(const bqb_look *a, const bqb_look *b) {
-    return !a->flat && !b->flat && bqb_look_difference(a, b) < same_below;
+    return !a->flat && !b->flat && difference(a, b, BQB_HASH_NEAR + 8) < same_below;
 }

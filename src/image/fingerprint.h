@@ -4,7 +4,8 @@
  *
  * Two steps. A hash of 128 bits, the signs of the lowest cosine frequencies,
  * says what may be the same (one of the whole frame, one without its plain
- * border: either may fit). Then one look is laid over the other, each edge moved
+ * border: either may fit; and two of its upper and its lower part, where other words
+ * leave at least one as it was). Then one look is laid over the other, each edge moved
  * until they fit best, and decides: nowhere, not even in the place of a single
  * character, may they differ by more than what saving again does.
  * Functions here are pure; any thread. */
@@ -19,7 +20,8 @@ enum { BQB_LOOK_FRAME = 128, BQB_LOOK_SIDE = 64, BQB_LOOK_COLOURS = 16, BQB_HASH
 
 /* One frame. */
 typedef struct {
-    uint64_t whole[2], inner[2]; /* hashes: of the frame, of what is inside its border */
+    uint64_t whole[2], inner[2]; /* hashes: of the frame, of what is inside its border, */
+    uint64_t upper[2], lower[2]; /* of its upper and its lower 70 % */
     bool flat;                   /* nothing to see: one colour all over */
     uint8_t x0, x1, y0, y1;      /* the inside, in pixels of light */
     uint8_t light[BQB_LOOK_SIDE * BQB_LOOK_SIDE];              /* brightness, slightly blurred */

@@ -3,8 +3,8 @@
 
 #include "base/sha256.h"
 #include "base/thread.h"
-#include "image/decode.h"
-#include "image/fingerprint.h"
+#include "image/looks.h"
+#include "image/near.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,13 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { BLOCK = 64, NAMED = 5, NOTES_MAX = 1 << 16, FRAME_BYTES = BQB_LOOK_FRAME * BQB_LOOK_FRAME * 3 };
-
-/* The hashes alone, for the scan. */
-typedef struct {
-    uint64_t whole[2], inner[2];
-    uint32_t look, picture;
-} mark;
+enum { BLOCK = 64, NAMED = 5, NOTES_MAX = 1 << 16 };
 
 typedef struct {
     uint32_t first_look; /* into the scratch file */
@@ -36,8 +30,8 @@ typedef struct {
     size_t n_order;
     const bqb_look *look; /* [n_looks] mapped */
     size_t n_looks;
-    mark *kept;           /* marks of the kept pictures' frames */
-    size_t n_kept, kept_cap;
+    bqb_near *near;       /* owners: place in order[] * 4 + frame */
+    bool *kept;           /* [n_order] no copy of an earlier one */
     bqb_progress_fn progress;
     void *ctx;
 } search;
@@ -58,17 +52,16 @@ typedef struct {
 
 static bqb_status look_at(const bqb_picture *p, picture *to, bqb_copy *c, bqb_look *look, const char *name, bqb_err *err) {
     bqb_image_info info;
-    uint8_t *rgb = bqb_calloc(3, FRAME_BYTES);
-    if (!rgb) return bqb_fail_nomem(err, name, 3 * FRAME_BYTES);
-    bqb_status s = bqb_image_frames(rgb, &info, p->data, p->size, name, BQB_LOOK_FRAME, NULL, err);
+    bqb_looks *l = bqb_calloc(1, sizeof *l);
+    if (!l) return bqb_fail_nomem(err, name, sizeof *l);
+    bqb_status s = bqb_looks_read(l, &info, p->data, p->size, name, err);
     if (!s) {
-        bool moves = memcmp(rgb, rgb + FRAME_BYTES, FRAME_BYTES) || memcmp(rgb, rgb + 2 * FRAME_BYTES, FRAME_BYTES);
-        to->n_looks = moves ? 3 : 1;
+        to->n_looks = (uint8_t)l->n;
         to->n_pixels = (uint64_t)info.width * info.height;
         memcpy(c->format, info.format, sizeof c->format);
-        for (size_t f = 0; f < to->n_looks; f++) bqb_look_of(&look[f], rgb + f * FRAME_BYTES);
+        memcpy(look, l->frame, l->n * sizeof *look);
     }
-    free(rgb);
+    free(l);
     return s;
 }
 
@@ -174,72 +167,51 @@ static void drop_exact(search *s) {
 
 /* ---- near copies ---- */
 
-/* What one picture is to the kept ones. */
+/* What one picture is to the kept ones before it. */
 typedef struct {
     uint32_t copy_of; /* UINT32_MAX: of none */
     uint32_t *kin;
     size_t n_kin, cap;
-    bool out_of_memory;
+    bqb_near_hits hits[3]; /* earlier frames that are near, by frame */
+    size_t done[3];        /* of the hits: those that were compared */
+    bqb_status failed;
 } relation;
 
 static void add_kin(relation *r, uint32_t i) {
     if (r->n_kin && r->kin[r->n_kin - 1] == i) return;
     uint32_t *grown = bqb_grow(r->kin, r->n_kin, &r->cap, sizeof *grown, 8);
     if (!grown) {
-        r->out_of_memory = true;
+        r->failed = BQB_ENOMEM;
         return;
     }
     r->kin = grown;
     r->kin[r->n_kin++] = i;
 }
 
-/* Two animations are copies when all three frames are; flat frames must both be flat. */
-static bool all_frames_same(const search *s, const picture *a, const picture *b) {
-    if (a->n_looks != b->n_looks) return false;
-    for (size_t f = 0; f < a->n_looks; f++) {
-        const bqb_look *x = &s->look[a->first_look + f], *y = &s->look[b->first_look + f];
-        if (!(x->flat && y->flat) && !bqb_look_same(x, y)) return false;
+/* What is near to a frame of the picture at this place, by its whole or its inside, and stands before it. */
+static void find_near(const search *s, relation *r, size_t place) {
+    const picture *a = &s->pic[s->order[place]];
+    for (size_t f = 0; f < a->n_looks && !r->failed; f++) {
+        const bqb_look *l = &s->look[a->first_look + f];
+        bqb_near_hits *h = &r->hits[f];
+        if (l->flat) continue;
+        r->failed = bqb_near_find(s->near, l->whole, 0, h, NULL);
+        if (!r->failed && memcmp(l->whole, l->inner, sizeof l->whole)) r->failed = bqb_near_find(s->near, l->inner, 0, h, NULL);
+        bqb_near_settle(h);
+        while (h->n && h->item[h->n - 1].owner / 4 >= place) h->n--;
     }
-    return true;
 }
 
-#define SCAN_BODY                                                                                                      \
-    for (; from < to; from++) {                                                                                        \
-        const mark *m = &kept[from];                                                                                   \
-        if (__builtin_popcountll(m->whole[0] ^ l->whole[0]) + __builtin_popcountll(m->whole[1] ^ l->whole[1]) <=       \
-                BQB_HASH_NEAR ||                                                                                       \
-            __builtin_popcountll(m->inner[0] ^ l->inner[0]) + __builtin_popcountll(m->inner[1] ^ l->inner[1]) <=       \
-                BQB_HASH_NEAR)                                                                                         \
-            break;                                                                                                     \
-    }                                                                                                                  \
-    return from;
-
-/* The next mark from `from` on that may be l, or `to`. */
-static size_t scan_any(const mark *kept, size_t from, size_t to, const bqb_look *l) { SCAN_BODY }
-#if defined(__x86_64__)
-__attribute__((target("popcnt"))) static size_t scan_popcnt(const mark *kept, size_t from, size_t to, const bqb_look *l) {
-    SCAN_BODY
-}
-#endif
-
-static size_t next_near(const mark *kept, size_t from, size_t to, const bqb_look *l) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("popcnt")) return scan_popcnt(kept, from, to, l);
-#endif
-    return scan_any(kept, from, to, l);
-}
-
-/* Compare picture i with the kept marks [from, to). */
-static void relate(const search *s, relation *r, uint32_t i, size_t from, size_t to) {
-    const picture *a = &s->pic[i];
+/* Compare the picture at this place with the kept ones before `end`. */
+static void relate(const search *s, relation *r, size_t place, size_t end) {
+    const picture *a = &s->pic[s->order[place]];
     for (size_t f = 0; f < a->n_looks && r->copy_of == UINT32_MAX; f++) {
         const bqb_look *l = &s->look[a->first_look + f];
-        if (l->flat) continue;
-        for (size_t m = next_near(s->kept, from, to, l); m < to; m = next_near(s->kept, m + 1, to, l)) {
-            uint32_t k = s->kept[m].picture;
+        for (; r->done[f] < r->hits[f].n && r->hits[f].item[r->done[f]].owner / 4 < end; r->done[f]++) {
+            uint32_t owner = r->hits[f].item[r->done[f]].owner, k = s->order[owner / 4];
             const picture *b = &s->pic[k];
-            if (!bqb_look_same(&s->look[s->kept[m].look], l)) continue;
-            if (all_frames_same(s, a, b)) {
+            if (!s->kept[owner / 4] || !bqb_look_same(&s->look[b->first_look + owner % 4], l)) continue;
+            if (bqb_looks_same(&s->look[a->first_look], a->n_looks, &s->look[b->first_look], b->n_looks)) {
                 r->copy_of = k;
                 break;
             }
@@ -248,21 +220,24 @@ static void relate(const search *s, relation *r, uint32_t i, size_t from, size_t
     }
 }
 
-static bqb_status keep(search *s, uint32_t i, bqb_err *err) {
-    const picture *p = &s->pic[i];
-    mark *grown = bqb_grow(s->kept, s->n_kept + 2, &s->kept_cap, sizeof *grown, 4096); /* room for three */
-    if (!grown) return bqb_fail_nomem(err, "hashes", (s->n_kept + 3) * sizeof *grown);
-    s->kept = grown;
-    for (uint32_t f = 0; f < p->n_looks; f++) {
-        const bqb_look *l = &s->look[p->first_look + f];
-        if (l->flat) continue;
-        mark *m = &s->kept[s->n_kept++];
-        memcpy(m->whole, l->whole, sizeof m->whole);
-        memcpy(m->inner, l->inner, sizeof m->inner);
-        m->look = p->first_look + f;
-        m->picture = i;
+static bqb_status make_index(search *s, bqb_err *err) {
+    size_t n = 0;
+    bqb_near_key *key = bqb_calloc(2 * s->n_looks, sizeof *key);
+    s->kept = bqb_calloc(s->n_order, sizeof *s->kept);
+    bqb_status st = key && s->kept ? BQB_OK : bqb_fail_nomem(err, "hashes", 2 * s->n_looks * sizeof *key);
+    for (size_t p = 0; p < s->n_order && !st; p++) {
+        const picture *x = &s->pic[s->order[p]];
+        for (size_t f = 0; f < x->n_looks; f++) {
+            const bqb_look *l = &s->look[x->first_look + f];
+            uint32_t owner = (uint32_t)(4 * p + f);
+            if (l->flat) continue;
+            key[n++] = (bqb_near_key){{l->whole[0], l->whole[1]}, owner};
+            if (memcmp(l->whole, l->inner, sizeof l->whole)) key[n++] = (bqb_near_key){{l->inner[0], l->inner[1]}, owner};
+        }
     }
-    return BQB_OK;
+    if (!st) st = bqb_near_new(&s->near, key, n, err);
+    free(key);
+    return st;
 }
 
 static uint32_t root_of(bqb_copies *c, uint32_t i) {
@@ -278,40 +253,45 @@ static void unite(bqb_copies *c, uint32_t i, uint32_t k) {
 
 typedef struct {
     search *s;
-    size_t first, n_kept;
+    size_t first;
     relation r[BLOCK];
 } relate_job;
 
 static void relate_one(void *ctx, size_t k, int worker) {
     (void)worker;
     relate_job *j = ctx;
-    relate(j->s, &j->r[k], j->s->order[j->first + k], 0, j->n_kept);
+    find_near(j->s, &j->r[k], j->first + k);
+    relate(j->s, &j->r[k], j->first + k, j->first);
+}
+
+static void relation_free(relation *r) {
+    for (size_t f = 0; f < 3; f++) free(r->hits[f].item);
+    free(r->kin);
 }
 
 /* A block at a time: with the kept ones of earlier blocks in parallel, then within the block one by one. */
 static bqb_status drop_near(search *s, bqb_err *err) {
-    bqb_status st = BQB_OK;
     relate_job *j = bqb_calloc(1, sizeof *j);
-    if (!j) return bqb_fail_nomem(err, "copies", sizeof *j);
+    bqb_status st = j ? make_index(s, err) : bqb_fail_nomem(err, "copies", sizeof *j);
     for (size_t at = 0; at < s->n_order && !st; at += BLOCK) {
         size_t here = s->n_order - at < BLOCK ? s->n_order - at : BLOCK;
-        *j = (relate_job){.s = s, .first = at, .n_kept = s->n_kept};
+        *j = (relate_job){.s = s, .first = at};
         for (size_t k = 0; k < here; k++) j->r[k].copy_of = UINT32_MAX;
         bqb_parallel_for(here, s->threads, relate_one, j);
         for (size_t k = 0; k < here; k++) {
             uint32_t i = s->order[at + k];
             relation *r = &j->r[k];
-            if (!st) relate(s, r, i, j->n_kept, s->n_kept);
-            if (!st && r->out_of_memory) st = bqb_fail_nomem(err, "copies", r->cap * sizeof *r->kin);
+            if (!st && !r->failed) relate(s, r, at + k, at + k);
+            if (!st && r->failed) st = bqb_fail_nomem(err, "copies", sizeof *r);
             if (!st && r->copy_of != UINT32_MAX) {
                 s->out->item[i].kind = BQB_COPY_NEAR;
                 s->out->item[i].of = r->copy_of;
                 s->out->count[BQB_COPY_NEAR]++;
             } else if (!st) {
-                st = keep(s, i, err);
+                s->kept[at + k] = true;
                 for (size_t q = 0; q < r->n_kin; q++) unite(s->out, i, r->kin[q]);
             }
-            free(r->kin);
+            relation_free(r);
         }
         if (!st && s->progress && s->progress(s->ctx, "comparing pictures", at + here, s->n_order))
             st = bqb_fail(err, BQB_ECANCEL, "stopped while comparing pictures");
@@ -367,6 +347,7 @@ bqb_status bqb_copies_find(bqb_copies *c, const bqb_dataset *ds, bool near, cons
     close(s.fd);
     free(s.pic);
     free(s.order);
+    bqb_near_free(s.near);
     free(s.kept);
     return st;
 }
