@@ -72,7 +72,7 @@ typedef void (*bqb_skipped_fn)(void *ctx, const char *path, const char *reason);
 bqb_status bqb_import(bqb *b, const char *const *paths, size_t n, bqb_imported *out, bqb_progress_fn progress,
                       bqb_skipped_fn skipped, void *ctx, bqb_err *err);
 
-/* A zeroed query with text or picture set is complete. Strings are borrowed. */
+/* A zeroed query with text, picture or pictures set is complete. Strings and lists are borrowed. */
 typedef struct {
     const char *text;    /* words, NULL for none */
     const char *picture; /* path of a picture that the results should look like, NULL for none */
@@ -81,6 +81,12 @@ typedef struct {
     int animated;        /* not 0: only animated ones */
     size_t n;            /* results wanted; 0: 10 */
     double fold;         /* leave out what resembles a better result by this cosine or more; 0: nothing */
+    const char *const *pictures;     /* more pictures: what looks like all of them */
+    size_t n_pictures;
+    const char *const *not_words;    /* words: stickers that have them are left out, and what looks like them stands back */
+    size_t n_not_words;
+    const char *const *not_pictures; /* pictures: what looks like one of them stands back */
+    size_t n_not_pictures;
 } bqb_query;
 
 typedef struct bqb_results bqb_results;

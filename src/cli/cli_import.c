@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/output.h"
+#include "library/embed_words.h"
 #include "library/import.h"
 #include "library/vectors.h"
 #include "model/clip.h"
@@ -118,6 +119,7 @@ int cli_import(const cli_env *env, int argc, char **argv) {
                             .waiting = tell_waiting, .ctx = &shown};
     bqb_import_report report;
     bqb_status s = bqb_library_import(c, (const char *const *)argv + 1, (size_t)n_paths, &o, &report, &err);
+    if (!s && m) s = bqb_embed_words_by(c, cli_model_dir(model), cli_progress_show, &shown, NULL, &err);
     cli_progress_end(&shown.bar);
     if (!s && m) { /* so that the first search need not */
         bqb_vectors *v;

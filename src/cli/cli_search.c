@@ -41,7 +41,7 @@ static bool bad_values(const cli_search_options *o, const char *command, int *st
     else if (o->fold < 0 || o->fold > 1) *status = cli_usage_error(command, "--fold %g: 0 to 1 are possible", o->fold);
     else if (o->by && strcmp(o->by, "words") && strcmp(o->by, "picture") && strcmp(o->by, "all"))
         *status = cli_usage_error(command, "--by %s: words, picture or all are possible", o->by);
-    else if (o->by && !strcmp(o->by, "words") && o->image)
+    else if (o->by && !strcmp(o->by, "words") && (o->image.n || o->not_image.n))
         *status = cli_usage_error(command, "--by words leaves nothing to compare the picture with");
     else return false;
     return true;
@@ -64,9 +64,10 @@ static int search(cli_search_session *s, const cli_search_options *o, const char
     bqb_err err;
     bqb_search_query q;
     bqb_status st = cli_search_open(s, o, library, &err);
-    int towers = ((words || many) && s->by_picture ? BQB_TOWER_TEXT : 0) | (o->image ? BQB_TOWER_IMAGE : 0);
+    int towers = ((words || many || o->not_words.n) && s->by_picture ? BQB_TOWER_TEXT : 0) |
+                 (o->image.n || o->not_image.n ? BQB_TOWER_IMAGE : 0);
     if (!st && towers) st = cli_search_model(s, towers, &err);
-    if (!st && o->image) st = cli_search_picture(s, o->image, &err);
+    if (!st) st = cli_search_encode(s, &err);
     if (!st && many) return cli_search_many(s, o->queries);
     if (!st) st = cli_search_query(s, &q, words ? text : NULL, &err);
     if (!st) st = cli_search_answer(s, &q, text, since, &err);
@@ -78,7 +79,9 @@ int cli_search(const cli_env *env, int argc, char **argv) {
     cli_search_options o = {.n = 10};
     int n_words, status;
     const cli_option options[] = {
-        {"image", 0, CLI_STRING, &o.image, "FILE", "find what looks like this picture (and, with words, fits both)"},
+        {"image", 0, CLI_LIST, &o.image, "FILE", "find what looks like this picture (and, with words, fits both); repeatable"},
+        {"not", 0, CLI_LIST, &o.not_words, "WORDS", "leave out what has these words, put back what looks like them; repeatable"},
+        {"not-image", 0, CLI_LIST, &o.not_image, "FILE", "put back what looks like this picture; repeatable"},
         {"queries", 0, CLI_STRING, &o.queries, "FILE", "answer every line of FILE (- reads standard input)"},
         {"by", 0, CLI_STRING, &o.by, "WHAT", "rank by words, picture or all (all)"},
         FILTER_OPTIONS(o),
@@ -91,7 +94,9 @@ int cli_search(const cli_env *env, int argc, char **argv) {
     char *text = NULL;
     bqb_err err;
     if (join_words(&text, argv, n_words, &err)) status = cli_fail(&err);
-    else if (only_space(text) && !o.image && !o.queries) status = cli_usage_error(argv[0], "the query is empty");
+    else if (only_space(text) && !o.image.n && !o.queries)
+        status = cli_usage_error(argv[0], o.not_words.n || o.not_image.n ? "--not alone finds nothing: a query or --image is needed"
+                                                                        : "the query is empty");
     else {
         cli_search_session s;
         status = search(&s, &o, env->library, text, since);
@@ -110,13 +115,14 @@ static bqb_status find_or_encode(cli_search_session *s, const char *name, bqb_st
     } else if (st) return st;
     if (*id && !s->o->model) {
         size_t dim;
-        st = bqb_catalogue_get_embedding(s->c, *id, "image", s->model_id, &s->image_vec, &dim, err);
+        st = bqb_catalogue_get_embedding(s->c, *id, "image", s->model_id, &s->pictures.image, &dim, err);
         if (st != BQB_ENOTFOUND) return st;
     }
     char *path = NULL;
     st = cli_search_model(s, BQB_TOWER_IMAGE, err);
     if (!st && *id) st = bqb_catalogue_path_of(s->c, *id, &path, NULL, err);
-    if (!st) st = cli_search_picture(s, path ? path : name, err);
+    const char *picture = path ? path : name;
+    if (!st) st = bqb_encode_question(&s->pictures, NULL, s->m, &(bqb_question){.pictures = &picture, .n_pictures = 1}, err);
     free(path);
     return st;
 }

@@ -1,8 +1,6 @@
 #include "cli/search_session.h"
 
-#include "base/mem.h"
 #include "cli/output.h"
-#include "search/encode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +17,7 @@ void cli_search_free(cli_search_session *s) {
     bqb_catalogue_close(s->c);
     bqb_clip_free(s->m);
     free(s->text_vec);
-    free(s->image_vec);
+    bqb_question_vectors_free(&s->pictures);
 }
 
 bqb_status cli_search_model(cli_search_session *s, int towers, bqb_err *err) {
@@ -49,26 +47,26 @@ bqb_status cli_search_model(cli_search_session *s, int towers, bqb_err *err) {
     return BQB_OK;
 }
 
-static bqb_status need_vector(cli_search_session *s, float **vec, bqb_err *err) {
-    if (!*vec) *vec = bqb_calloc(bqb_clip_get_config(s->m)->embed, sizeof(float));
-    return *vec ? BQB_OK : bqb_fail_nomem(err, "query", 1);
-}
-
-bqb_status cli_search_picture(cli_search_session *s, const char *path, bqb_err *err) {
-    bqb_status st = need_vector(s, &s->image_vec, err);
-    return st ? st : bqb_encode_picture(s->m, s->image_vec, path, err);
+bqb_status cli_search_encode(cli_search_session *s, bqb_err *err) {
+    const cli_search_options *o = s->o;
+    bqb_question q = {.pictures = o->image.item, .n_pictures = o->image.n, .not_words = o->not_words.item,
+                      .n_not_words = o->not_words.n, .not_pictures = o->not_image.item, .n_not_pictures = o->not_image.n};
+    return bqb_encode_question(&s->pictures, s->by_picture ? s->m : NULL, s->m, &q, err);
 }
 
 bqb_status cli_search_query(cli_search_session *s, bqb_search_query *q, const char *words, bqb_err *err) {
     const cli_search_options *o = s->o;
-    *q = (bqb_search_query){.model = s->model_id, .image_vec = s->image_vec, .emotion = o->emotion, .style = o->style,
-                            .animated = o->animated, .n = o->n, .fold = o->fold};
+    *q = (bqb_search_query){.model = s->model_id, .image_vec = s->pictures.image, .unlike_vec = s->pictures.unlike,
+                            .n_unlike = s->pictures.n_unlike, .not_words = o->not_words.item,
+                            .n_not_words = o->not_words.n, .emotion = o->emotion, .style = o->style,
+                            .animated = o->animated, .n = o->n, .fold = o->fold, .picture_only = !s->by_words};
     if (!words) return BQB_OK;
     if (s->by_words) q->text = words;
     if (!s->m || !s->by_picture) return BQB_OK;
-    bqb_status st = need_vector(s, &s->text_vec, err);
-    if (!st) st = bqb_clip_encode_texts(s->m, s->text_vec, &words, 1, err);
-    if (!st) q->text_vec = s->text_vec;
+    bqb_question_vectors v;
+    bqb_status st = bqb_encode_question(&v, s->m, NULL, &(bqb_question){.words = words}, err);
+    free(s->text_vec);
+    q->text_vec = s->text_vec = v.text;
     return st;
 }
 

@@ -4,13 +4,15 @@
 
 #include "cli/cli.h"
 #include "model/clip.h"
+#include "search/encode.h"
 #include "search/search.h"
 
 typedef struct {
-    const char *model, *image, *emotion, *style, *by, *queries;
+    const char *model, *emotion, *style, *by, *queries;
+    cli_list image, not_words, not_image;
     size_t n;
     double fold;
-    bool animated, json, no_pictures;
+    bool animated, json, no_pictures, explain;
 } cli_search_options;
 
 typedef struct {
@@ -18,7 +20,8 @@ typedef struct {
     bqb_catalogue *c;
     bqb_clip *m;             /* NULL: words alone */
     char model_id[65];       /* whose vectors; "" for none */
-    float *text_vec, *image_vec;
+    bqb_question_vectors pictures; /* of the options' pictures and unwanted things, the same for every query */
+    float *text_vec;               /* of the query at hand */
     bool by_words, by_picture;
 } cli_search_session;
 
@@ -30,8 +33,8 @@ void cli_search_free(cli_search_session *s);
  * (towers: BQB_TOWER_…); else the library may do with its words, and says so. */
 bqb_status cli_search_model(cli_search_session *s, int towers, bqb_err *err);
 
-/* The vector of a picture file into s->image_vec. */
-bqb_status cli_search_picture(cli_search_session *s, const char *path, bqb_err *err);
+/* Encode the pictures of the options, and what is unwanted. */
+bqb_status cli_search_encode(cli_search_session *s, bqb_err *err);
 
 /* The query of the options, with these words (NULL for none). Encodes the words; borrowed from s until the next. */
 bqb_status cli_search_query(cli_search_session *s, bqb_search_query *q, const char *words, bqb_err *err);

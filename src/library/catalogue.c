@@ -149,6 +149,11 @@ static const char *const sql[N_STATEMENTS] = {
                           " WHERE f.missing = 0 AND NOT EXISTS(SELECT 1 FROM model m JOIN embedding e"
                           " ON e.model = m.id WHERE m.name = ? AND e.kind = ? AND e.sticker = f.sticker)"
                           " GROUP BY f.sticker ORDER BY 1",
+    [EMBEDDING_STALE] = "DELETE FROM embedding WHERE sticker = ? AND kind = 'text'",
+    [UNWORDED] = "SELECT s.id FROM sticker s WHERE s.missing = 0 AND EXISTS(SELECT 1 FROM annotation a"
+                 " WHERE a.sticker = s.id AND a.field IN ('caption', 'ocr')) AND NOT EXISTS(SELECT 1 FROM model m"
+                 " JOIN embedding e ON e.model = m.id WHERE m.name = ? AND e.kind = 'text' AND e.sticker = s.id)"
+                 " ORDER BY s.id",
     [MODEL_MAIN] = "SELECT m.name FROM model m JOIN embedding e ON e.model = m.id GROUP BY m.id"
                    " ORDER BY count(*) DESC, m.id DESC LIMIT 1",
     [STATS] = "SELECT (SELECT count(*) FROM sticker WHERE missing = 0),"

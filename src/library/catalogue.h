@@ -219,7 +219,8 @@ bqb_status bqb_catalogue_each_missing(bqb_catalogue *c, bqb_id_fn fn, void *ctx,
 
 /* --- embeddings --- */
 
-/* model: 64 hex digits (bqb_clip_id); kind: "image" ("text" is kept for the text of a picture).
+/* model: 64 hex digits (bqb_clip_id); kind: "image", or "text", of what the sticker says (library/embed_words.h): that
+ * one goes by itself when caption or ocr change.
  * vec is a unit row [dim], stored as f16. */
 bqb_status bqb_catalogue_put_embedding(bqb_catalogue *c, bqb_sticker_id id, const char *model, const char *kind,
                                        const float *vec, size_t dim, bqb_err *err);
@@ -247,6 +248,9 @@ bqb_status bqb_catalogue_each_embedding(bqb_catalogue *c, const char *model, con
 /* A path that is not missing of every sticker without an embedding, in byte order. */
 bqb_status bqb_catalogue_each_unembedded(bqb_catalogue *c, const char *model, const char *kind, bqb_path_fn fn,
                                          void *ctx, bqb_err *err);
+
+/* Each sticker, not missing, rising, that has a caption or ocr and no "text" vector of this model. */
+bqb_status bqb_catalogue_each_unworded(bqb_catalogue *c, const char *model, bqb_id_fn fn, void *ctx, bqb_err *err);
 
 /* The model with the most embeddings, "" when there is none. */
 bqb_status bqb_catalogue_main_model(bqb_catalogue *c, char model[65], bqb_err *err);

@@ -152,6 +152,14 @@ bqb_status bqb_catalogue_each_unembedded(bqb_catalogue *c, const char *model, co
     return s ? s : bqb_db_each_path(c, st, fn, ctx, err);
 }
 
+bqb_status bqb_catalogue_each_unworded(bqb_catalogue *c, const char *model, bqb_id_fn fn, void *ctx, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = bqb_db_prepare(c, UNWORDED, &st, err);
+    if (s) return s;
+    bind_text(st, 1, model);
+    return bqb_db_each_id(c, st, fn, ctx, err);
+}
+
 bqb_status bqb_catalogue_main_model(bqb_catalogue *c, char model[65], bqb_err *err) {
     sqlite3_stmt *st;
     bool row;

@@ -77,6 +77,18 @@ static bqb_status is_news(bqb_catalogue *c, bqb_sticker_id id, bqb_field f, bqb_
     return BQB_OK;
 }
 
+/* The vector of what a sticker says is no longer that of its words. */
+static bqb_status drop_text_vector(bqb_catalogue *c, bqb_sticker_id id, bool words_changed, bqb_err *err) {
+    sqlite3_stmt *st;
+    if (!words_changed) return BQB_OK;
+    bqb_status s = bqb_db_prepare(c, EMBEDDING_STALE, &st, err);
+    if (s) return s;
+    sqlite3_bind_int64(st, 1, id);
+    s = bqb_db_run(c, st, err);
+    if (!s && sqlite3_changes(c->db)) c->changed = true;
+    return s;
+}
+
 bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_annotation *a, bqb_origin origin,
                                   double score, const char *path, bool *changed, bqb_err *err) {
     bool news[BQB_FIELDS] = {0}, any = false;
@@ -89,7 +101,8 @@ bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb
     }
     if (changed) *changed = any;
     if (s || !any) return s;
-    s = bqb_db_words_put(c, id, WORDS_DELETE, err);
+    s = drop_text_vector(c, id, news[BQB_CAPTION] || news[BQB_OCR], err);
+    if (!s) s = bqb_db_words_put(c, id, WORDS_DELETE, err);
     for (int f = 0; f < BQB_FIELDS && !s; f++) {
         sqlite3_stmt *st;
         if (!news[f]) continue;
@@ -117,7 +130,8 @@ bqb_status bqb_catalogue_forget(bqb_catalogue *c, bqb_sticker_id id, bqb_field f
     sqlite3_bind_int(st, 3, (int)origin);
     if ((s = bqb_db_step(c, st, &there, err)) || !there) return s;
     sqlite3_reset(st);
-    s = bqb_db_words_put(c, id, WORDS_DELETE, err);
+    s = drop_text_vector(c, id, f == BQB_CAPTION || f == BQB_OCR, err);
+    if (!s) s = bqb_db_words_put(c, id, WORDS_DELETE, err);
     if (!s) s = bqb_db_prepare(c, ANNOTATION_FORGET, &st, err);
     if (!s) {
         sqlite3_bind_int64(st, 1, id);

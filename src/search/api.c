@@ -2,6 +2,7 @@
 #include "bqb.h"
 
 #include "base/mem.h"
+#include "library/embed_words.h"
 #include "library/import.h"
 #include "model/clip.h"
 #include "search/encode.h"
@@ -69,6 +70,7 @@ bqb_status bqb_import(bqb *b, const char *const *paths, size_t n, bqb_imported *
     }
     if (!s) s = bqb_catalogue_open(&c, b->library, BQB_CATALOGUE_WRITE, err);
     if (!s) s = bqb_library_import(c, paths, n, &o, &report, err);
+    if (!s && b->model) s = bqb_embed_words_by(c, b->model, progress, ctx, NULL, err);
     bqb_catalogue_close(c);
     *out = (bqb_imported){.added = report.added, .already = report.already, .gone = report.gone,
                           .embedded = report.embedded, .skipped = report.skipped};
@@ -96,28 +98,41 @@ bqb_status bqb_embed_picture(bqb *b, const char *path, float *out, bqb_err *err)
     return s ? s : bqb_encode_picture(b->image, out, path, err);
 }
 
+/* The picture and the pictures of a query as one list, to be freed. */
+static bqb_status list_pictures(const char ***out, size_t *n, const bqb_query *q, bqb_err *err) {
+    *n = 0;
+    *out = bqb_calloc(q->n_pictures + 1, sizeof **out);
+    if (!*out) return bqb_fail_nomem(err, "query", q->n_pictures * sizeof **out);
+    if (q->picture) (*out)[(*n)++] = q->picture;
+    for (size_t i = 0; i < q->n_pictures; i++) (*out)[(*n)++] = q->pictures[i];
+    return BQB_OK;
+}
+
 bqb_status bqb_search(bqb *b, const bqb_query *q, bqb_results **out, bqb_err *err) {
-    float *text = NULL, *image = NULL;
-    bool words = q->text && *q->text;
+    bqb_question_vectors v = {0};
+    const char **pictures = NULL;
+    bqb_question asked = {.words = q->text, .not_words = q->not_words, .n_not_words = q->n_not_words,
+                          .not_pictures = q->not_pictures, .n_not_pictures = q->n_not_pictures};
+    bool words = (q->text && *q->text) || q->n_not_words;
     *out = NULL;
     bqb_results *r = bqb_calloc(1, sizeof *r);
     bqb_status s = r ? need_catalogue(b, err) : bqb_fail_nomem(err, "results", sizeof *r);
-    if (!s && words && b->model && !(s = need_tower(b, &b->text, BQB_TOWER_TEXT, err))) {
-        text = bqb_calloc(bqb_clip_get_config(b->text)->embed, sizeof *text);
-        s = text ? bqb_embed_text(b, q->text, text, err) : bqb_fail_nomem(err, "query", 1);
-    }
-    if (!s && q->picture && !(s = need_tower(b, &b->image, BQB_TOWER_IMAGE, err))) {
-        image = bqb_calloc(bqb_clip_get_config(b->image)->embed, sizeof *image);
-        s = image ? bqb_embed_picture(b, q->picture, image, err) : bqb_fail_nomem(err, "query", 1);
-    }
+    if (!s) s = list_pictures(&pictures, &asked.n_pictures, q, err);
+    asked.pictures = pictures;
+    bool look = asked.n_pictures || q->n_not_pictures;
+    if (!s && words && b->model) s = need_tower(b, &b->text, BQB_TOWER_TEXT, err);
+    if (!s && look) s = need_tower(b, &b->image, BQB_TOWER_IMAGE, err);
+    if (!s) s = bqb_encode_question(&v, words ? b->text : NULL, look ? b->image : NULL, &asked, err);
     if (!s) {
-        bqb_search_query sq = {.text = q->text, .text_vec = text, .image_vec = image, .emotion = q->emotion,
-                               .style = q->style, .animated = q->animated != 0, .n = q->n ? q->n : 10, .fold = q->fold,
-                               .model = text ? bqb_clip_id(b->text) : image ? bqb_clip_id(b->image) : NULL};
+        bqb_clip *m = words && b->text ? b->text : look ? b->image : NULL;
+        bqb_search_query sq = {.text = q->text, .text_vec = v.text, .image_vec = v.image, .unlike_vec = v.unlike,
+                               .n_unlike = v.n_unlike, .not_words = q->not_words, .n_not_words = q->n_not_words,
+                               .emotion = q->emotion, .style = q->style, .animated = q->animated != 0,
+                               .n = q->n ? q->n : 10, .fold = q->fold, .model = m ? bqb_clip_id(m) : NULL};
         s = bqb_search_run(&r->r, b->c, &sq, err);
     }
-    free(text);
-    free(image);
+    bqb_question_vectors_free(&v);
+    free(pictures);
     if (s) {
         free(r);
         return s;

@@ -142,19 +142,18 @@ bqb_status bqb_filter(bqb_id_set *out, bool *any, bqb_catalogue *c, const char *
     return s;
 }
 
-bqb_status bqb_filter_rows(uint64_t **bits, size_t *n_rows, const bqb_vectors *v, const bqb_id_set *s, bqb_err *err) {
+bqb_status bqb_filter_rows(uint64_t **bits, size_t *n_rows, const bqb_vectors *v, const bqb_id_set *s,
+                           const bqb_id_set *without, bqb_err *err) {
     *n_rows = 0;
-    *bits = bqb_calloc((v->n + 63) / 64, sizeof **bits);
+    *bits = bqb_calloc((v->n + 63) / 64 + 1, sizeof **bits);
     if (!*bits) return bqb_fail_nomem(err, "filter", v->n / 8);
-    for (size_t i = 0, row = 0; i < s->n && row < v->n;) { /* both rise */
-        if (s->id[i] < v->id[row]) i++;
-        else if (s->id[i] > v->id[row]) row++;
-        else {
-            (*bits)[row / 64] |= (uint64_t)1 << (row % 64);
-            ++*n_rows;
-            i++;
-            row++;
-        }
+    for (size_t i = 0, j = 0, row = 0; row < v->n; row++) { /* all three rise */
+        while (s && i < s->n && s->id[i] < v->id[row]) i++;
+        while (j < without->n && without->id[j] < v->id[row]) j++;
+        bool in = !s || (i < s->n && s->id[i] == v->id[row]), out = j < without->n && without->id[j] == v->id[row];
+        if (!in || out) continue;
+        (*bits)[row / 64] |= (uint64_t)1 << (row % 64);
+        ++*n_rows;
     }
     return BQB_OK;
 }

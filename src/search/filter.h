@@ -20,7 +20,14 @@ bqb_status bqb_filter(bqb_id_set *out, bool *any, bqb_catalogue *c, const char *
 bool bqb_id_set_has(const bqb_id_set *s, bqb_sticker_id id);
 void bqb_id_set_free(bqb_id_set *s);
 
-/* Bits for bqb_scan: [(v->n + 63) / 64] words, one bit a row whose sticker is in the set. Free with free(). */
-bqb_status bqb_filter_rows(uint64_t **bits, size_t *n_rows, const bqb_vectors *v, const bqb_id_set *s, bqb_err *err);
+/* Stickers in which one of these stands: words that all stand in one believed field (caption, words on the picture,
+ * label), whatever their order; of an emoji, also by one of its names.
+ * Errors: BQB_EINVAL (one has no letters at all), of the catalogue. */
+bqb_status bqb_filter_with_words(bqb_id_set *out, bqb_catalogue *c, const char *const *words, size_t n, bqb_err *err);
+
+/* Bits for bqb_scan: [(v->n + 63) / 64] words, one bit a row whose sticker is in the set (NULL: all are) and not in
+ * `without`. Free with free(). */
+bqb_status bqb_filter_rows(uint64_t **bits, size_t *n_rows, const bqb_vectors *v, const bqb_id_set *s,
+                           const bqb_id_set *without, bqb_err *err);
 
 #endif

@@ -2,13 +2,28 @@
 
 #include <math.h>
 
-double bqb_fusion_z(float cosine, const bqb_spread *spread) {
-    double sd = spread->sd > 0.01 ? spread->sd : 0.01;
-    return ((double)cosine - spread->mean) / sd;
+const char *bqb_part_name(bqb_part p) {
+    static const char *const names[BQB_PARTS] = {"picture", "text", "words", "like", "unlike"};
+    return p < BQB_PARTS ? names[p] : "";
 }
 
-double bqb_fusion_sum(double z_text, double z_picture, double lexical) {
-    return z_text + z_picture + BQB_LEXICAL_WEIGHT * lexical;
+double bqb_fusion_z(double cosine, const bqb_spread *spread) {
+    double sd = spread->sd > 0.01 ? spread->sd : 0.01;
+    return (cosine - spread->mean) / sd;
+}
+
+double bqb_fusion_weight(bqb_part p) {
+    static const double weights[BQB_PARTS] = {
+        [BQB_PART_PICTURE] = 1, [BQB_PART_TEXT] = 0.3, [BQB_PART_WORDS] = 9, [BQB_PART_LIKE] = 1, [BQB_PART_UNLIKE] = -1,
+    };
+    return p < BQB_PARTS ? weights[p] : 0;
+}
+
+bqb_reason bqb_fusion_reason(bqb_part p, double raw, const bqb_spread *spread) {
+    bqb_reason r = {.asked = true, .known = true, .raw = raw, .weight = bqb_fusion_weight(p)};
+    r.z = p == BQB_PART_WORDS ? raw : bqb_fusion_z(raw, spread);
+    r.gain = r.weight * (p == BQB_PART_UNLIKE && r.z < 0 ? 0 : r.z);
+    return r;
 }
 
 double bqb_fusion_chance(size_t n) {

@@ -182,24 +182,41 @@ static bool suits(const bqb_vectors *v, const float *query) {
     return v->dim <= MAX_DIM && sum < 1.02;
 }
 
+/* By int8 into p->score; p->q and p->part are freed by the caller. */
+static bqb_status score_all(pass *p, bqb_spread *spread, const float *query, int threads, bqb_err *err) {
+    size_t chunks = (p->v->n + CHUNK - 1) / CHUNK;
+    tally all = {0};
+    p->dot = best_dot();
+    p->q = bqb_calloc(p->v->stride, sizeof *p->q);
+    p->part = bqb_calloc(chunks, sizeof *p->part);
+    if (!p->q || !p->part) return bqb_fail_nomem(err, "scan", p->v->stride * sizeof *p->q);
+    quantise_query(p, query, p->v->dim);
+    bqb_parallel_for(chunks, threads ? threads : bqb_cpu_count(), score_chunk, p);
+    for (size_t i = 0; i < chunks; i++) {
+        all.sum += p->part[i].sum;
+        all.sum_sq += p->part[i].sum_sq;
+        all.n += p->part[i].n;
+    }
+    if (spread) spread_of(spread, &all);
+    return BQB_OK;
+}
+
+enum { FEW = 1000 }; /* rows that are not worth two passes */
+
 bqb_status bqb_scan(bqb_hit *out, size_t k, size_t *n_out, bqb_spread *spread, const bqb_vectors *v,
                     const float *query, const uint64_t *allow, int threads, bqb_err *err) {
-    size_t n = 0, chunks = (v->n + CHUNK - 1) / CHUNK;
+    size_t n = 0;
     if (k > v->n) k = v->n;
-    if (v->n < 1000 || !suits(v, query)) {
+    if (v->n < FEW || !suits(v, query)) {
         *n_out = bqb_scan_plain(out, k, spread, v, query, allow);
         return BQB_OK;
     }
-    pass p = {.v = v, .allow = allow, .dot = best_dot()};
-    p.q = bqb_calloc(v->stride, sizeof *p.q);
+    pass p = {.v = v, .allow = allow};
     p.score = bqb_calloc(v->n, sizeof *p.score);
-    p.part = bqb_calloc(chunks, sizeof *p.part);
     bqb_hit *floor_heap = bqb_calloc(k, sizeof *floor_heap);
-    bqb_status s = BQB_OK;
-    if (!p.q || !p.score || !p.part || !floor_heap) s = bqb_fail_nomem(err, "scan", v->n * sizeof *p.score);
+    bqb_status s = p.score && floor_heap ? BQB_OK : bqb_fail_nomem(err, "scan", v->n * sizeof *p.score);
+    if (!s) s = score_all(&p, spread, query, threads, err);
     if (!s) {
-        quantise_query(&p, query, v->dim);
-        bqb_parallel_for(chunks, threads ? threads : bqb_cpu_count(), score_chunk, &p);
         /* What k rows reach at the least; who cannot reach that is out. */
         for (size_t row = 0; row < v->n; row++)
             if (p.score[row] > -INFINITY) offer(floor_heap, &n, k, (bqb_hit){row, p.score[row] - doubt(&p, row)});
@@ -210,17 +227,33 @@ bqb_status bqb_scan(bqb_hit *out, size_t k, size_t *n_out, bqb_spread *spread, c
                 offer(out, &n, k, (bqb_hit){row, bqb_scan_row(v, row, query)});
         qsort(out, n, sizeof *out, best_first);
         *n_out = n;
-        tally all = {0};
-        for (size_t i = 0; i < chunks; i++) {
-            all.sum += p.part[i].sum;
-            all.sum_sq += p.part[i].sum_sq;
-            all.n += p.part[i].n;
-        }
-        if (spread) spread_of(spread, &all);
     }
     free(p.q);
     free(p.score);
     free(p.part);
     free(floor_heap);
+    return s;
+}
+
+bqb_status bqb_scan_all(float *score, float *doubts, bqb_spread *spread, const bqb_vectors *v, const float *query,
+                        const uint64_t *allow, int threads, bqb_err *err) {
+    if (v->n < FEW || !suits(v, query)) {
+        tally t = {0};
+        for (size_t row = 0; row < v->n; row++) {
+            doubts[row] = 0;
+            score[row] = allowed(allow, row) ? bqb_scan_row(v, row, query) : -INFINITY;
+            if (!allowed(allow, row)) continue;
+            t.sum += (double)score[row];
+            t.sum_sq += (double)score[row] * (double)score[row];
+            t.n++;
+        }
+        if (spread) spread_of(spread, &t);
+        return BQB_OK;
+    }
+    pass p = {.v = v, .allow = allow, .score = score};
+    bqb_status s = score_all(&p, spread, query, threads, err);
+    for (size_t row = 0; row < v->n && !s; row++) doubts[row] = doubt(&p, row);
+    free(p.q);
+    free(p.part);
     return s;
 }

@@ -27,6 +27,12 @@ float bqb_scan_row(const bqb_vectors *v, size_t row, const float *query);
 size_t bqb_scan_plain(bqb_hit *out, size_t k, bqb_spread *spread, const bqb_vectors *v, const float *query,
                       const uint64_t *allow);
 
+/* Every row's score by int8, -infinity where not allowed, and how far it may be from bqb_scan_row's (0: it is that).
+ *   score, doubt  out [v->n]
+ * threads 0: all processors. Errors: BQB_ENOMEM. */
+bqb_status bqb_scan_all(float *score, float *doubt, bqb_spread *spread, const bqb_vectors *v, const float *query,
+                        const uint64_t *allow, int threads, bqb_err *err);
+
 /* The same hits with the same scores, faster: every row by int8, then, by
  * bqb_scan_row, those whose int8 score could belong to the k best given what
  * rounding may have cost. The spread is that of the int8 scores.

@@ -3,13 +3,20 @@
 #define BQB_SEARCH_SEARCH_H
 
 #include "library/catalogue.h"
-#include "search/scan.h"
+#include "search/fusion.h"
+
+enum { BQB_MAX_UNLIKE = 128 };
 
 typedef struct {
     const char *text;        /* for the lexical match; NULL or "": none */
     const float *text_vec;   /* [dim] unit, the text tower's; NULL: none */
     const float *image_vec;  /* [dim] unit, the image tower's; NULL: none */
+    const float *unlike_vec; /* [n_unlike,dim] unit, of either tower: what the results should not be like */
+    size_t n_unlike;         /* 0 … BQB_MAX_UNLIKE */
+    const char *const *not_words; /* [n_not_words] who has one of these is left out (bqb_filter_with_words) */
+    size_t n_not_words;
     const char *model;       /* 64 hex digits: whose vectors; needed with a vector */
+    bool picture_only;       /* text_vec is not held against the text of the pictures */
     bqb_sticker_id except;   /* leave this one out (a sticker's own likenesses); 0: none */
     const char *emotion;     /* filters; NULL: any. A value, or one part of "惊讶/震惊" */
     const char *style;
@@ -24,8 +31,8 @@ typedef struct {
     bqb_sticker sticker;
     char id[BQB_SHORT_ID_SIZE];
     double score;            /* bqb_fusion_score; for a picture alone, its cosine */
-    float cosine;            /* of the text_vec, else of the image_vec; 0 without vectors */
-    double lexical;
+    double sum;              /* what ranks: the gains of the reasons, added up; for a picture alone, its cosine */
+    bqb_reason reason[BQB_PARTS];
     char *path;
     bool missing;
     char *field[BQB_FIELDS];
@@ -43,9 +50,9 @@ typedef struct {
     size_t passed;           /* those that passed the filters */
 } bqb_search_results;
 
-/* A picture alone ranks by cosine; all else by bqb_fusion_sum. Without any
+/* A picture alone ranks by cosine; all else by the sum of its reasons' gains. Without any
  * vectors the words alone decide. Equal ranks: the older sticker first.
- * Errors: BQB_EINVAL (nothing asked, n), BQB_ENOTFOUND (a filter's value that
+ * Errors: BQB_EINVAL (nothing asked for, n, a word without letters), BQB_ENOTFOUND (a filter's value that
  * no sticker has; the message lists those there are), of the catalogue. */
 bqb_status bqb_search_run(bqb_search_results *out, bqb_catalogue *c, const bqb_search_query *q, bqb_err *err);
 void bqb_search_results_free(bqb_search_results *r);

@@ -257,8 +257,15 @@ TEST(fusion_is_monotone_and_bounded) {
     CHECK(fabs(bqb_fusion_score(4) - 0.5) < 1e-9);
     for (double x = -50; x < 30; x += 0.5) CHECK(bqb_fusion_score(x) < bqb_fusion_score(x + 0.5));
     CHECK(bqb_fusion_score(-1e6) >= 0 && bqb_fusion_score(1e6) <= 1);
-    CHECK(bqb_fusion_sum(1, 2, 0.5) > bqb_fusion_sum(1, 2, 0.4));
+    s = (bqb_spread){.mean = 0.2, .sd = 0.05, .n = 100};
     /* Half of the query's words and nothing else, against the likeness of the nearest of 1,000 unrelated pictures; one word in ten. */
-    CHECK(bqb_fusion_sum(0, 0, 0.8 * 0.5) > bqb_fusion_sum(bqb_fusion_chance(1000), 0, 0));
-    CHECK(bqb_fusion_sum(0, 0, 0.8 * 0.1) < bqb_fusion_sum(1, 0, 0));
+    double best = bqb_fusion_reason(BQB_PART_PICTURE, s.mean + bqb_fusion_chance(1000) * s.sd, &s).gain;
+    CHECK(bqb_fusion_reason(BQB_PART_WORDS, 0.8 * 0.5, NULL).gain > best);
+    CHECK(bqb_fusion_reason(BQB_PART_WORDS, 0.8 * 0.1, NULL).gain < best / 2);
+    bqb_reason r = bqb_fusion_reason(BQB_PART_LIKE, 0.3, &s);
+    CHECK(r.asked && r.known && r.raw == 0.3 && fabs(r.z - 2) < 1e-9 && fabs(r.gain - r.weight * r.z) < 1e-9);
+    /* What is unwanted only takes away. */
+    CHECK(bqb_fusion_reason(BQB_PART_UNLIKE, 0.3, &s).gain < 0);
+    CHECK(bqb_fusion_reason(BQB_PART_UNLIKE, 0.1, &s).gain == 0);
+    for (int p = 0; p < BQB_PARTS; p++) CHECK(*bqb_part_name((bqb_part)p) && bqb_fusion_weight((bqb_part)p) != 0);
 }

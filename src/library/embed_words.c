@@ -1,0 +1,133 @@
+#include "library/embed_words.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOGETHER = 64, COMMIT_EACH = 512 };
+
+static bqb_status encode_clip(void *ctx, float *out, const char *const *texts, size_t N, bqb_err *err) {
+    return bqb_clip_encode_texts(ctx, out, texts, N, err);
+}
+
+bqb_text_embedder bqb_text_embedder_of_clip(bqb_clip *m) {
+    return (bqb_text_embedder){.id = bqb_clip_id(m), .dim = bqb_clip_get_config(m)->embed, .ctx = m, .encode = encode_clip};
+}
+
+typedef struct {
+    bqb_sticker_id *id;
+    size_t n, cap;
+} id_list;
+
+static int add_id(void *ctx, bqb_sticker_id id) {
+    id_list *l = ctx;
+    bqb_sticker_id *p = bqb_grow(l->id, l->n, &l->cap, sizeof *p, 1024);
+    if (!p) return 1;
+    l->id = p;
+    l->id[l->n++] = id;
+    return 0;
+}
+
+static bool is_unit(const float *v, size_t dim) {
+    double sum = 0;
+    for (size_t i = 0; i < dim; i++) sum += (double)v[i] * (double)v[i];
+    return fabs(sum - 1) < 0.05; /* NaN is not */
+}
+
+/* The texts of some stickers, *n of those asked for having one; ids are moved together with them. */
+static bqb_status load_texts(bqb_catalogue *c, bqb_sticker_id *id, char **text, size_t *n, bqb_err *err) {
+    size_t kept = 0;
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < *n && !s; i++) {
+        bqb_annotated a;
+        s = bqb_catalogue_get_annotation(c, id[i], &a, err);
+        if (s) break;
+        bqb_field f = a.field[BQB_OCR] && *a.field[BQB_OCR] ? BQB_OCR : BQB_CAPTION;
+        if (a.field[f] && *a.field[f]) {
+            id[kept] = id[i];
+            text[kept++] = a.field[f];
+            a.field[f] = NULL;
+        }
+        bqb_annotated_free(&a);
+    }
+    *n = kept;
+    return s;
+}
+
+static bqb_status embed_some(bqb_catalogue *c, const bqb_text_embedder *e, bqb_sticker_id *id, size_t n, float *vec,
+                             size_t *done, bqb_err *err) {
+    char *text[TOGETHER];
+    bqb_status s = load_texts(c, id, text, &n, err);
+    if (!s && n) s = e->encode(e->ctx, vec, (const char *const *)text, n, err);
+    for (size_t i = 0; i < n && !s; i++) {
+        if (!is_unit(vec + i * e->dim, e->dim))
+            s = bqb_fail(err, BQB_EFORMAT, "the model gives no unit vector for \"%.60s\": its weights are damaged", text[i]);
+        else s = bqb_catalogue_put_embedding(c, id[i], e->id, BQB_KIND_TEXT, vec + i * e->dim, e->dim, err);
+        if (!s) ++*done;
+    }
+    for (size_t i = 0; i < n; i++) free(text[i]);
+    return s;
+}
+
+static bqb_status embed_all(bqb_catalogue *c, const bqb_text_embedder *e, const id_list *list, bqb_progress_fn progress,
+                            void *ctx, size_t *n, bqb_err *err) {
+    float *vec = bqb_calloc(TOGETHER, e->dim * sizeof *vec);
+    if (!vec) return bqb_fail_nomem(err, "vectors", TOGETHER * e->dim * sizeof *vec);
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < list->n && !s;) {
+        size_t end = i + COMMIT_EACH < list->n ? i + COMMIT_EACH : list->n, done = 0;
+        s = bqb_catalogue_begin(c, err);
+        for (; i < end && !s; i += TOGETHER)
+            s = embed_some(c, e, list->id + i, end - i < TOGETHER ? end - i : TOGETHER, vec, &done, err);
+        i = end;
+        if (!s) s = bqb_catalogue_commit(c, err);
+        if (s) bqb_catalogue_rollback(c);
+        else *n += done;
+        if (!s && progress && progress(ctx, "words", i, list->n))
+            s = bqb_fail(err, BQB_ECANCEL, "stopped; what was done is kept, the same command goes on from here");
+    }
+    free(vec);
+    return s;
+}
+
+bqb_status bqb_embed_words(bqb_catalogue *c, const bqb_text_embedder *e, bqb_progress_fn progress, void *ctx, size_t *n,
+                           bqb_err *err) {
+    id_list list = {0};
+    size_t done = 0;
+    bqb_status s = bqb_catalogue_each_unworded(c, e->id, add_id, &list, err);
+    if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", list.cap * sizeof *list.id);
+    if (!s && list.n) s = embed_all(c, e, &list, progress, ctx, &done, err);
+    free(list.id);
+    if (n) *n = done;
+    return s;
+}
+
+static int found_one(void *ctx, bqb_sticker_id id) {
+    (void)id;
+    *(bool *)ctx = true;
+    return 1;
+}
+
+bqb_status bqb_embed_words_by(bqb_catalogue *c, const char *model_dir, bqb_progress_fn progress, void *ctx, size_t *n,
+                              bqb_err *err) {
+    char main_model[65];
+    bqb_clip *m = NULL;
+    bool lacking = false, ours = false;
+    if (n) *n = 0;
+    bqb_status s = bqb_catalogue_main_model(c, main_model, err);
+    if (s || !*main_model) return s; /* no vectors at all: nothing to stand beside */
+    s = bqb_catalogue_each_unworded(c, main_model, found_one, &lacking, err);
+    if (s == BQB_ECANCEL) s = BQB_OK;
+    if (s || !lacking) return s;
+    s = bqb_clip_open(&m, model_dir, BQB_TOWER_TEXT, bqb_precision_best(), 0, err);
+    if (s && s != BQB_ENOMEM) return BQB_OK; /* no words can be asked of it either */
+    if (!s) s = bqb_catalogue_has_model(c, bqb_clip_id(m), "image", &ours, err);
+    if (!s && ours) {
+        bqb_text_embedder e = bqb_text_embedder_of_clip(m);
+        s = bqb_embed_words(c, &e, progress, ctx, n, err);
+    }
+    bqb_clip_free(m);
+    return s;
+}

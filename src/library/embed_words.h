@@ -1,0 +1,36 @@
+/* Vectors of what stickers say: the text of the picture through the text tower, kind "text" in the catalogue.
+ * The text is the words believed to stand on it, else its caption. A change of either takes the vector out of the
+ * catalogue (bqb_catalogue_annotate, bqb_catalogue_forget); here the missing ones are made. */
+#ifndef BQB_LIBRARY_EMBED_WORDS_H
+#define BQB_LIBRARY_EMBED_WORDS_H
+
+#include "library/catalogue.h"
+#include "model/clip.h"
+
+#define BQB_KIND_TEXT "text"
+
+/* Whoever turns texts into vectors: out [N,dim] unit rows. */
+typedef struct {
+    const char *id; /* 64 hex digits: which model */
+    size_t dim;
+    void *ctx;
+    bqb_status (*encode)(void *ctx, float *out, const char *const *texts, size_t N, bqb_err *err);
+} bqb_text_embedder;
+
+/* m needs its text tower and a vocabulary; borrowed. */
+bqb_text_embedder bqb_text_embedder_of_clip(bqb_clip *m);
+
+/* Give a vector to every shown sticker that has words and no vector of them. What was committed (512 at a
+ * time) stays, whatever happens. *n (may be NULL): how many got one. progress may be NULL.
+ * Errors: BQB_ECANCEL, of the catalogue (open for writing), of the embedder. */
+bqb_status bqb_embed_words(bqb_catalogue *c, const bqb_text_embedder *e, bqb_progress_fn progress, void *ctx, size_t *n,
+                           bqb_err *err);
+
+/* The same with the text tower of a model folder, which is opened only when the library's main model lacks
+ * something; nothing is done unless the library has pictures' vectors of it, nor
+ * when the folder has no text tower that can be read (then no words can be asked of it either). Whoever has changed words calls this
+ * at the end. */
+bqb_status bqb_embed_words_by(bqb_catalogue *c, const char *model_dir, bqb_progress_fn progress, void *ctx, size_t *n,
+                              bqb_err *err);
+
+#endif
