@@ -57,7 +57,8 @@ bqb_status cli_search_encode(cli_search_session *s, bqb_err *err) {
 bqb_status cli_search_query(cli_search_session *s, bqb_search_query *q, const char *words, bqb_err *err) {
     const cli_search_options *o = s->o;
     *q = (bqb_search_query){.model = s->model_id, .image_vec = s->pictures.image, .unlike_vec = s->pictures.unlike,
-                            .n_unlike = s->pictures.n_unlike, .not_words = o->not_words.item,
+                            .n_unlike = s->pictures.n_unlike,
+                            .n_unlike_words = s->pictures.n_unlike_words, .not_words = o->not_words.item,
                             .n_not_words = o->not_words.n, .emotion = o->emotion, .style = o->style,
                             .animated = o->animated, .n = o->n, .fold = o->fold, .picture_only = !s->by_words};
     if (!words) return BQB_OK;

@@ -126,7 +126,7 @@ bqb_status bqb_search(bqb *b, const bqb_query *q, bqb_results **out, bqb_err *er
     if (!s) {
         bqb_clip *m = words && b->text ? b->text : look ? b->image : NULL;
         bqb_search_query sq = {.text = q->text, .text_vec = v.text, .image_vec = v.image, .unlike_vec = v.unlike,
-                               .n_unlike = v.n_unlike, .not_words = q->not_words, .n_not_words = q->n_not_words,
+                               .n_unlike = v.n_unlike, .n_unlike_words = v.n_unlike_words, .not_words = q->not_words, .n_not_words = q->n_not_words,
                                .emotion = q->emotion, .style = q->style, .animated = q->animated != 0,
                                .n = q->n ? q->n : 10, .fold = q->fold, .model = m ? bqb_clip_id(m) : NULL};
         s = bqb_search_run(&r->r, b->c, &sq, err);

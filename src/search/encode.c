@@ -66,6 +66,7 @@ bqb_status bqb_encode_question(bqb_question_vectors *out, bqb_clip *text, bqb_cl
     if (!s && pictures) s = encode_mean(image, out->image, q->pictures, q->n_pictures, err);
     for (size_t i = 0; text && i < q->n_not_words && !s; i++)
         s = encode_words(text, out->unlike + D * out->n_unlike++, q->not_words[i], err);
+    out->n_unlike_words = out->n_unlike;
     for (size_t i = 0; image && i < q->n_not_pictures && !s; i++)
         s = bqb_encode_picture(image, out->unlike + D * out->n_unlike++, q->not_pictures[i], err);
     if (s) bqb_question_vectors_free(out);

@@ -22,7 +22,7 @@ typedef struct {
     float *text;    /* [D] of the words, emoji by their first names; NULL: none */
     float *image;   /* [D] unit, towards the mean of the pictures; NULL: none */
     float *unlike;  /* [n_unlike,D] of the unwanted words, then pictures */
-    size_t n_unlike;
+    size_t n_unlike, n_unlike_words; /* the first of them are of words */
 } bqb_question_vectors;
 
 /* text has its text tower, image its image tower (they may be one); NULL: that half of the question stays without

@@ -33,9 +33,8 @@ static int look_for(void *ctx, const char *token, size_t size) {
     return 0;
 }
 
-static int add_id(void *ctx, bqb_sticker_id id, size_t n_grams) {
+static int add_id(void *ctx, bqb_sticker_id id) {
     bqb_id_set *s = ctx;
-    (void)n_grams;
     bqb_sticker_id *p = bqb_grow(s->id, s->n, &s->cap, sizeof *p, 256);
     if (!p) return 1;
     s->id = p;
@@ -73,15 +72,28 @@ static bqb_status with_phrase(bqb_id_set *out, bqb_catalogue *c, phrase *p, bqb_
             rarest = i;
         }
     }
-    if (!s && least) s = bqb_catalogue_match_word(c, p->text.data + p->start[rarest], p->size[rarest], add_id, &near, err);
+    bqb_gram gram = {p->text.data + p->start[rarest], p->size[rarest]};
+    if (!s && least) s = bqb_catalogue_match_words(c, &gram, 1, add_id, &near, err);
     if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", near.cap);
     for (size_t i = 0; i < near.n && !s; i++) {
         bool has;
         s = stands_in(&has, p, c, near.id[i], err);
-        if (!s && has && add_id(out, near.id[i], 0)) s = bqb_fail_nomem(err, "stickers", out->cap);
+        if (!s && has && add_id(out, near.id[i])) s = bqb_fail_nomem(err, "stickers", out->cap);
     }
     bqb_id_set_free(&near);
     return s;
+}
+
+/* The grams of every word by itself: spaces do not make neighbours here. */
+static bqb_status add_words(phrase *p, const char *text, bqb_err *err) {
+    bqb_buf folded = {.max = 8 << 20};
+    bqb_status s = bqb_text_fold(&folded, text, strlen(text), err);
+    for (size_t i = 0, n; i < folded.len && !s; i += n + 1) {
+        n = strcspn(folded.data + i, " ");
+        s = bqb_grams(folded.data + i, n, add_gram, p, err);
+    }
+    bqb_buf_free(&folded);
+    return s == BQB_ECANCEL ? BQB_OK : s; /* more grams than we look at */
 }
 
 /* The words as they are, then with every emoji by each of its names. */
@@ -95,8 +107,7 @@ static bqb_status with_any_name(bqb_id_set *out, bqb_catalogue *c, const char *w
         s = which ? bqb_emoji_words(&named, words, which - 1, NULL, err) : bqb_emoji_words(&named, words, 0, &names, err);
         const char *text = which ? named.data : words;
         if (!which) most = names;
-        if (!s) s = bqb_grams(text, strlen(text), add_gram, &p, err);
-        if (s == BQB_ECANCEL) s = BQB_OK; /* more grams than we look at */
+        if (!s) s = add_words(&p, text, err);
         letters += p.n;
         if (!s && p.n) s = with_phrase(out, c, &p, err);
         bqb_buf_free(&p.text);

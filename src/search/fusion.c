@@ -14,13 +14,13 @@ double bqb_fusion_z(double cosine, const bqb_spread *spread) {
 
 double bqb_fusion_weight(bqb_part p) {
     static const double weights[BQB_PARTS] = {
-        [BQB_PART_PICTURE] = 1, [BQB_PART_TEXT] = 0.3, [BQB_PART_WORDS] = 9, [BQB_PART_LIKE] = 1, [BQB_PART_UNLIKE] = -1,
+        [BQB_PART_PICTURE] = 1, [BQB_PART_TEXT] = 0.15, [BQB_PART_WORDS] = 9, [BQB_PART_LIKE] = 1, [BQB_PART_UNLIKE] = -1,
     };
     return p < BQB_PARTS ? weights[p] : 0;
 }
 
-bqb_reason bqb_fusion_reason(bqb_part p, double raw, const bqb_spread *spread) {
-    bqb_reason r = {.asked = true, .known = true, .raw = raw, .weight = bqb_fusion_weight(p)};
+bqb_reason bqb_fusion_reason(bqb_part p, double raw, const bqb_spread *spread, double trust) {
+    bqb_reason r = {.asked = true, .known = true, .raw = raw, .weight = trust * bqb_fusion_weight(p)};
     r.z = p == BQB_PART_WORDS ? raw : bqb_fusion_z(raw, spread);
     r.gain = r.weight * (p == BQB_PART_UNLIKE && r.z < 0 ? 0 : r.z);
     return r;
@@ -32,8 +32,8 @@ double bqb_fusion_chance(size_t n) {
     return t - (log(log((double)n)) + log(4 * 3.14159265358979)) / (2 * t);
 }
 
-bool bqb_fusion_fits(double best_z, size_t n, double best_lexical) {
-    return best_lexical >= 0.28 || best_z > bqb_fusion_chance(n);
+bool bqb_fusion_fits(double best_z, size_t n, double best_lexical, double trust) {
+    return best_lexical >= 0.28 || (trust >= 0.5 && best_z > bqb_fusion_chance(n));
 }
 
 double bqb_fusion_score(double sum) { return 1 / (1 + exp((4 - sum) / 1.5)); }

@@ -35,17 +35,19 @@ double bqb_fusion_z(double cosine, const bqb_spread *spread);
 double bqb_fusion_weight(bqb_part p);
 
 /* raw, z, weight and gain of one part that is asked and known. What the result should be unlike only takes away:
- * its z counts where it is above 0. spread is not read for BQB_PART_WORDS, whose z is the raw score. */
-bqb_reason bqb_fusion_reason(bqb_part p, double raw, const bqb_spread *spread);
+ * its z counts where it is above 0. spread is not read for BQB_PART_WORDS, whose z is the raw score. trust multiplies
+ * the weight: bqb_trust where words are held against pictures, else 1. */
+bqb_reason bqb_fusion_reason(bqb_part p, double raw, const bqb_spread *spread, double trust);
 
 /* The z that the best of n stickers most likely has when none has to do with the query (the mode of the
  * largest of n normal numbers); 0 for n below 2. */
 double bqb_fusion_chance(size_t n);
 
 /* Does the best answer fit, or is it only the nearest? It fits when somewhere stands about a third of the query's
- * words (lexical 0.28) or when the best picture stands further out of the n stickers than chance explains. A no means
- * nothing in a library of whose stickers most have no words. Measured: docs/library.md. */
-bool bqb_fusion_fits(double best_z, size_t n, double best_lexical);
+ * words (lexical 0.28) or when the best picture stands further out of the n stickers than chance explains; what a
+ * model says whose trust is below a half proves nothing. A no means nothing in a library of whose stickers most have
+ * no words. Measured: docs/library.md. */
+bool bqb_fusion_fits(double best_z, size_t n, double best_lexical, double trust);
 
 /* For people: 0 … 1, rising; 0.5 stands four deviations out of the library. */
 double bqb_fusion_score(double sum);

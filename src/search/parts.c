@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "search/filter.h"
 #include "search/lexical.h"
+#include "search/trust.h"
 #include "text/emoji.h"
 
 #include <math.h>
@@ -18,6 +19,7 @@ typedef struct {
     const float *query;
     const size_t *row_of;  /* [rows of pictures] where v has the sticker; NULL: in the same row */
     float *score, *doubt;  /* [v->n] */
+    double trust;
     bqb_spread spread;
 } line;
 
@@ -31,6 +33,7 @@ struct bqb_parts {
     size_t passed;
     bqb_word_hit *words;           /* rising by id */
     size_t n_words;
+    double trust;
     line line[MAX_LINES];
     size_t n_lines;
 };
@@ -41,10 +44,11 @@ bool bqb_parts_picture_alone(const bqb_search_query *q) {
 
 /* ---- measuring ---- */
 
-static bqb_status add_line(bqb_parts *p, bqb_part part, const bqb_vectors *v, const float *query, bqb_err *err) {
+static bqb_status add_line(bqb_parts *p, bqb_part part, const bqb_vectors *v, const float *query, double trust,
+                           bqb_err *err) {
     bool texts = v == p->texts;
     line *l = &p->line[p->n_lines++];
-    *l = (line){.part = part, .v = v, .query = query, .row_of = texts ? p->text_row : NULL};
+    *l = (line){.part = part, .v = v, .query = query, .trust = trust, .row_of = texts ? p->text_row : NULL};
     l->score = bqb_calloc(v->n + 1, sizeof *l->score);
     l->doubt = bqb_calloc(v->n + 1, sizeof *l->doubt);
     if (!l->score || !l->doubt) return bqb_fail_nomem(err, "scan", v->n * sizeof *l->score);
@@ -83,12 +87,14 @@ static bqb_status measure_vectors(bqb_parts *p, bqb_catalogue *c, bqb_err *err) 
     p->passed = p->pictures->n;
     if (!p->all || p->without.n)
         s = bqb_filter_rows(&p->allow, &p->passed, p->pictures, p->all ? NULL : &p->set, &p->without, err);
-    if (!s && q->text_vec && !q->picture_only) s = open_texts(p, c, err);
-    if (!s && q->text_vec) s = add_line(p, BQB_PART_PICTURE, p->pictures, q->text_vec, err);
-    if (!s && q->text_vec && p->texts) s = add_line(p, BQB_PART_TEXT, p->texts, q->text_vec, err);
-    if (!s && q->image_vec) s = add_line(p, BQB_PART_LIKE, p->pictures, q->image_vec, err);
+    if (!s && (q->text_vec || q->n_unlike_words)) s = open_texts(p, c, err);
+    if (!s) p->trust = bqb_trust(p->pictures, p->texts);
+    if (!s && q->text_vec) s = add_line(p, BQB_PART_PICTURE, p->pictures, q->text_vec, p->trust, err);
+    if (!s && q->text_vec && p->texts && !q->picture_only) s = add_line(p, BQB_PART_TEXT, p->texts, q->text_vec, 1, err);
+    if (!s && q->image_vec) s = add_line(p, BQB_PART_LIKE, p->pictures, q->image_vec, 1, err);
     for (size_t i = 0; i < q->n_unlike && !s; i++)
-        s = add_line(p, BQB_PART_UNLIKE, p->pictures, q->unlike_vec + i * p->pictures->dim, err);
+        s = add_line(p, BQB_PART_UNLIKE, p->pictures, q->unlike_vec + i * p->pictures->dim,
+                     i < q->n_unlike_words ? p->trust : 1, err);
     return s;
 }
 
@@ -138,6 +144,7 @@ bqb_status bqb_parts_open(bqb_parts **out, bqb_catalogue *c, const bqb_search_qu
     bqb_parts *p = bqb_calloc(1, sizeof *p);
     if (!p) return bqb_fail_nomem(err, "search", sizeof *p);
     p->q = q;
+    p->trust = 1;
     bqb_status s = bqb_filter(&p->set, &p->all, c, q->emotion, q->style, q->animated, err);
     if (!s && q->n_not_words) s = bqb_filter_with_words(&p->without, c, q->not_words, q->n_not_words, err);
     if (!s && (q->text_vec || q->image_vec)) s = measure_vectors(p, c, err);
@@ -168,6 +175,7 @@ void bqb_parts_close(bqb_parts *p) {
 }
 
 const bqb_vectors *bqb_parts_vectors(const bqb_parts *p) { return p->pictures; }
+double bqb_parts_trust(const bqb_parts *p) { return p->trust; }
 size_t bqb_parts_passed(const bqb_parts *p) { return p->passed; }
 
 bqb_spread bqb_parts_spread(const bqb_parts *p, bqb_part part) {
@@ -185,8 +193,9 @@ static size_t line_row(const line *l, size_t row) {
     return row != SIZE_MAX && l->score[row] > -INFINITY ? row : SIZE_MAX;
 }
 
+/* Of several things to be unlike, the one that costs most. */
 static void take(bqb_reason *to, bqb_reason r) {
-    if (!to->known || r.z > to->z) *to = r; /* of several things to be unlike, the one that it resembles most */
+    if (!to->known || r.gain < to->gain || (r.gain <= to->gain && r.z > to->z)) *to = r;
 }
 
 /* All parts of one sticker. exact: by bqb_scan_row, else as scanned, with *doubt how far the sum may be off. */
@@ -200,13 +209,13 @@ static void weigh(const bqb_parts *p, bqb_entrant *e, double words, bool exact, 
         size_t row = line_row(l, e->row);
         if (row == SIZE_MAX) continue;
         double cosine = (double)(exact ? bqb_scan_row(l->v, row, l->query) : l->score[row]);
-        take(&e->reason[l->part], bqb_fusion_reason(l->part, cosine, &l->spread));
-        double off = fabs(bqb_fusion_weight(l->part)) * (double)l->doubt[row] / (l->spread.sd > 0.01 ? l->spread.sd : 0.01);
+        take(&e->reason[l->part], bqb_fusion_reason(l->part, cosine, &l->spread, l->trust));
+        double off = l->trust * fabs(bqb_fusion_weight(l->part)) * (double)l->doubt[row] / (l->spread.sd > 0.01 ? l->spread.sd : 0.01);
         if (l->part != BQB_PART_UNLIKE) *doubt += off;
         else if (off > unlike_doubt) unlike_doubt = off;
     }
     *doubt += unlike_doubt;
-    if (p->q->text && *p->q->text) e->reason[BQB_PART_WORDS] = bqb_fusion_reason(BQB_PART_WORDS, words, NULL);
+    if (p->q->text && *p->q->text) e->reason[BQB_PART_WORDS] = bqb_fusion_reason(BQB_PART_WORDS, words, NULL, 1);
     if (bqb_parts_picture_alone(p->q)) {
         e->sum = e->reason[BQB_PART_LIKE].raw;
         *doubt = e->row == SIZE_MAX ? 0 : (double)p->line[0].doubt[e->row];

@@ -23,6 +23,9 @@ void bqb_parts_close(bqb_parts *p);
  * the words. Free *out with free(). */
 bqb_status bqb_parts_best(bqb_parts *p, bqb_entrant **out, size_t *n, size_t k, bqb_err *err);
 
+/* bqb_trust of the library; 1 where no vectors are asked. */
+double bqb_parts_trust(const bqb_parts *p);
+
 /* The pictures' vectors, NULL without; how many rows pass the filters; how a part's cosines lie among these. */
 const bqb_vectors *bqb_parts_vectors(const bqb_parts *p);
 size_t bqb_parts_passed(const bqb_parts *p);

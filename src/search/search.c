@@ -95,7 +95,8 @@ static bqb_status judge(bqb_search_results *out, const search *s, bqb_err *err) 
         if (picture->known && picture->z > best_z) best_z = picture->z;
         if (words->raw > best_words) best_words = words->raw;
     }
-    if (bqb_fusion_fits(best_z, bqb_parts_spread(s->parts, BQB_PART_PICTURE).n, best_words)) {
+    if (bqb_fusion_fits(best_z, bqb_parts_spread(s->parts, BQB_PART_PICTURE).n, best_words,
+                        bqb_parts_trust(s->parts))) {
         out->fits = BQB_FITS;
         return BQB_OK;
     }

@@ -13,6 +13,7 @@ typedef struct {
     const float *image_vec;  /* [dim] unit, the image tower's; NULL: none */
     const float *unlike_vec; /* [n_unlike,dim] unit, of either tower: what the results should not be like */
     size_t n_unlike;         /* 0 … BQB_MAX_UNLIKE */
+    size_t n_unlike_words;   /* the first of them are the text tower's */
     const char *const *not_words; /* [n_not_words] who has one of these is left out (bqb_filter_with_words) */
     size_t n_not_words;
     const char *model;       /* 64 hex digits: whose vectors; needed with a vector */

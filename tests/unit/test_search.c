@@ -210,8 +210,9 @@ TEST(fusion_chance_is_what_the_best_of_n_reaches) {
         double z = bqb_fusion_chance(want[i].n);
         CHECK_MSG(z >= want[i].low && z <= want[i].high, "best of %zu: %g", want[i].n, z);
     }
-    CHECK(bqb_fusion_fits(2, 1000, 0.3) && bqb_fusion_fits(4, 1000, 0) && !bqb_fusion_fits(2, 1000, 0.2) && bqb_fusion_fits(2, 10, 0));
-    CHECK(!bqb_fusion_fits(-INFINITY, 0, 0) && bqb_fusion_fits(-INFINITY, 0, 0.5));
+    CHECK(bqb_fusion_fits(2, 1000, 0.3, 1) && bqb_fusion_fits(4, 1000, 0, 1) && !bqb_fusion_fits(2, 1000, 0.2, 1) && bqb_fusion_fits(2, 10, 0, 1));
+    CHECK(!bqb_fusion_fits(-INFINITY, 0, 0, 1) && bqb_fusion_fits(-INFINITY, 0, 0.5, 1));
+    CHECK(!bqb_fusion_fits(4, 1000, 0, 0.3) && bqb_fusion_fits(0, 1000, 0.3, 0.3)); /* a model that is not trusted proves nothing */
 }
 
 TEST(search_says_when_nothing_fits) {
@@ -259,13 +260,13 @@ TEST(fusion_is_monotone_and_bounded) {
     CHECK(bqb_fusion_score(-1e6) >= 0 && bqb_fusion_score(1e6) <= 1);
     s = (bqb_spread){.mean = 0.2, .sd = 0.05, .n = 100};
     /* Half of the query's words and nothing else, against the likeness of the nearest of 1,000 unrelated pictures; one word in ten. */
-    double best = bqb_fusion_reason(BQB_PART_PICTURE, s.mean + bqb_fusion_chance(1000) * s.sd, &s).gain;
-    CHECK(bqb_fusion_reason(BQB_PART_WORDS, 0.8 * 0.5, NULL).gain > best);
-    CHECK(bqb_fusion_reason(BQB_PART_WORDS, 0.8 * 0.1, NULL).gain < best / 2);
-    bqb_reason r = bqb_fusion_reason(BQB_PART_LIKE, 0.3, &s);
+    double best = bqb_fusion_reason(BQB_PART_PICTURE, s.mean + bqb_fusion_chance(1000) * s.sd, &s, 1).gain;
+    CHECK(bqb_fusion_reason(BQB_PART_WORDS, 0.8 * 0.5, NULL, 1).gain > best);
+    CHECK(bqb_fusion_reason(BQB_PART_WORDS, 0.8 * 0.1, NULL, 1).gain < best / 2);
+    bqb_reason r = bqb_fusion_reason(BQB_PART_LIKE, 0.3, &s, 1);
     CHECK(r.asked && r.known && r.raw == 0.3 && fabs(r.z - 2) < 1e-9 && fabs(r.gain - r.weight * r.z) < 1e-9);
     /* What is unwanted only takes away. */
-    CHECK(bqb_fusion_reason(BQB_PART_UNLIKE, 0.3, &s).gain < 0);
-    CHECK(bqb_fusion_reason(BQB_PART_UNLIKE, 0.1, &s).gain == 0);
+    CHECK(bqb_fusion_reason(BQB_PART_UNLIKE, 0.3, &s, 1).gain < 0);
+    CHECK(bqb_fusion_reason(BQB_PART_UNLIKE, 0.1, &s, 1).gain == 0);
     for (int p = 0; p < BQB_PARTS; p++) CHECK(*bqb_part_name((bqb_part)p) && bqb_fusion_weight((bqb_part)p) != 0);
 }

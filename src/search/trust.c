@@ -1,0 +1,43 @@
+#include "search/trust.h"
+
+#include "base/mem.h"
+#include "file/safetensors.h"
+#include "search/scan.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { TEXTS = 64, OTHERS = 256, LENT = 2 };
+
+/* z of the picture of one text's sticker among evenly chosen ones; NaN when it has none. */
+static double stands_out(const bqb_vectors *pictures, bqb_sticker_id id, const float *text) {
+    size_t own = bqb_vectors_row(pictures, id), n = pictures->n < OTHERS ? pictures->n : OTHERS;
+    double sum = 0, sum_sq = 0;
+    if (own == SIZE_MAX) return NAN;
+    for (size_t i = 0; i < n; i++) {
+        double x = (double)bqb_scan_row(pictures, i * pictures->n / n, text);
+        sum += x;
+        sum_sq += x * x;
+    }
+    double mean = sum / (double)n, var = sum_sq / (double)n - mean * mean;
+    return var > 1e-8 ? ((double)bqb_scan_row(pictures, own, text) - mean) / sqrt(var) : NAN;
+}
+
+double bqb_trust(const bqb_vectors *pictures, const bqb_vectors *texts) {
+    double sum = 2.0 * LENT, n = LENT;
+    if (!texts || !texts->n || pictures->n < 8 || texts->dim != pictures->dim) return 1;
+    float *text = bqb_calloc(texts->dim, sizeof *text);
+    if (!text) return 1;
+    size_t n_texts = texts->n < TEXTS ? texts->n : TEXTS;
+    for (size_t i = 0; i < n_texts; i++) {
+        size_t row = i * texts->n / n_texts;
+        for (size_t d = 0; d < texts->dim; d++) text[d] = bqb_f16_to_f32(texts->f16[row * texts->dim + d]);
+        double z = stands_out(pictures, texts->id[row], text);
+        if (!(z == z)) continue;
+        sum += z;
+        n++;
+    }
+    free(text);
+    double mu = sum / n;
+    return mu >= 2 ? 1 : mu > 0.2 ? mu / 2 : 0.1;
+}
