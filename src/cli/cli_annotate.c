@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cli/named.h"
 #include "cli/output.h"
+#include "library/embed_words.h"
 #include "library/annotate.h"
 #include "search/search.h"
 
@@ -159,6 +160,9 @@ int cli_annotate(const cli_env *env, int argc, char **argv) {
     id_list which = {.id = ids.id || !n_names ? ids.id : &none, .n = ids.n}; /* an empty list is not all */
     if (!s) cli_catch_interrupts();
     if (!s && ocr) s = annotate_ocr(c, &which, again, threads, report, &err);
+    cli_progress bar = {0};
+    if (!s) s = bqb_embed_words_by(c, cli_model_dir(NULL), cli_progress_show, &bar, NULL, &err);
+    cli_progress_end(&bar);
     bqb_catalogue_close(c);
     free(ids.id);
     status = report ? cli_json_print(report) : 0;

@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "cli/named.h"
 #include "cli/output.h"
+#include "library/embed_words.h"
 #include "search/search.h"
 
 #include <stdio.h>
@@ -138,6 +139,7 @@ int cli_set(const cli_env *env, int argc, char **argv) {
     bqb_status s = cli_names_read(&names, argv + 1, n_words, &err);
     if (!s) s = cli_open_to_change(&c, env, &err);
     if (!s) s = set_all(&ids, &n, &w, c, &names, &err);
+    if (!s) (void)bqb_embed_words_by(c, cli_model_dir(NULL), NULL, NULL, NULL, NULL); /* what fails here the next import does */
     if (s) status = cli_fail(&err);
     else if (json) status = report_json(&w, c, ids, n);
     else {

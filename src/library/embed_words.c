@@ -8,14 +8,6 @@
 
 enum { TOGETHER = 64, COMMIT_EACH = 512 };
 
-static bqb_status encode_clip(void *ctx, float *out, const char *const *texts, size_t N, bqb_err *err) {
-    return bqb_clip_encode_texts(ctx, out, texts, N, err);
-}
-
-bqb_text_embedder bqb_text_embedder_of_clip(bqb_clip *m) {
-    return (bqb_text_embedder){.id = bqb_clip_id(m), .dim = bqb_clip_get_config(m)->embed, .ctx = m, .encode = encode_clip};
-}
-
 typedef struct {
     bqb_sticker_id *id;
     size_t n, cap;

@@ -4,21 +4,9 @@
 #ifndef BQB_LIBRARY_EMBED_WORDS_H
 #define BQB_LIBRARY_EMBED_WORDS_H
 
-#include "library/catalogue.h"
-#include "model/clip.h"
+#include "library/labeller.h"
 
 #define BQB_KIND_TEXT "text"
-
-/* Whoever turns texts into vectors: out [N,dim] unit rows. */
-typedef struct {
-    const char *id; /* 64 hex digits: which model */
-    size_t dim;
-    void *ctx;
-    bqb_status (*encode)(void *ctx, float *out, const char *const *texts, size_t N, bqb_err *err);
-} bqb_text_embedder;
-
-/* m needs its text tower and a vocabulary; borrowed. */
-bqb_text_embedder bqb_text_embedder_of_clip(bqb_clip *m);
 
 /* Give a vector to every shown sticker that has words and no vector of them. What was committed (512 at a
  * time) stays, whatever happens. *n (may be NULL): how many got one. progress may be NULL.
