@@ -1,8 +1,10 @@
 #!/bin/sh
 # usage: tools/make-confusions.sh [WORK_DIR] >src/text/confusions_table.h
 # Which character Tesseract takes for which other: everyday characters are drawn small, in five fonts and five sizes,
-# read, and what was read is laid beside what stands there. Needs tesseract-ocr, tesseract-ocr-chi-sim, libvips-tools
-# and the fonts of packages.txt; takes some 15 minutes of one processor. What is in WORK_DIR already is not drawn or read again.
+# read, and what was read is laid beside what stands there; pairs that came up twice at least are kept. Their share of
+# the times that a character was read is judged with some doubt: four readings more, all right, are thought up.
+# Needs tesseract-ocr, tesseract-ocr-chi-sim, libvips-tools and the fonts of packages.txt, and about ten minutes of one
+# processor. What is in WORK_DIR already is not drawn or read again.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -100,25 +102,27 @@ function align(truth, read,   n, m, i, j, lo, hi, d, best, k, how) {
         }
         for (j = lo; j <= hi; j++) before[j] = now[j]
     }
-    for (i = n, j = m, k = 0; i > 0 || j > 0;) {
+    i = n
+    j = m
+    for (k = 0; i > 0 || j > 0;) {
         how = i && j ? step[i, j] : i ? "truth" : "read"
         t[++k] = how == "read" ? "" : T[i]
         r[k] = how == "truth" ? "" : R[j]
-        i -= how != "read"
-        j -= how != "truth"
+        if (how != "read") i--
+        if (how != "truth") j--
     }
     for (i = 2; i < k; i++) {
         if (t[i] == "" || r[i] == "") continue
         if (t[i] != r[i] && (t[i - 1] == "" || r[i - 1] == "" || t[i + 1] == "" || r[i + 1] == "" ||
                              (t[i - 1] != r[i - 1] && t[i + 1] != r[i + 1]))) continue
-        seen[r[i]]++
-        if (t[i] != r[i]) swapped[t[i] r[i]]++
         total++
-        right += t[i] == r[i]
+        seen[r[i]]++
+        if (t[i] == r[i]) right++
+        else swapped[t[i] r[i]]++
     }
 }
 function ideograph(c) { return length(c) == 3 && c >= "\344\270\200" && c <= "\351\277\277" }
-BEGIN { RS = "\f"; WIDE = 60 }
+BEGIN { RS = "\f"; WIDE = 60; LEAST = 2; DOUBT = 4 }
 NR % 2 { truth = $0 }
 NR % 2 == 0 { align(truth, $0) }
 END {
@@ -127,9 +131,11 @@ END {
         t1 = substr(p, 1, 3)
         r1 = substr(p, 4)
         if (!ideograph(t1) || !ideograph(r1)) continue
-        share = swapped[p] / seen[r1]
+        if (swapped[p] < LEAST) continue
+        share = swapped[p] / (seen[r1] + DOUBT)
         level = int(10 * share + 0.5)
-        printf "%s %.4f %s%d\n", t1, 1 - share, p, level < 1 ? 1 : level > 9 ? 9 : level
+        if (level < 1) level = 1
+        printf "%s %.4f %s%d\n", t1, 1 - share, p, level
     }
 }' | sort >pairs
 cut -d' ' -f3 pairs | awk '

@@ -43,4 +43,7 @@ bqb_status bench_recipe(bench *b, bqb_clip *m, size_t pairs, bqb_err *err);
 /* Memory of a step with gradient caching, measured, and what it would be without, estimated. */
 bqb_status bench_memory(bench *b, bqb_clip *m, size_t pairs, bqb_err *err);
 
+/* How fast words are written and matched in a library of made-up stickers, below $TMPDIR while it lasts. */
+bqb_status bench_words(bench *b, size_t stickers, bqb_err *err);
+
 #endif

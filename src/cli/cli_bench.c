@@ -199,7 +199,7 @@ static bqb_status bench_scan(bench *b, size_t rows, bqb_err *err) {
 int cli_bench(const cli_env *env, int argc, char **argv) {
     (void)env;
     const char *config = NULL;
-    size_t threads = 0, pairs = SIZE_MAX, scan = 820000, memory = 0;
+    size_t threads = 0, pairs = SIZE_MAX, scan = 820000, memory = 0, words = 0;
     double seconds = 2;
     bool recipe = false;
     const cli_option options[] = {
@@ -207,6 +207,7 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
         {"batch", 0, CLI_SIZE, &pairs, "N", "pairs in a training step (default 16; 64 of --recipe)"},
         {"recipe", 0, CLI_FLAG, &recipe, NULL, "instead: training with three frames, masked, frozen; minutes"},
         {"memory", 0, CLI_SIZE, &memory, "N", "instead: memory of a gradient-cached step of N pairs"},
+        {"words", 0, CLI_SIZE, &words, "N", "instead: the match of words among N made-up stickers"},
         {"scan", 0, CLI_SIZE, &scan, "N", "stickers to scan; 0: none (default 820000)"},
         {"threads", 0, CLI_SIZE, &threads, "N", "processors to use (default: all)"},
         {"seconds", 0, CLI_FLOAT, &seconds, "S", "how long each figure may take (default 2)"},
@@ -221,6 +222,7 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
     if (pairs == SIZE_MAX) pairs = recipe ? 64 : PAIRS;
     if (!pairs || pairs > 4096) return cli_usage_error("bench", "--batch is 1 … 4096");
     if (memory > 65536) return cli_usage_error("bench", "--memory is at most 65536");
+    if (words > 100000000) return cli_usage_error("bench", "--words is at most 100000000");
     bench b = {.threads = threads ? (int)threads : bqb_cpu_count(), .seconds = seconds};
     machine_name(b.machine, sizeof b.machine);
     bqb_clip_config c = VIT_B16;
@@ -228,6 +230,7 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
     if (config && bqb_clip_config_read(&c, config, &err)) return cli_fail(&err);
     cli_catch_interrupts();
     printf("machine,threads,what,precision,value,unit,gflops_per_s,percent_of_ceiling\n");
+    if (words) return bench_words(&b, words, &err) ? cli_fail(&err) : cli_interrupted() ? 1 : 0;
     int last = bqb_gemm_has_bf16() ? 1 : 0;
     for (int num = memory && !recipe ? last : 0; num <= last && !cli_interrupted(); num++) {
         bqb_clip *m = NULL;

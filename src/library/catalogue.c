@@ -65,6 +65,8 @@ static const char *const sql[N_STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
+    [LOOK] = "SAVEPOINT look",
+    [LOOKED] = "RELEASE look",
     [BUMP] = "UPDATE meta SET value = value + 1 WHERE key = 'generation'",
     [GENERATION] = "SELECT value FROM meta WHERE key = 'generation'",
     [UID] = "SELECT value FROM meta WHERE key = 'uid'",
@@ -455,6 +457,10 @@ void bqb_catalogue_rollback(bqb_catalogue *c) {
         if (c->st[i]) sqlite3_reset(c->st[i]);
     if (c->db && !sqlite3_get_autocommit(c->db)) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 }
+
+bqb_status bqb_catalogue_look(bqb_catalogue *c, bqb_err *err) { return bqb_db_run_plain(c, LOOK, err); }
+
+void bqb_catalogue_looked(bqb_catalogue *c) { bqb_db_run_plain(c, LOOKED, NULL); }
 
 bqb_status bqb_catalogue_generation(bqb_catalogue *c, uint64_t *generation, char uid[33], bqb_err *err) {
     sqlite3_stmt *st;

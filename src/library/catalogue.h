@@ -41,6 +41,11 @@ bqb_status bqb_catalogue_begin(bqb_catalogue *c, bqb_err *err);
 bqb_status bqb_catalogue_commit(bqb_catalogue *c, bqb_err *err);
 void bqb_catalogue_rollback(bqb_catalogue *c); /* outside a transaction: does nothing */
 
+/* What is read between the two is as of one moment, and read sooner: many small reads need not each ask for the
+ * right to. Inside a transaction or without one; no writing in between. */
+bqb_status bqb_catalogue_look(bqb_catalogue *c, bqb_err *err);
+void bqb_catalogue_looked(bqb_catalogue *c);
+
 /* A number that is new after every committed change of stickers, files'
  * presence or embeddings, and a text that no other database shares: caches
  * that carry both are up to date. */

@@ -13,11 +13,11 @@
 #ifndef TRY
 #define TRY(name, value) (value)
 #endif
-#define READ_LEAST TRY(FLOOR, 0.3) /* what a line weighs that is hardly believed */
+#define READ_LEAST TRY(FLOOR, 0.7) /* what a line weighs that is hardly believed */
 #define READ_POWER TRY(POWER, 0.5) /* how it rises with belief */
 
 enum {
-    CLOSE = 300,      /* so many are looked at closely */
+    CLOSE = 200,      /* so many are looked at closely */
     ENOUGH = 2000,    /* where so many are found by rarer grams ... */
     COMMON = 8000,    /* ... one that so many stickers have finds no more */
     MAX_GRAMS = 512,
@@ -218,7 +218,7 @@ static int look_at(void *ctx, const bqb_said *said) {
     return l->status != BQB_OK;
 }
 
-/* The weight from which on about CLOSE have it: at most twice as many where many are equal. */
+/* The weight from which on about CLOSE have it: some more where many are equal. */
 static double close_from(const hits *all) {
     size_t bin[BINS] = {0}, n = 0, b = BINS;
     double most = 0;
@@ -235,7 +235,7 @@ static bqb_status judge(hits *all, plan *p) {
     bqb_status s = BQB_OK;
     for (size_t i = 0; i < all->n && !s; i++) {
         bqb_word_hit *h = &all->hit[i];
-        if (h->score < from || looked == 2 * CLOSE) {
+        if (h->score < from || looked == CLOSE + CLOSE / 2) {
             h->score = -h->score; /* not looked at */
             continue;
         }
@@ -263,9 +263,12 @@ bqb_status bqb_lexical(bqb_word_hit **out, size_t *n, bqb_catalogue *c, const ch
     p->c = c;
     p->err = err;
     bqb_status s = bqb_wordfit_new(&p->fit, query, err);
-    if (!s) s = make_plan(p);
-    if (!s) s = gather(&all, p);
-    if (!s) s = judge(&all, p);
+    if (!s && !(s = bqb_catalogue_look(c, err))) {
+        s = make_plan(p);
+        if (!s) s = gather(&all, p);
+        if (!s) s = judge(&all, p);
+        bqb_catalogue_looked(c);
+    }
     bqb_wordfit_free(p->fit);
     free(p);
     if (s || !all.n) {

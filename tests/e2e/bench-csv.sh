@@ -48,6 +48,12 @@ check memory_columns awk -F, 'NF != 8 { exit 1 }' "$tmp/out"
 check memory_saved awk -v a="${cached:-9}" -v b="${plain:-0}" 'BEGIN { exit !(a < b / 2) }'
 check memory_true awk -v a="${peak:-9}" -v b="${cached:-0}" 'BEGIN { exit !(a > b / 2 && a < b + 0.15) }'
 
+check words_runs run --words 300
+check words_written value 'stickers with readings written'
+check words_median value 'match of 8 characters: median'
+check words_alone awk -F, '/stills|scan/ { exit 1 }' "$tmp/out"
+check words_columns awk -F, 'NF != 8 { exit 1 }' "$tmp/out"
+
 check bad_batch bash -c "! '$bqb' bench --batch 0 2>'$tmp/err'"
 check bad_memory bash -c "! '$bqb' bench --memory 70000 2>'$tmp/err'"
 check bad_batch_status bash -c "'$bqb' bench --batch 5000 2>'$tmp/err'; [ \$? = 2 ]"
