@@ -1,13 +1,15 @@
-/* bqb annotate: fill in what is not known of the stickers, from their pictures. */
+/* bqb annotate: fill in what is not known of the stickers. */
 #define _GNU_SOURCE
 #include "cli/cli.h"
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "cli/annotate_labels.h"
 #include "cli/named.h"
 #include "cli/output.h"
-#include "library/embed_words.h"
 #include "library/annotate.h"
+#include "library/embed_words.h"
+#include "library/labeller.h"
 #include "search/search.h"
 
 #include <stdio.h>
@@ -15,13 +17,17 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: bqb annotate --ocr [--again] [--threads N] [--json] [ID-or-PATH…|-]\n\n"
-    "Fill in what is not known of the stickers, from their pictures: of those named (a folder:\n"
-    "all below it; -: names from standard input), or of all. What somebody said of a sticker stays believed. What is done is\n"
-    "kept when it is stopped; the same command goes on from there.\n\n"
+    "usage: bqb annotate [OPTION…] [ID-or-PATH…|-]\n\n"
+    "Fill in what is not known of the stickers: of those named (a folder: all below it; -: names\n"
+    "from standard input), or of all. Without --ocr, --emotion or --style: all three. What\n"
+    "somebody said of a sticker stays believed. What is done is kept when it is stopped; the same\n"
+    "command goes on from there.\n\n"
     "--ocr reads the words on them, of an animation those of three frames, with Tesseract\n"
     "(Debian: tesseract-ocr, tesseract-ocr-chi-sim). Stickers that were read before, or whose\n"
-    "words somebody said, are passed over.";
+    "words somebody said, are passed over.\n\n"
+    "--emotion and --style let the model guess, from the vectors that the library has of its\n"
+    "pictures and, for emotions, from what is written of them. Guesses of before, by any model,\n"
+    "give way; where none is sure enough nothing is said.";
 
 enum { MOST_REASONS = 50 };
 
@@ -133,36 +139,44 @@ static bqb_status annotate_ocr(bqb_catalogue *c, const id_list *ids, bool again,
 int cli_annotate(const cli_env *env, int argc, char **argv) {
     bool ocr = false, again = false, json = false;
     size_t threads = 0;
+    cli_label_wish labels = {.min_score = BQB_LABEL_MIN_SCORE};
     int n_names;
     const cli_option options[] = {
         {"ocr", 0, CLI_FLAG, &ocr, NULL, "the words on them"},
-        {"again", 0, CLI_FLAG, &again, NULL, "also of stickers where that was done before"},
+        {"emotion", 0, CLI_FLAG, &labels.emotion, NULL, "what they feel, as the model guesses"},
+        {"style", 0, CLI_FLAG, &labels.style, NULL, "how they are drawn, as the model guesses"},
+        {"min-score", 0, CLI_FLOAT, &labels.min_score, "P", "how likely a guess must be to be made, 0 to 1 (default: 0.6)"},
+        {"model", 0, CLI_STRING, &labels.model, "DIR", "the model that guesses (default: the bundled one)"},
+        {"again", 0, CLI_FLAG, &again, NULL, "read also what was read before, or whose words somebody said"},
         {"threads", 0, CLI_SIZE, &threads, "N", "pictures at a time (default: the processors)"},
         {"json", 0, CLI_FLAG, &json, NULL, "the report as JSON"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
     int status = cli_parse(options, usage, argc, argv, &n_names);
     if (status >= 0) return status;
-    if (!ocr) return cli_usage_error(argv[0], "what is to be filled in? --ocr");
+    bool everything = !ocr && !labels.emotion && !labels.style;
+    if (everything) ocr = labels.emotion = labels.style = true;
+    if (labels.min_score < 0 || labels.min_score > 1) return cli_usage_error(argv[0], "--min-score is from 0 to 1");
     if (threads > 64) return cli_usage_error(argv[0], "--threads is at most 64");
 
     bqb_catalogue *c = NULL;
     id_list ids = {0};
     bqb_err err;
-    /* Opened for reading first: annotating a library that is not there must not make one. */
-    bqb_status s = bqb_catalogue_open(&c, env->library, BQB_CATALOGUE_READ, &err);
-    bqb_catalogue_close(c);
-    c = NULL;
-    if (!s) s = bqb_catalogue_open(&c, env->library, BQB_CATALOGUE_WRITE, &err);
+    bqb_status s = cli_open_to_change(&c, env, &err);
     if (!s) s = find_all(&ids, c, argv + 1, n_names, &err);
     json_t *report = json && !s ? json_object() : NULL;
     bqb_sticker_id none = 0;
     id_list which = {.id = ids.id || !n_names ? ids.id : &none, .n = ids.n}; /* an empty list is not all */
     if (!s) cli_catch_interrupts();
     if (!s && ocr) s = annotate_ocr(c, &which, again, threads, report, &err);
+    if (everything && s == BQB_EUNSUPPORTED) { /* nothing here to read with: the rest can be done all the same */
+        fprintf(stderr, "bqb: %s\n", err.msg);
+        s = BQB_OK;
+    }
     cli_progress bar = {0};
-    if (!s) s = bqb_embed_words_by(c, cli_model_dir(NULL), cli_progress_show, &bar, NULL, &err);
+    if (!s) s = bqb_embed_words_by(c, cli_model_dir(labels.model), cli_progress_show, &bar, NULL, &err);
     cli_progress_end(&bar);
+    if (!s && (labels.emotion || labels.style)) s = cli_annotate_labels(c, which.id, which.n, &labels, report, &err);
     bqb_catalogue_close(c);
     free(ids.id);
     status = report ? cli_json_print(report) : 0;

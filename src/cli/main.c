@@ -19,7 +19,7 @@ static int help(const cli_env *env, int argc, char **argv);
 
 static const command commands[] = {
     {"import", cli_import, "add stickers: folders, captions.tsv files, pictures"},
-    {"annotate", cli_annotate, "fill in what is not known of the stickers: the words on them"},
+    {"annotate", cli_annotate, "fill in what is not known of the stickers: their words, emotions and styles"},
     {"search", cli_search, "find stickers by what they show, say or feel, or by a picture"},
     {"similar", cli_similar, "find stickers that look like a picture or a sticker of the library"},
     {"show", cli_show, "everything known about stickers"},

@@ -16,9 +16,8 @@ has "no library" "$tmp/err" 'no library here yet'
 [ ! -e "$tmp/lib" ] && ok || fail "annotate made a library"
 run "$bqb" import "$tmp/in"
 is "import: status" $status 0
-run "$bqb" annotate
-is "nothing asked for: status" $status 2
-has "nothing asked for" "$tmp/err" '--ocr'
+run "$bqb" annotate --min-score 2
+is "a chance above 1: status" $status 2
 run "$bqb" annotate --ocr --threads 65
 is "too many threads: status" $status 2
 
