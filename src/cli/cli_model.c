@@ -21,7 +21,7 @@ static const char usage[] =
     "the original Chinese-CLIP and StickerCLIP code as safetensors (ofa) or as a PyTorch\n"
     "checkpoint model.pt (pt), in f32 or f16. SRC is a model folder, or a file of weights: a\n"
     "PyTorch checkpoint (nothing in it is run) or safetensors, with config.json and vocab.txt\n"
-    "(or vocab.json and merges.txt) beside it; without a config.json the shapes of the tensors tell.";
+    "(or vocab.json and merges.txt, or a tokenizer.json) beside it; without a config.json the shapes of the tensors tell.";
 
 typedef struct {
     size_t image, text, other, tensors, dtype[BQB_DTYPES];
@@ -47,7 +47,8 @@ static bqb_status count(counts *n, const bqb_clip *m, const char *dir, bqb_err *
 }
 
 static const char *const known_files[] = {"config.json",       "model.safetensors", "model.safetensors.index.json", "model.pt",
-                                          "pytorch_model.bin", "vocab.txt",         "vocab.json",                   "merges.txt"};
+                                          "pytorch_model.bin", "vocab.txt",         "vocab.json",                   "merges.txt",
+                                          "tokenizer.json"};
 enum { N_FILES = sizeof known_files / sizeof *known_files };
 
 static long long size_of(const char *dir, const char *name) {
@@ -119,7 +120,7 @@ int cli_model(const cli_env *env, int argc, char **argv) {
         {"half", 0, CLI_FLAG, &half, NULL, "convert: write f16 instead of f32"},
         {"to", 0, CLI_STRING, &to, "hf|ofa|pt", "convert: key names to write, pt: as model.pt (hf)"},
         {"config", 0, CLI_STRING, &config, "FILE", "convert: config.json of a SRC that is a file"},
-        {"vocab", 0, CLI_STRING, &vocab, "FILE", "convert: vocab.txt or vocab.json of a SRC that is a file"},
+        {"vocab", 0, CLI_STRING, &vocab, "FILE", "convert: vocab.txt, vocab.json or tokenizer.json of a SRC that is a file"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
     int n_words, status = cli_parse(options, usage, argc, argv, &n_words);

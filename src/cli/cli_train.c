@@ -46,7 +46,7 @@ int cli_train(const cli_env *env, int argc, char **argv) {
         {"out", 'o', CLI_STRING, &o.out, "DIR", "folder for the model, checkpoints and logs"},
         {"init", 0, CLI_STRING, &o.init, "MODEL", "model folder to start from"},
         {"from-scratch", 0, CLI_STRING, &o.config, "CONFIG", "config.json of a model to start at random"},
-        {"vocab", 0, CLI_STRING, &o.vocab, "FILE", "vocab.txt, or vocab.json beside merges.txt, for --from-scratch"},
+        {"vocab", 0, CLI_STRING, &o.vocab, "FILE", "vocab.txt, tokenizer.json, or vocab.json beside merges.txt, for --from-scratch"},
         {"settings", 0, CLI_STRING, &o.settings, "FILE", "a train.json: its settings, where no option says otherwise"},
         {"resume", 0, CLI_FLAG, &o.resume, NULL, "go on with the run in --out; settings are remembered"},
         {"valid", 0, CLI_STRING, &o.valid, "DATA", "held-out stickers to measure recall on"},

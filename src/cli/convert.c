@@ -51,10 +51,10 @@ static bqb_status open_file(bqb_clip **m, char **vocab, const char *path, const 
     bqb_status s = beside ? BQB_OK : bqb_fail_nomem(err, path, strlen(path));
     if (!s && !config && bqb_is_file(beside)) config = beside;
     if (!s) s = config ? bqb_clip_config_read(&c, config, err) : bqb_clip_config_infer(&c, path, err);
-    if (!s && !(*vocab = given ? bqb_strdup(given) : bqb_path_join(dir, bqb_clip_vocabulary_name(&c))))
+    if (!s && !(*vocab = given ? bqb_strdup(given) : bqb_clip_vocabulary(&c, dir)))
         s = bqb_fail_nomem(err, path, strlen(path));
     if (!s && !given && !bqb_is_file(*vocab))
-        s = bqb_fail(err, BQB_ENOTFOUND, "%s: there is no %s beside it; --vocab FILE names one", path, bqb_clip_vocabulary_name(&c));
+        s = bqb_fail(err, BQB_ENOTFOUND, "%s: there is no %s and no tokenizer.json beside it; --vocab FILE names one", path, bqb_path_base(*vocab));
     if (!s) s = bqb_tokenizer_open(&words, *vocab, err);
     if (!s && bqb_tokenizer_size(words) > c.vocab)
         s = bqb_fail(err, BQB_EFORMAT, "%s: has %zu tokens, the model's embedding only %zu", *vocab, bqb_tokenizer_size(words), c.vocab);
@@ -95,7 +95,7 @@ bqb_status cli_convert(const char *from, const char *to, bool half, const char *
     else if (config || given) s = bqb_fail(err, BQB_EINVAL, "%s: --config and --vocab are for a file of weights, not for a folder", from);
     else {
         s = bqb_clip_open(&m, from, BQB_TOWER_BOTH, BQB_PREC_F32, 1, err);
-        if (!s && !(vocab = bqb_path_join(from, bqb_clip_vocabulary_name(bqb_clip_get_config(m))))) s = bqb_fail_nomem(err, from, strlen(from));
+        if (!s && !(vocab = bqb_clip_vocabulary(bqb_clip_get_config(m), from))) s = bqb_fail_nomem(err, from, strlen(from));
     }
     if (!s && strcmp(form, "hf") != 0) s = save_ofa(m, to, half, !strcmp(form, "pt"), vocab, err);
     else if (!s) s = bqb_clip_save(m, to, half, vocab, err);

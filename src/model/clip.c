@@ -163,14 +163,18 @@ bqb_status bqb_clip_new(bqb_clip **out, const bqb_clip_config *config, const cha
     return s;
 }
 
-const char *bqb_clip_vocabulary_name(const bqb_clip_config *c) {
-    return c->t_kind == BQB_TEXT_CAUSAL ? "vocab.json" : "vocab.txt";
+char *bqb_clip_vocabulary(const bqb_clip_config *c, const char *dir) {
+    return bqb_tokenizer_find(dir, c->t_kind == BQB_TEXT_CAUSAL);
 }
 
 static bqb_status open_tokenizer(bqb_clip *m, const char *dir, bqb_err *err) {
-    char *path = bqb_path_join(dir, bqb_clip_vocabulary_name(&m->config));
+    char *path = bqb_clip_vocabulary(&m->config, dir);
     if (!path) return bqb_fail_nomem(err, dir, 0);
+    bool bpe = m->config.t_kind == BQB_TEXT_CAUSAL;
     bqb_status s = bqb_tokenizer_open(&m->tokenizer, path, err);
+    if (!s && bqb_tokenizer_is_bpe(m->tokenizer) != bpe)
+        s = bqb_fail(err, BQB_EFORMAT, "%s: holds %s, the model's text tower needs %s", path, bpe ? "WordPiece" : "byte-level BPE",
+                     bpe ? "byte-level BPE" : "WordPiece");
     if (!s && bqb_tokenizer_size(m->tokenizer) > m->config.vocab)
         s = bqb_fail(err, BQB_EFORMAT, "%s: has %zu tokens, the model's embedding only %zu", path,
                      bqb_tokenizer_size(m->tokenizer), m->config.vocab);
@@ -251,7 +255,7 @@ bqb_status bqb_clip_save(const bqb_clip *m, const char *dir, bool half, const ch
     if (m->towers != BQB_TOWER_BOTH) return bqb_fail(err, BQB_EINVAL, "%s: only one tower is loaded", dir);
     bqb_status s = bqb_make_dirs(dir, err);
     char *config = bqb_path_join(dir, "config.json"), *weights = bqb_path_join(dir, "model.safetensors"),
-         *own = m->dir ? bqb_path_join(m->dir, bqb_clip_vocabulary_name(&m->config)) : NULL;
+         *own = m->dir ? bqb_clip_vocabulary(&m->config, m->dir) : NULL;
     if (!vocab_path) vocab_path = own;
     if (!s && (!config || !weights)) s = bqb_fail_nomem(err, dir, 0);
     if (!s) s = write_config(&m->config, config, err);

@@ -68,8 +68,8 @@ void bqb_clip_free(bqb_clip *m);
 /* config.json of any kind (Hugging Face's two, or the OFA form with "vision_width"). */
 bqb_status bqb_clip_config_read(bqb_clip_config *c, const char *path, bqb_err *err);
 
-/* The file of the vocabulary in a folder of such a model: "vocab.txt", or "vocab.json" beside merges.txt. */
-const char *bqb_clip_vocabulary_name(const bqb_clip_config *c);
+/* The file of the vocabulary in a folder of such a model, in fresh memory (bqb_tokenizer_find). */
+char *bqb_clip_vocabulary(const bqb_clip_config *c, const char *dir);
 
 /* The config of a safetensors file or PyTorch checkpoint with OFA key names, from
  * the shapes of its tensors. What they do not show is the published models': heads

@@ -2,14 +2,13 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "text/bpe.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
-static const char START[] = "<|startoftext|>", END[] = "<|endoftext|>";
+static const char START[] = "<|startoftext|>", END[] = "<|endoftext|>", WORD_END[] = "</w>";
 
 struct bqb_clip_bpe {
     bqb_bpe *bpe;
@@ -21,16 +20,34 @@ static bqb_status find_special(int32_t *out, const bqb_bpe *b, const char *token
     return *out == BQB_BPE_NONE ? bqb_fail(err, BQB_EFORMAT, "%s: the vocabulary has no %s", path, token) : BQB_OK;
 }
 
-bqb_status bqb_clip_bpe_open(bqb_clip_bpe **out, const char *vocab_path, const char *merges_path, bqb_err *err) {
+/* Around a bpe that was opened with status s. */
+static bqb_status take(bqb_clip_bpe **out, bqb_bpe *bpe, bqb_status s, const char *path, bqb_err *err) {
     *out = NULL;
+    if (s) return s;
     bqb_clip_bpe *t = bqb_calloc(1, sizeof *t);
-    if (!t) return bqb_fail_nomem(err, vocab_path, sizeof *t);
-    bqb_status s = bqb_bpe_open(&t->bpe, vocab_path, merges_path, "</w>", err);
-    if (!s) s = find_special(&t->start, t->bpe, START, vocab_path, err);
-    if (!s) s = find_special(&t->end, t->bpe, END, vocab_path, err);
+    if (!t) {
+        bqb_bpe_close(bpe);
+        return bqb_fail_nomem(err, path, sizeof *t);
+    }
+    t->bpe = bpe;
+    s = find_special(&t->start, t->bpe, START, path, err);
+    if (!s) s = find_special(&t->end, t->bpe, END, path, err);
     if (s) bqb_clip_bpe_close(t);
     else *out = t;
     return s;
+}
+
+bqb_status bqb_clip_bpe_open(bqb_clip_bpe **out, const char *vocab_path, const char *merges_path, bqb_err *err) {
+    bqb_bpe *bpe = NULL;
+    bqb_status s = bqb_bpe_open(&bpe, vocab_path, merges_path, WORD_END, err);
+    return take(out, bpe, s, vocab_path, err);
+}
+
+bqb_status bqb_clip_bpe_new(bqb_clip_bpe **out, const bqb_bpe_entry *token, size_t n_tokens, const bqb_bpe_merge *merge,
+                            size_t n_merges, const char *path, bqb_err *err) {
+    bqb_bpe *bpe = NULL;
+    bqb_status s = bqb_bpe_new(&bpe, token, n_tokens, merge, n_merges, WORD_END, path, err);
+    return take(out, bpe, s, path, err);
 }
 
 void bqb_clip_bpe_close(bqb_clip_bpe *t) {

@@ -4,13 +4,17 @@
 #ifndef BQB_TEXT_CLIP_BPE_H
 #define BQB_TEXT_CLIP_BPE_H
 
-#include "base/err.h"
+#include "text/bpe.h"
 
 typedef struct bqb_clip_bpe bqb_clip_bpe;
 
 /* Read vocab.json and merges.txt. <|startoftext|> and <|endoftext|> must be
  * there: BQB_EFORMAT names the missing one. */
 bqb_status bqb_clip_bpe_open(bqb_clip_bpe **out, const char *vocab_path, const char *merges_path, bqb_err *err);
+
+/* The same from lists, as bqb_bpe_new. */
+bqb_status bqb_clip_bpe_new(bqb_clip_bpe **out, const bqb_bpe_entry *token, size_t n_tokens, const bqb_bpe_merge *merge,
+                            size_t n_merges, const char *path, bqb_err *err);
 void bqb_clip_bpe_close(bqb_clip_bpe *t);
 
 size_t bqb_clip_bpe_size(const bqb_clip_bpe *t);                   /* the largest id + 1 */

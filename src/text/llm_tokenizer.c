@@ -31,11 +31,11 @@ bqb_status bqb_llm_tokenizer_make(bqb_llm_tokenizer **out, const bqb_llm_vocabul
     t->rule = v->rule;
     t->nfc = v->nfc;
     t->whole = v->whole;
-    bqb_status s = bqb_bpe_new(&t->bpe, v->token, v->n_tokens, v->merge, v->n_merges, "", path, err);
-    if (!s && !(t->added = bqb_calloc(v->n_added, sizeof *t->added))) s = bqb_fail_nomem(err, path, v->n_added * sizeof *t->added);
+    bqb_status s = bqb_bpe_new(&t->bpe, v->lists.token, v->lists.n_tokens, v->lists.merge, v->lists.n_merges, "", path, err);
+    if (!s && !(t->added = bqb_calloc(v->lists.n_added, sizeof *t->added))) s = bqb_fail_nomem(err, path, v->lists.n_added * sizeof *t->added);
     if (!s) t->size = bqb_bpe_size(t->bpe);
-    for (size_t i = 0; i < v->n_added && !s; i++) {
-        const bqb_llm_added *a = &v->added[i];
+    for (size_t i = 0; i < v->lists.n_added && !s; i++) {
+        const bqb_added_token *a = &v->lists.added[i];
         if (a->id < 0 || a->id >= BQB_LLM_TOKENS || !a->n)
             s = bqb_fail(err, BQB_EFORMAT, "%s: the added token \"%.*s\" has no text or an impossible id", path, a->n < 40 ? (int)a->n : 40, a->s);
         else if (!(t->added[i].text = bqb_strndup(a->s, a->n))) s = bqb_fail_nomem(err, path, a->n);

@@ -2,25 +2,15 @@
 #ifndef BQB_TEXT_LLM_TOKENIZER_READ_H
 #define BQB_TEXT_LLM_TOKENIZER_READ_H
 
-#include "text/bpe.h"
 #include "text/llm_tokenizer.h"
 #include "text/pieces.h"
+#include "text/tokenizer_json.h"
 
 enum { BQB_LLM_TOKENS = 1 << 20 };
 
-typedef struct {
-    const char *s;
-    size_t n;
-    int64_t id;
-    bool left, right; /* Hugging Face's lstrip and rstrip */
-} bqb_llm_added;
-
 /* Texts are borrowed from the file. */
 typedef struct {
-    bqb_bpe_entry *token;
-    bqb_bpe_merge *merge;
-    bqb_llm_added *added;
-    size_t n_tokens, n_merges, n_added;
+    bqb_vocabulary lists;
     bqb_pieces_rule rule;
     bool nfc, whole;
 } bqb_llm_vocabulary;

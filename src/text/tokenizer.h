@@ -5,13 +5,23 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 typedef struct bqb_tokenizer bqb_tokenizer;
 
-/* Open the vocabulary at path: NAME.json is CLIP's vocab.json, beside which its
- * merges.txt lies; anything else is a vocab.txt of WordPiece. */
+/* Open the vocabulary at path: NAMEtokenizer.json is Hugging Face's, of either kind; any other
+ * NAME.json is CLIP's vocab.json, beside which its merges.txt lies; anything else is a vocab.txt of
+ * WordPiece. Of a tokenizer.json words and merges count; a kind that no CLIP has is BQB_EUNSUPPORTED by
+ * its name, its own rules of cutting and normalising are taken to be those of its kind. */
 bqb_status bqb_tokenizer_open(bqb_tokenizer **out, const char *path, bqb_err *err);
+bqb_status bqb_tokenizer_open_json(bqb_tokenizer **out, const char *path, bqb_err *err); /* a tokenizer.json under any name */
 void bqb_tokenizer_close(bqb_tokenizer *t);
 
+/* The vocabulary of a model folder, in fresh memory: vocab.txt, or for BPE vocab.json with its merges.txt; where
+ * that is not there, but a tokenizer.json is, this. NULL when memory is out. */
+char *bqb_tokenizer_find(const char *dir, bool bpe);
+
+bool bqb_tokenizer_is_bpe(const bqb_tokenizer *t);
 size_t bqb_tokenizer_size(const bqb_tokenizer *t);                   /* ids are below it */
 const char *bqb_tokenizer_token(const bqb_tokenizer *t, size_t id); /* borrowed, or NULL */
 int32_t bqb_tokenizer_pad(const bqb_tokenizer *t);                   /* fills up a row of ids */

@@ -116,36 +116,67 @@ static bqb_status find_special(int32_t *out, const bqb_wordpiece *wp, const char
                             : BQB_OK;
 }
 
-bqb_status bqb_wordpiece_open(bqb_wordpiece **out, const char *path, bqb_err *err) {
-    *out = NULL;
-    bqb_wordpiece *wp = calloc(1, sizeof *wp);
-    if (!wp) return bqb_fail_nomem(err, path, sizeof *wp);
-    size_t size = 0, lines = 1;
-    bqb_status s = bqb_file_read(&wp->text, &size, path, MAX_VOCAB_BYTES, err);
-    if (s) goto fail;
+/* wp->text holds `size` bytes, one token a line. */
+static bqb_status make(bqb_wordpiece *wp, size_t size, const char *path, bqb_err *err) {
+    size_t lines = 1;
     for (size_t i = 0; i < size; i++) lines += wp->text[i] == '\n';
-    if (lines > MAX_VOCAB_TOKENS) {
-        s = bqb_fail(err, BQB_ELIMIT, "%s: %zu lines, at most %zu are allowed", path, lines,
-                     MAX_VOCAB_TOKENS);
-        goto fail;
-    }
+    if (lines > MAX_VOCAB_TOKENS)
+        return bqb_fail(err, BQB_ELIMIT, "%s: %zu lines, at most %zu are allowed", path, lines, MAX_VOCAB_TOKENS);
     wp->offset = bqb_calloc(lines, sizeof *wp->offset);
     wp->length = bqb_calloc(lines, sizeof *wp->length);
-    if (!wp->offset || !wp->length) {
-        s = bqb_fail_nomem(err, path, 2 * lines * sizeof *wp->offset);
-        goto fail;
-    }
-    s = split_lines(wp, size, path, err);
+    if (!wp->offset || !wp->length) return bqb_fail_nomem(err, path, 2 * lines * sizeof *wp->offset);
+    bqb_status s = split_lines(wp, size, path, err);
     if (!s) s = index_tokens(wp, path, err);
     if (!s) s = find_special(&wp->unk, wp, "[UNK]", path, err);
     if (!s) s = find_special(&wp->cls, wp, "[CLS]", path, err);
     if (!s) s = find_special(&wp->sep, wp, "[SEP]", path, err);
     if (!s) s = find_special(&wp->pad, wp, "[PAD]", path, err);
-    if (s) goto fail;
-    *out = wp;
-    return BQB_OK;
-fail:
-    bqb_wordpiece_close(wp);
+    return s;
+}
+
+bqb_status bqb_wordpiece_open(bqb_wordpiece **out, const char *path, bqb_err *err) {
+    *out = NULL;
+    bqb_wordpiece *wp = bqb_calloc(1, sizeof *wp);
+    if (!wp) return bqb_fail_nomem(err, path, sizeof *wp);
+    size_t size = 0;
+    bqb_status s = bqb_file_read(&wp->text, &size, path, MAX_VOCAB_BYTES, err);
+    if (!s) s = make(wp, size, path, err);
+    if (s) bqb_wordpiece_close(wp);
+    else *out = wp;
+    return s;
+}
+
+static int by_id(const void *a, const void *b) {
+    const bqb_bpe_entry *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* A line of a vocab.txt could not hold it. */
+static bool breaks_lines(const bqb_bpe_entry *e) {
+    return !e->n || memchr(e->s, '\n', e->n) || is_blank(e->s[0]) || is_blank(e->s[e->n - 1]);
+}
+
+bqb_status bqb_wordpiece_new(bqb_wordpiece **out, bqb_bpe_entry *token, size_t n, const char *path, bqb_err *err) {
+    *out = NULL;
+    bqb_wordpiece *wp = bqb_calloc(1, sizeof *wp);
+    if (!wp) return bqb_fail_nomem(err, path, sizeof *wp);
+    bqb_buf lines = {.max = MAX_VOCAB_BYTES};
+    bqb_status s = n ? BQB_OK : bqb_fail(err, BQB_EFORMAT, "%s: the vocabulary is empty", path);
+    qsort(token, n, sizeof *token, by_id);
+    for (size_t i = 0; i < n && !s; i++) {
+        const bqb_bpe_entry *e = &token[i];
+        int shown = e->n < 40 ? (int)e->n : 40;
+        if (e->id != (int64_t)i)
+            s = bqb_fail(err, BQB_EFORMAT, "%s: ids run from 0 without a gap; \"%.*s\" has %lld instead of %zu", path, shown, e->s,
+                         (long long)e->id, i);
+        else if (breaks_lines(e)) s = bqb_fail(err, BQB_EFORMAT, "%s: token %zu (\"%.*s\") is empty or has white space at an end", path, i, shown, e->s);
+        if (!s) s = bqb_buf_append(&lines, e->s, e->n, err);
+        if (!s) s = bqb_buf_append(&lines, "\n", 1, err);
+    }
+    wp->text = lines.data;
+    if (!s) s = make(wp, lines.len, path, err);
+    if (s) bqb_wordpiece_close(wp);
+    else *out = wp;
     return s;
 }
 

@@ -3,13 +3,16 @@
 #ifndef BQB_TEXT_WORDPIECE_H
 #define BQB_TEXT_WORDPIECE_H
 
-#include "base/err.h"
+#include "text/bpe.h"
 
 typedef struct bqb_wordpiece bqb_wordpiece;
 
 /* Read vocab.txt (one token a line, its line number is its id). [UNK], [CLS],
  * [SEP] and [PAD] must be there: BQB_EFORMAT names the missing one. */
 bqb_status bqb_wordpiece_open(bqb_wordpiece **out, const char *path, bqb_err *err);
+
+/* The same from a list, which is sorted; nothing is kept of it. Ids are 0 … n-1 without a gap. `path` is for messages. */
+bqb_status bqb_wordpiece_new(bqb_wordpiece **out, bqb_bpe_entry *token, size_t n, const char *path, bqb_err *err);
 void bqb_wordpiece_close(bqb_wordpiece *wp);
 
 size_t bqb_wordpiece_size(const bqb_wordpiece *wp);             /* tokens in the vocabulary */

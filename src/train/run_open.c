@@ -30,7 +30,7 @@ static bqb_status lock_out(bqb_run *t, bqb_err *err) {
 
 /* What a run that was killed left half written; safe under the lock. */
 static void remove_leftovers(const char *dir) {
-    static const char *const names[] = {"checkpoint.safetensors.", "model.safetensors.", "config.json.", "vocab.txt.", "vocab.json.", "merges.txt.",
+    static const char *const names[] = {"checkpoint.safetensors.", "model.safetensors.", "config.json.", "vocab.txt.", "vocab.json.", "merges.txt.", "tokenizer.json.",
                                         "train.json.", "log.csv.", "valid.csv.", "curve.svg.", "pixels-", "valid-", "trunk-"};
     DIR *d = opendir(dir);
     if (!d) return;

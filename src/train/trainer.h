@@ -15,7 +15,7 @@ typedef struct {
     const char *valid;       /* held-out stickers, or NULL */
     const char *init;        /* model folder to start from, or */
     const char *config;      /* config.json of a model to start at random, and */
-    const char *vocab;       /* its vocab.txt, or vocab.json */
+    const char *vocab;       /* its vocab.txt, tokenizer.json or vocab.json */
     const char *cache;       /* folder for the pixel caches; NULL: out */
     const char *settings;    /* JSON file with the names of train.json, for what is unset here; or NULL */
     bool resume, half, drop_alpha;

@@ -48,6 +48,26 @@ expect scratch 0 '' '' "$bqb" train --data "$tmp/set" --from-scratch "$clip/conf
 [ -s "$tmp/fresh/merges.txt" ] && ok || fail 'a model from nothing has no merges.txt'
 expect wrong_words 1 '' 'vocabulary size 2514' "$bqb" train --data "$tmp/set" --from-scratch "$clip/config.json" --vocab tests/golden/vocab.txt --steps 2 --batch 8 --out "$tmp/x"
 
+# A tokenizer.json alone, as many published folders have it: the same words, and it goes where the model goes.
+whole=$tmp/whole
+mkdir "$whole" && cp "$clip/config.json" "$clip/model.safetensors" "$whole"
+{
+    printf '{"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": '
+    cat "$clip/vocab.json"
+    printf ', "merges": ['
+    tail -n +2 "$clip/merges.txt" | sed 's/[\\"]/\\&/g; s/.*/"&"/' | paste -sd,
+    printf ']}}\n'
+} >"$whole/tokenizer.json"
+"$bqb" embed text 'a happy cat' '开心' --model "$whole" >"$tmp/b" 2>"$tmp/err" && feature "$tmp/b" && same 'tokenizer.json' "$tmp/a.f" "$tmp/b.f" || fail "tokenizer.json: $(cat "$tmp/err")"
+expect whole_converted 0 '' '' "$bqb" model convert "$whole" "$tmp/whole2"
+same 'tokenizer.json is copied' "$whole/tokenizer.json" "$tmp/whole2/tokenizer.json"
+expect whole_train 0 '' '' "$bqb" train --data "$tmp/set" --init "$whole" --steps 2 --batch 8 --out "$tmp/whole3"
+expect whole_resume 0 '' '' "$bqb" train --resume --steps 3 --out "$tmp/whole3"
+same 'tokenizer.json is kept' "$whole/tokenizer.json" "$tmp/whole3/tokenizer.json"
+expect whole_scratch 0 '' '' "$bqb" train --data "$tmp/set" --from-scratch "$clip/config.json" --vocab "$whole/tokenizer.json" --steps 1 --batch 8 --out "$tmp/whole4"
+sed -i 's/"BPE"/"Unigram"/' "$tmp/whole2/tokenizer.json"
+expect whole_unknown 1 '' 'tokenizer.json: model "Unigram"' "$bqb" embed text a --model "$tmp/whole2"
+
 # Damage is named.
 chmod -R u+w "$tmp/twice" && rm "$tmp/twice/merges.txt"
 expect no_merges 1 '' 'merges.txt' "$bqb" embed text a --model "$tmp/twice"
