@@ -159,15 +159,16 @@ static void show_grid(const bqb_search_results *r, cli_canvas *canvas) {
     }
 }
 
+void cli_show_line(const bqb_found *f, size_t rank) {
+    printf("%2zu  %.3f  %s  ", rank, f->score, f->id);
+    print_words(f);
+    fputs("\n    ", stdout);
+    cli_puts_safe(stdout, f->path);
+    putchar('\n');
+}
+
 static void show_list(const bqb_search_results *r) {
-    for (size_t i = 0; i < r->n; i++) {
-        const bqb_found *f = &r->item[i];
-        printf("%2zu  %.3f  %s  ", i + 1, f->score, f->id);
-        print_words(f);
-        fputs("\n    ", stdout);
-        cli_puts_safe(stdout, f->path);
-        putchar('\n');
-    }
+    for (size_t i = 0; i < r->n; i++) cli_show_line(&r->item[i], i + 1);
 }
 
 void cli_show_results(const bqb_search_results *r, bool pictures) {

@@ -46,6 +46,9 @@ double cli_now_ms(void);
 /* Results on stdout: rows of pictures where it is a terminal (and `pictures`), lines of text otherwise. */
 void cli_show_results(const bqb_search_results *r, bool pictures);
 
+/* One result as lines of text: rank, score, id, what is said of it; its path. */
+void cli_show_line(const bqb_found *f, size_t rank);
+
 /* One picture, as large as is pleasant. Whether it was shown. */
 bool cli_show_picture(const char *path);
 

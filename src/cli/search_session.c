@@ -1,6 +1,7 @@
 #include "cli/search_session.h"
 
 #include "cli/output.h"
+#include "cli/search_explain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,13 +72,15 @@ bqb_status cli_search_query(cli_search_session *s, bqb_search_query *q, const ch
     return st;
 }
 
-static bqb_status print_json(const bqb_search_results *r, const char *query, double took_ms, bqb_err *err) {
+static bqb_status print_json(const cli_search_session *s, const bqb_search_results *r, const char *words,
+                             const char *query, double took_ms, bqb_err *err) {
     json_t *o = json_object(), *list = json_array();
     cli_json_set(o, "query", cli_json_text(query));
     cli_json_set(o, "took_ms", json_real(took_ms));
     cli_json_set(o, "fits", r->fits == BQB_FITS_UNKNOWN ? json_null() : json_boolean(r->fits == BQB_FITS));
     for (size_t i = 0; list && i < r->n; i++) {
         json_t *f = cli_json_found(&r->item[i], i + 1);
+        if (s->o->explain) cli_json_set(f, "explain", cli_json_explain(&r->item[i], s->c, words));
         if (!f || json_array_append_new(list, f)) {
             json_decref(list);
             list = NULL;
@@ -100,10 +103,12 @@ bqb_status cli_search_answer(cli_search_session *s, const bqb_search_query *q, c
     }
     st = BQB_OK;
     double took_ms = cli_now_ms() - since_ms;
-    if (s->o->json) st = print_json(&r, query, took_ms, err);
+    const char *words = q->text ? q->text : "";
+    if (s->o->json) st = print_json(s, &r, words, query, took_ms, err);
     else if (r.n) {
         if (r.fits == BQB_FITS_NOT) fputs("bqb: nothing in the library fits this query well; these are the nearest\n", stderr);
-        cli_show_results(&r, !s->o->no_pictures);
+        if (s->o->explain) st = cli_show_explained(&r, s->c, words, err);
+        else cli_show_results(&r, !s->o->no_pictures);
     } else if (!nothing_passes) fputs("nothing found\n", stderr);
     bqb_search_results_free(&r);
     return st;

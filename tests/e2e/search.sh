@@ -57,12 +57,64 @@ is "by something else: status" $status 2
 run "$bqb" search --by words --image "$tmp/in/IMG_0004.jpg"
 is "a picture by words: status" $status 2
 
+# Why.
+run "$bqb" search --json --explain 小猫晚安 -n 2
+json "explain: parts" '[.results[0].explain|keys_unsorted]' '[["sum","picture","text","words","matches"]]'
+json "explain: figures" '[.results[].explain|(.picture,.text,.words)|[has("value","z","weight","gain")]|all]|all' true
+json "explain: gains add up" '[.results[].explain|(.sum-.picture.gain-.text.gain-.words.gain)|fabs < 1e-3]|all' true
+json "explain: best first" '[.results[].explain.sum]|. == (sort|reverse)' true
+json "explain: matches" '[.results[0].explain.matches[]|[.field,.match]]|sort' '[["caption","小猫"],["ocr","晚安"]]'
+run "$bqb" search --json 小猫晚安 -n 1
+json "no explanation unasked" '.results[0]|has("explain")' false
+run "$bqb" search --explain 小猫晚安 -n 1
+has "explain as text: a table" "$tmp/out" '^ +words +[01]\.[0-9]{4} +9\.00 +[0-9.]+$'
+has "explain as text: words" "$tmp/out" 'ocr \(given 1\.00\): 晚安 in "晚安"'
+run "$bqb" search --json --explain --by words 晚安
+json "explain by words" '[.results[0].explain|keys_unsorted]' '[["sum","words","matches"]]'
+run "$bqb" search --json --explain --image "$tmp/in/IMG_0004.jpg"
+json "explain of a picture" '.results[0].explain|[keys_unsorted,(.like.value > 0.999)]' '[["sum","like","matches"],true]'
+
+# Several pictures, and minus.
+run "$bqb" search --json --image "$tmp/in/IMG_0001.png" --image "$tmp/in/IMG_0003.gif" -n 2
+json "two pictures: both are found" '[.results[].caption]|sort' '["加班好累","开心到飞起"]'
+run "$bqb" search --json 小猫 --not 大哭
+json "--not leaves out" '[.results[].caption]|index("大哭的小猫")' null
+json "--not leaves the rest" '.results[0].caption' 一只小猫在睡觉
+run "$bqb" search --json 小猫 --not 大哭 --not 晚安 --not 微积分
+json "--not twice" '[.results[].caption]|sort' '["加班好累","开心到飞起"]'
+run "$bqb" search --json 小猫 --not 难过
+json "--not by a label" '[.results[].caption]|sort' '["一只小猫在睡觉","开心到飞起"]'
+run "$bqb" search --json 小猫 --not 😭
+json "--not by an emoji" '[.results[].caption]|index("大哭的小猫")' null
+run "$bqb" search --json --explain --image "$tmp/in/IMG_0001.png" --not-image "$tmp/in/IMG_0001.png"
+json "--not-image takes away" '[.results[]|select(.caption == "加班好累").explain|(.unlike.gain < 0)]' '[true]'
+run "$bqb" search --json --explain 小猫 --not-image "$tmp/in/IMG_0004.jpg" --image "$tmp/in/IMG_0002.webp" --not 加班
+json "all at once" '[(.results|length),.results[0].caption,([.results[0].explain|has("like","unlike","picture")]|all)]' '[3,"一只小猫在睡觉",true]'
+run "$bqb" search --not 哭
+is "--not alone: status" $status 2
+run "$bqb" search 猫 --not '，'
+is "--not without a word: status" $status 1
+has "--not without a word" "$tmp/err" 'is no word to leave out'
+run "$bqb" search 猫 --image "$tmp/nowhere.png"
+is "a picture that is not there: status" $status 1
+run "$bqb" search --json --emotion 平静 --animated 猫
+json "nothing passes: no judgement" '[.fits,.results]' '[null,[]]'
+
+# Words that change: their vector follows.
+run "$bqb" search --json --explain 早起 -n 4
+before=$(jq -c '[.results[]|select(.ocr == "晚安").explain.text.value]' "$tmp/out")
+id=$(jq -r '.results[]|select(.ocr == "晚安").id' "$tmp/out")
+run "$bqb" set "$id" --ocr 早起
+run "$bqb" search --json --explain 早起 -n 4
+json "set: the words' vector is made again" '.results[0]|[.ocr,(.explain.text.value > 0.999)]' '["早起",true]'
+[ "$before" != '[1.0]' ] && ok || fail "the words were not others before"
+
 # The measure of search: every sticker is found by its own caption, none by another's.
 BQB=$bqb run tools/measure-search.sh "$tmp/lib" "$tmp/in/captions.tsv"
 is "measure: status" $status 0
 has "measure: all four by their words" "$tmp/out" '^exact +all +4  100\.0 100\.0 100\.0 100\.0  100\.0'
 has "measure: one character missing" "$tmp/out" '^missing +all +4  100\.0'
-printf 'file\tcaption\nIMG_0001.png\t大哭的小猫\nIMG_0002.webp\t飞起\n' >"$tmp/in/wrong.tsv"
+printf 'file\tcaption\nIMG_0001.png\t大哭的小猫\nIMG_0002.webp\t飞到\n' >"$tmp/in/wrong.tsv"
 BQB=$bqb run tools/measure-search.sh "$tmp/lib" "$tmp/in/wrong.tsv"
 has "measure: wrong captions are not found" "$tmp/out" '^exact +all +2    0\.0   0\.0   0\.0   0\.0  '
 

@@ -4,6 +4,7 @@
 
 #include "base/rand.h"
 #include "file/safetensors.h"
+#include "search/explain.h"
 #include "search/filter.h"
 #include "search/parts.h"
 #include "search/trust.h"
@@ -248,5 +249,40 @@ TEST(unwanted_words_and_looks) {
         bqb_search_results_free(&r);
     }
     free(vec);
+    bqb_catalogue_close(c);
+}
+
+static void match(const char *query, const char *text, const char *want, size_t want_n) {
+    bqb_buf b = {.max = 1 << 16};
+    size_t n;
+    CHECK_OK(bqb_explain_match(&b, &n, query, text, strlen(text), &err), err);
+    CHECK_MSG(!strcmp(b.data, want) && n == want_n, "%s in %s: \"%s\" (%zu)", query, text, b.data, n);
+    bqb_buf_free(&b);
+}
+
+TEST(explained_words) {
+    match("加班好累", "今天加班，好累啊", "加班好累", 4); /* punctuation is nothing */
+    match("加班真好累", "今天加班好累啊", "加班 好累", 4);
+    match("加班好累", "累", "累", 1);
+    match("ＯＫ 收到", "ok收到了", "ok 收到", 3);
+    match("加班", "下班", "班", 1);
+    match("加班", "", "", 0);
+    match("", "加班", "", 0);
+    match("開心", "开心到飞起", "开心", 2);
+    bqb_catalogue *c = make(12, false, false);
+    if (!c) return;
+    bqb_word_reasons r;
+    CHECK_OK(bqb_explain_words(&r, c, 1, "加班加班", 5, &err), err);
+    CHECK(r.n == 1 && r.item[0].field == BQB_CAPTION && r.item[0].origin == BQB_GIVEN && !strcmp(r.item[0].text, "加班好累"));
+    bqb_word_reasons_free(&r);
+    CHECK_OK(bqb_explain_words(&r, c, 10, "😭", 5, &err), err); /* 大哭的小猫, by the emoji's name */
+    CHECK_MSG(r.n == 1 && !strcmp(r.item[0].match, "大哭"), "%s", r.n ? r.item[0].match : "nothing");
+    bqb_word_reasons_free(&r);
+    CHECK_OK(bqb_explain_words(&r, c, 1, "没有", 5, &err), err);
+    CHECK(r.n == 0);
+    bqb_word_reasons_free(&r);
+    CHECK_OK(bqb_explain_words(&r, c, 1, "加班", 0, &err), err);
+    CHECK(r.n == 0);
+    bqb_word_reasons_free(&r);
     bqb_catalogue_close(c);
 }
