@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 /* libtesseract's C interface, as far as it is needed; the numbers are its own. */
-enum { LSTM_ONLY = 1, SINGLE_BLOCK = 6, SINGLE_LINE = 7, SPARSE_TEXT = 11, TEXTLINE = 2, WORD = 3, SYMBOL = 4 };
+enum { LSTM_ONLY = 1, SINGLE_BLOCK = 6, SINGLE_LINE = 7, SPARSE_TEXT = 11, RAW_LINE = 13, TEXTLINE = 2, WORD = 3, SYMBOL = 4 };
 
 #define FUNCTIONS(X)                                                                                            \
     X(const char *, TessVersion, (void))                                                                        \
@@ -40,7 +41,8 @@ enum { LSTM_ONLY = 1, SINGLE_BLOCK = 6, SINGLE_LINE = 7, SPARSE_TEXT = 11, TEXTL
 #define MEMBER(type, name, args) type(*name) args;
 static struct {
     FUNCTIONS(MEMBER)
-    void (*omp_set_num_threads)(int);
+    void (*omp_set_levels)(int); /* libgomp; NULL where Tesseract was built without */
+    int (*omp_get_levels)(void);
 } tess;
 static pthread_once_t load_once = PTHREAD_ONCE_INIT;
 static bool loaded;
@@ -64,8 +66,9 @@ static void load(void) {
 #define FIND(type, name, args) loaded = loaded && find(lib, #name, &tess.name, sizeof tess.name);
     FUNCTIONS(FIND)
     if (!loaded) return;
-    if (!find(lib, "omp_set_num_threads", &tess.omp_set_num_threads, sizeof tess.omp_set_num_threads))
-        tess.omp_set_num_threads = NULL;
+    if (!find(lib, "omp_set_max_active_levels", &tess.omp_set_levels, sizeof tess.omp_set_levels) ||
+        !find(lib, "omp_get_max_active_levels", &tess.omp_get_levels, sizeof tess.omp_get_levels))
+        tess.omp_set_levels = NULL;
     if (find(lib, "setMsgSeverity", &severity, sizeof severity)) severity(6); /* Leptonica: none */
 }
 
@@ -164,9 +167,9 @@ static void add_char(bqb_read_line *l, uint32_t cp, float belief) {
 static void add_symbol(bqb_read_line *l, void *it) {
     char *text = tess.TessResultIteratorGetUTF8Text(it, SYMBOL);
     if (!text) return;
-    float belief = tess.TessResultIteratorConfidence(it, SYMBOL) / 100;
-    if (!(belief >= 0)) belief = 0; /* NaN, too */
-    if (belief > 1) belief = 1;
+    /* Its confidence is 100 + 5 times the logarithm of a probability, cut at 0. */
+    float confidence = tess.TessResultIteratorConfidence(it, SYMBOL);
+    float belief = confidence >= 0 && confidence <= 100 ? expf((confidence - 100) / 5) : 0; /* NaN, too: 0 */
     for (size_t i = 0, n = strlen(text); i < n;) {
         uint32_t cp;
         i += bqb_utf8_next(text + i, n - i, &cp, NULL);
@@ -183,8 +186,10 @@ static bqb_status finish_line(bqb_readout *out, bqb_read_line *l, bqb_err *err) 
 bqb_status bqb_ocr_read(bqb_ocr *o, bqb_readout *out, const uint8_t *gray, size_t w, size_t h, bqb_ocr_layout layout,
                         uint8_t frame, uint8_t reader, bqb_err *err) {
     if (!w || !h || w > 10000 || h > 10000) return bqb_fail(err, BQB_EINVAL, "a picture of %zu x %zu to read", w, h);
-    if (tess.omp_set_num_threads) tess.omp_set_num_threads(1);
-    tess.TessBaseAPISetPageSegMode(o->api, layout == BQB_OCR_PAGE ? SINGLE_BLOCK : layout == BQB_OCR_SPARSE ? SPARSE_TEXT : SINGLE_LINE);
+    /* It asks for four threads by number, whatever omp_set_num_threads says; but of no level none may be active. */
+    int levels = tess.omp_set_levels ? tess.omp_get_levels() : 0;
+    if (tess.omp_set_levels) tess.omp_set_levels(0);
+    tess.TessBaseAPISetPageSegMode(o->api, layout == BQB_OCR_PAGE ? SINGLE_BLOCK : layout == BQB_OCR_SPARSE ? SPARSE_TEXT : layout == BQB_OCR_LINE ? SINGLE_LINE : RAW_LINE);
     tess.TessBaseAPISetImage(o->api, gray, (int)w, (int)h, 1, (int)w);
     tess.TessBaseAPISetSourceResolution(o->api, 300);
     bqb_status s = BQB_OK;
@@ -207,5 +212,6 @@ bqb_status bqb_ocr_read(bqb_ocr *o, bqb_readout *out, const uint8_t *gray, size_
         tess.TessResultIteratorDelete(it);
     }
     tess.TessBaseAPIClear(o->api);
+    if (tess.omp_set_levels) tess.omp_set_levels(levels);
     return s;
 }

@@ -14,7 +14,8 @@ typedef struct bqb_ocr bqb_ocr;
 typedef enum {
     BQB_OCR_PAGE,   /* lines of one block */
     BQB_OCR_SPARSE, /* anything anywhere */
-    BQB_OCR_LINE    /* one line, and nothing else */
+    BQB_OCR_LINE,   /* one line, and nothing else */
+    BQB_OCR_RAW     /* the same, as it is: no search for the line */
 } bqb_ocr_layout;
 
 /* Can text be read here? Tries in a process of its own, which a damaged language

@@ -3,6 +3,7 @@
 #include "image/decode.h"
 #include "image/resample.h"
 #include "image/text_layer.h"
+#include "image/text_lines.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,27 +15,31 @@ enum {
     SAME = 20,        /* and are the same when no value differs by more */
 };
 
+/* A whole frame as one layer, or (lines) what may be lines on it, cut out, their letters `height` high. */
 typedef struct {
     const char *name;
+    bool lines;
     bqb_text_layer_kind layer;
     uint16_t height;
     bqb_ocr_layout layout;
 } way;
 
 static const way ways[] = {
-    {"gray-600-sparse", BQB_LAYER_GRAY, 600, BQB_OCR_SPARSE},
-    {"gray-700-page", BQB_LAYER_GRAY, 700, BQB_OCR_PAGE},
-    {"light-600-sparse", BQB_LAYER_LIGHT, 600, BQB_OCR_SPARSE},
-    {"dark-600-sparse", BQB_LAYER_DARK, 600, BQB_OCR_SPARSE},
-    {"inverted-600-page", BQB_LAYER_INVERTED, 600, BQB_OCR_PAGE},
-    {"colourful-600-sparse", BQB_LAYER_COLOURFUL, 600, BQB_OCR_SPARSE},
-    {"local-600-page", BQB_LAYER_LOCAL, 600, BQB_OCR_PAGE},
-    {"gray-400-page", BQB_LAYER_GRAY, 400, BQB_OCR_PAGE},
-    {"gray-1000-sparse", BQB_LAYER_GRAY, 1000, BQB_OCR_SPARSE},
-    {"light-600-page", BQB_LAYER_LIGHT, 600, BQB_OCR_PAGE},
-    {"dark-600-page", BQB_LAYER_DARK, 600, BQB_OCR_PAGE},
+    {"gray-600-sparse", false, BQB_LAYER_GRAY, 600, BQB_OCR_SPARSE},
+    {"gray-700-page", false, BQB_LAYER_GRAY, 700, BQB_OCR_PAGE},
+    {"gray-400-page", false, BQB_LAYER_GRAY, 400, BQB_OCR_PAGE},
+    {"inverted-600-page", false, BQB_LAYER_INVERTED, 600, BQB_OCR_PAGE},
+    {"light-600-sparse", false, BQB_LAYER_LIGHT, 600, BQB_OCR_SPARSE},
+    {"light-600-page", false, BQB_LAYER_LIGHT, 600, BQB_OCR_PAGE},
+    {"lines-44", true, BQB_LAYERS, 44, BQB_OCR_LINE},
+    {"lines-44-raw", true, BQB_LAYERS, 44, BQB_OCR_RAW},
+    {"lines-32", true, BQB_LAYERS, 32, BQB_OCR_LINE},
+    /* Measured, and not worth their time beside those above. */
+    {"dark-600-page", false, BQB_LAYER_DARK, 600, BQB_OCR_PAGE},
+    {"local-600-page", false, BQB_LAYER_LOCAL, 600, BQB_OCR_PAGE},
+    {"lines-64", true, BQB_LAYERS, 64, BQB_OCR_LINE},
 };
-enum { WAYS = sizeof ways / sizeof *ways };
+enum { WAYS = sizeof ways / sizeof *ways, MIXTURE = 0x1FF, LINES = 8 };
 
 size_t bqb_reader_ways(void) { return WAYS; }
 const char *bqb_reader_way_name(size_t i) { return i < WAYS ? ways[i].name : ""; }
@@ -115,7 +120,7 @@ static void place(bqb_readout *r, size_t from, const bqb_text_layer *l) {
     }
 }
 
-static bqb_status read_way(bqb_readout *out, bqb_ocr *o, const frame *f, uint8_t n_frame, size_t w, bqb_err *err) {
+static bqb_status read_layer(bqb_readout *out, bqb_ocr *o, const frame *f, uint8_t n_frame, size_t w, bqb_err *err) {
     bqb_text_layer l;
     size_t from = out->n;
     bqb_status s = bqb_text_layer_new(&l, f->rgb, f->w, f->h, ways[w].layer, ways[w].height, err);
@@ -125,17 +130,33 @@ static bqb_status read_way(bqb_readout *out, bqb_ocr *o, const frame *f, uint8_t
     return s;
 }
 
+static bqb_status read_lines(bqb_readout *out, bqb_ocr *o, const frame *f, uint8_t n_frame, size_t w, bqb_err *err) {
+    bqb_text_lines found;
+    bqb_status s = bqb_text_lines_find(&found, f->rgb, f->w, f->h, LINES, ways[w].height, err);
+    for (size_t i = 0; i < found.n && !s; i++) {
+        const bqb_text_line *l = &found.line[i];
+        size_t from = out->n;
+        s = bqb_ocr_read(o, out, l->gray, l->w, l->h, ways[w].layout, n_frame, (uint8_t)w, err);
+        for (size_t k = from; k < out->n; k++)
+            out->line[k].x0 = l->x0, out->line[k].x1 = l->x1, out->line[k].y0 = l->y0, out->line[k].y1 = l->y1;
+    }
+    bqb_text_lines_free(&found);
+    return s;
+}
+
 bqb_status bqb_read_sticker(bqb_merged *out, bqb_readout *readout, bqb_ocr *o, const void *data, size_t size,
                             const char *name, const bqb_reader_options *options, bqb_err *err) {
     frame f[FRAMES] = {{0}};
     bqb_readout own = {0}, *r = readout ? readout : &own;
     size_t n = 0;
-    uint32_t which = options && options->ways ? options->ways : 0x7F;
+    uint32_t which = options && options->ways ? options->ways : MIXTURE;
     *out = (bqb_merged){.belief = 0};
     bqb_status s = load(f, &n, data, size, name, err);
     for (size_t i = 0; i < n && !s; i++)
-        for (size_t w = 0; w < WAYS && !s; w++)
-            if (which >> w & 1) s = read_way(r, o, &f[i], (uint8_t)i, w, err);
+        for (size_t w = 0; w < WAYS && !s; w++) {
+            if (!(which >> w & 1)) continue;
+            s = ways[w].lines ? read_lines(r, o, &f[i], (uint8_t)i, w, err) : read_layer(r, o, &f[i], (uint8_t)i, w, err);
+        }
     if (!s) s = bqb_readout_merge(out, r, err);
     for (size_t i = 0; i < FRAMES; i++) free(f[i].rgb);
     bqb_readout_free(&own);

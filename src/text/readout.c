@@ -2,6 +2,7 @@
 
 #include "base/utf8.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,9 +206,9 @@ static bool has_cjk(const bqb_read_line *l) {
 static bool is_writing(const place *p) {
     const bqb_read_line *l = p->line[p->best];
     double belief = p->belief[p->best], support = p->support[p->best];
-    if (!has_cjk(l)) return l->n >= 2 && belief > 0.7 && support > 1.6;
+    if (!has_cjk(l)) return l->n >= 2 && belief > 0.85 && support > 2;
     if (l->n == 1) return belief > 0.7 && support > 1.4;
-    return belief > 0.45 && support > 0.8;
+    return belief > 0.3 && support > 1.2;
 }
 
 static int by_place(const void *a, const void *b) {
@@ -264,8 +265,7 @@ static int by_weight(const void *a, const void *b) {
 }
 
 static double weight_of(const place *p, size_t i) {
-    double others = p->support[i] - p->belief[i];
-    double w = p->belief[i] * (0.5 + 0.5 * (others > 2 ? 1 : others / 2));
+    double w = p->support[i] / (p->support[i] + 1) * sqrt(p->belief[i]);
     if (!has_cjk(p->line[i])) w *= 0.5;
     return w;
 }
