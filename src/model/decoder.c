@@ -34,21 +34,23 @@ static bqb_status open_files(bqb_decoder *m, const char *path, bqb_err *err) {
     return s ? s : bqb_safetensors_open_folder(&m->file, path, err);
 }
 
+bqb_status bqb_decoder_tools(bqb_decoder *m, bqb_precision precision, int threads, bqb_err *err) {
+    m->ops = bqb_ops_best();
+    m->mul = (bqb_multiplier){.rows = bqb_rows_best(), .num = (bqb_num)precision, .threads = threads > 0 ? threads : bqb_cpu_count(),
+                              .arena = bqb_arena_new()};
+    m->turn = bqb_calloc(m->config.head_dim / 2, sizeof *m->turn);
+    if (!m->mul.arena || !m->turn) return bqb_fail_nomem(err, "decoder", m->config.head_dim * sizeof *m->turn);
+    angles(m->turn, &m->config);
+    return bqb_gemm_new(&m->mul.gemm, m->mul.threads, err);
+}
+
 bqb_status bqb_decoder_open(bqb_decoder **out, const char *path, bqb_precision precision, int threads, bqb_err *err) {
     *out = NULL;
     bqb_decoder *m = bqb_calloc(1, sizeof *m);
     if (!m) return bqb_fail_nomem(err, path, sizeof *m);
-    m->ops = bqb_ops_best();
-    m->mul = (bqb_multiplier){.rows = bqb_rows_best(), .num = (bqb_num)precision, .threads = threads > 0 ? threads : bqb_cpu_count()};
     bqb_status s = open_files(m, path, err);
-    if (!s) {
-        m->mul.arena = bqb_arena_new();
-        m->turn = bqb_calloc(m->config.head_dim / 2, sizeof *m->turn);
-        if (!m->mul.arena || !m->turn) s = bqb_fail_nomem(err, path, m->config.head_dim * sizeof *m->turn);
-    }
-    if (!s) angles(m->turn, &m->config);
+    if (!s) s = bqb_decoder_tools(m, precision, threads, err);
     if (!s) s = bqb_decoder_load(m, path, err);
-    if (!s) s = bqb_gemm_new(&m->mul.gemm, m->mul.threads, err);
     if (s) bqb_decoder_free(m);
     else *out = m;
     return s;
@@ -62,6 +64,7 @@ void bqb_decoder_free(bqb_decoder *m) {
     bqb_gguf_close(m->gguf);
     free(m->block);
     free(m->small);
+    free(m->weights);
     free(m->turn);
     free(m);
 }

@@ -96,4 +96,25 @@ bqb_status bqb_decoder_backward(bqb_decoder *m, const bqb_decoder_past *past, fl
 /* dhidden[n,C] = dlogits[n,V] · head. */
 bqb_status bqb_decoder_logits_back(bqb_decoder *m, float *dhidden, const float *dlogits, size_t n, bqb_err *err);
 
+/* --- a decoder that learns whole --- */
+
+/* Random weights by seed, in one f32 block: matrices N(0, 0.02), those into the residual stream smaller by
+ * sqrt(2·layers), norms 1, biases 0. The config's family decides what there is; it must be tied. */
+bqb_status bqb_decoder_new(bqb_decoder **out, const bqb_decoder_config *c, uint64_t seed, bqb_precision precision, int threads,
+                           bqb_err *err);
+
+/* The block, NULL of one that was opened; its floats. */
+float *bqb_decoder_weights(bqb_decoder *m);
+size_t bqb_decoder_weight_count(const bqb_decoder *m);
+
+/* Mean cross-entropy of ids[1 … n-1], each from what came before it; skip (NULL: none) marks tokens that
+ * are not learnt. The gradient of every weight is added to grad [weight_count] (NULL: only the loss). */
+bqb_status bqb_decoder_learn(bqb_decoder *m, float *grad, float *loss, const int32_t *ids, const bool *skip, size_t n, bqb_err *err);
+
+/* One AdamW update; norms and biases are not decayed. step counts from 1. */
+void bqb_decoder_adamw(bqb_decoder *m, const float *grad, float *mom, float *var, const bqb_adamw_config *c, uint64_t step);
+
+/* config.json and model.safetensors (bf16 or f32) under Hugging Face's names into a folder that is there. */
+bqb_status bqb_decoder_save(const bqb_decoder *m, const char *dir, bool bf16, bqb_err *err);
+
 #endif

@@ -1,5 +1,5 @@
-/* A pass through a frozen decoder that can be gone back: only the gradient of the input
- * rows is wanted, so no product with activations is kept for weights. Attention is
+/* A pass through a decoder that can be gone back. Of a frozen one only the gradient of the
+ * input rows is wanted, and nothing is kept for the weights'. Attention is
  * computed in f32 here, whatever keys and values are kept in. */
 #include "model/decoder_internal.h"
 
@@ -84,6 +84,7 @@ static void block_forward(bqb_decoder *m, const bqb_decoder_past *past, size_t l
     bqb_decoder_keep(m, past, past->k, layer, key, n);
     bqb_decoder_keep(m, past, past->v, layer, value, n);
     attend(m, past, layer, mixed, v, n);
+    if (m->grad) memcpy(v->mixed, mixed, n * Q * sizeof *x);
     bqb_matrix_mul(&m->mul, x, mixed, &b->o, NULL, true, n);
     memcpy(v->x2, x, n * C * sizeof *x);
     ops->rmsnorm(h, x, b->norm2, c->eps, n, C);
@@ -98,6 +99,7 @@ static void block_forward(bqb_decoder *m, const bqb_decoder_past *past, size_t l
 static bqb_decoder_tape *tape_new(const bqb_decoder *m, size_t n, size_t first) {
     const bqb_decoder_config *c = &m->config;
     size_t C = c->width, Q = c->heads * c->head_dim, KV = c->kv_heads * c->head_dim, all = first + n;
+    bool learns = m->grad != NULL;
     bqb_decoder_tape *t = bqb_calloc(1, sizeof *t);
     if (!t) return NULL;
     *t = (bqb_decoder_tape){.arena = bqb_arena_new(), .n = n, .first = first};
@@ -110,7 +112,8 @@ static bqb_decoder_tape *tape_new(const bqb_decoder *m, size_t n, size_t first) 
             float **to;
             size_t n;
         } parts[] = {{&v->x1, n * C}, {&v->x2, n * C}, {&v->q_raw, normed ? n * Q : 1}, {&v->k_raw, normed ? n * KV : 1},
-                     {&v->q, n * Q}, {&v->prob, c->heads * n * all}, {&v->gate, n * c->mlp}, {&v->up, n * c->mlp}};
+                     {&v->q, n * Q}, {&v->prob, c->heads * n * all}, {&v->gate, n * c->mlp}, {&v->up, n * c->mlp},
+                     {&v->mixed, learns ? n * Q : 1}};
         for (size_t i = 0; i < sizeof parts / sizeof *parts && ok; i++)
             ok = (*parts[i].to = bqb_arena_take(t->arena, parts[i].n, sizeof(float))) != NULL;
     }
@@ -162,6 +165,24 @@ static void attend_back(bqb_decoder *m, const bqb_decoder_past *past, size_t lay
     }
 }
 
+/* The products' inputs that the tape does not hold are made again where weights learn. */
+static void learn_mlp(bqb_decoder *m, const bqb_decoder_block *b, const bqb_decoder_saved *v, const float *dx, size_t n) {
+    size_t M = m->config.mlp;
+    bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
+    float *gate = bqb_decoder_take(m, n * M);
+    if (!gate) return;
+    memcpy(gate, v->gate, n * M * sizeof *gate);
+    m->mul.rows->silu_mul(gate, v->up, n * M);
+    bqb_decoder_grad_matrix(m, &b->down, NULL, dx, gate, n);
+    bqb_arena_release(m->mul.arena, mark);
+}
+
+static const float *normed(bqb_decoder *m, const float *x, const float *gamma, size_t n) {
+    float *h = bqb_decoder_take(m, n * m->config.width);
+    if (h) m->mul.rows->rmsnorm(h, x, gamma, m->config.eps, n, m->config.width);
+    return h;
+}
+
 /* dx[n,C] of the block's output becomes that of its input. */
 static void block_back(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *dx, const bqb_decoder_tape *t) {
     const bqb_decoder_config *c = &m->config;
@@ -173,21 +194,40 @@ static void block_back(bqb_decoder *m, const bqb_decoder_past *past, size_t laye
     float *dgate = bqb_decoder_take(m, n * c->mlp), *dup = bqb_decoder_take(m, n * c->mlp), *dh = bqb_decoder_take(m, n * C);
     float *dmixed = bqb_decoder_take(m, n * Q), *dq = bqb_decoder_take(m, n * Q), *dk = bqb_decoder_take(m, n * KV), *dv = bqb_decoder_take(m, n * KV);
     if (m->mul.no_memory) return;
+    if (m->grad) learn_mlp(m, b, v, dx, n);
     bqb_matrix_back(&m->mul, dgate, dx, &b->down, false, n);
     ops->silu_mul_bwd(dgate, dup, dgate, v->gate, v->up, n * c->mlp);
     bqb_matrix_back(&m->mul, dh, dgate, &b->gate, false, n);
     bqb_matrix_back(&m->mul, dh, dup, &b->up, true, n);
+    if (m->grad) {
+        const float *h = normed(m, v->x2, b->norm2, n);
+        bqb_decoder_grad_matrix(m, &b->gate, NULL, dgate, h, n);
+        bqb_decoder_grad_matrix(m, &b->up, NULL, dup, h, n);
+        bqb_decoder_grad_norm(m, b->norm2, dh, v->x2, n, C);
+    }
     ops->rmsnorm_bwd(dx, true, dh, v->x2, b->norm2, c->eps, n, C);
+    if (m->grad) bqb_decoder_grad_matrix(m, &b->o, NULL, dx, v->mixed, n);
     bqb_matrix_back(&m->mul, dmixed, dx, &b->o, false, n);
     attend_back(m, past, layer, dq, dk, dv, dmixed, t);
     if (m->mul.no_memory) return;
     bqb_decoder_rotate(m, dq, c->heads, n, t->first, true);
     bqb_decoder_rotate(m, dk, c->kv_heads, n, t->first, true);
+    if (m->grad && b->q_norm) {
+        bqb_decoder_grad_norm(m, b->q_norm, dq, v->q_raw, n * c->heads, c->head_dim);
+        bqb_decoder_grad_norm(m, b->k_norm, dk, v->k_raw, n * c->kv_heads, c->head_dim);
+    }
     if (b->q_norm) ops->rmsnorm_bwd(dq, false, dq, v->q_raw, b->q_norm, c->eps, n * c->heads, c->head_dim);
     if (b->k_norm) ops->rmsnorm_bwd(dk, false, dk, v->k_raw, b->k_norm, c->eps, n * c->kv_heads, c->head_dim);
     bqb_matrix_back(&m->mul, dh, dq, &b->q, false, n);
     bqb_matrix_back(&m->mul, dh, dk, &b->k, true, n);
     bqb_matrix_back(&m->mul, dh, dv, &b->v, true, n);
+    if (m->grad) {
+        const float *h = normed(m, v->x1, b->norm1, n);
+        bqb_decoder_grad_matrix(m, &b->q, b->q_bias, dq, h, n);
+        bqb_decoder_grad_matrix(m, &b->k, b->k_bias, dk, h, n);
+        bqb_decoder_grad_matrix(m, &b->v, b->v_bias, dv, h, n);
+        bqb_decoder_grad_norm(m, b->norm1, dh, v->x1, n, C);
+    }
     ops->rmsnorm_bwd(dx, true, dh, v->x1, b->norm1, c->eps, n, C);
     bqb_arena_release(m->mul.arena, mark);
 }
@@ -195,6 +235,7 @@ static void block_back(bqb_decoder *m, const bqb_decoder_past *past, size_t laye
 bqb_status bqb_decoder_backward(bqb_decoder *m, const bqb_decoder_past *past, float *drows, const float *dhidden,
                                 const bqb_decoder_tape *tape, bqb_err *err) {
     bqb_gemm_enter(m->mul.gemm);
+    if (m->grad) bqb_decoder_grad_norm(m, m->norm, dhidden, tape->x, tape->n, m->config.width);
     m->mul.rows->rmsnorm_bwd(drows, false, dhidden, tape->x, m->norm, m->config.eps, tape->n, m->config.width);
     for (size_t l = m->config.layers; l-- > 0 && !m->mul.no_memory;) block_back(m, past, l, drows, tape);
     return bqb_decoder_finish(m, err);

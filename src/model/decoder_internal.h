@@ -27,6 +27,9 @@ struct bqb_decoder {
     double *turn;           /* [d/2] angle of each pair per position */
     const bqb_ops *ops;
     bqb_multiplier mul;
+    float *weights;         /* [n_weights] of one that learns: everything above points into it */
+    size_t n_weights;
+    float *grad;            /* while one learns: where gradients are added; else NULL */
 };
 
 struct bqb_decoder_past {
@@ -42,13 +45,32 @@ typedef struct {
     float *q;            /* [n,H·d] rotated */
     float *prob;         /* [H,n,all] attention */
     float *gate, *up;    /* [n,M] */
+    float *mixed;        /* [n,H·d] out of attention; only where weights learn */
 } bqb_decoder_saved;
+
+/* Everything but files and weights; m->config is set. */
+bqb_status bqb_decoder_tools(bqb_decoder *m, bqb_precision precision, int threads, bqb_err *err);
 
 /* Steps that forward and backward share. */
 float *bqb_decoder_take(bqb_decoder *m, size_t n); /* f32 from the pass's arena; NULL sets no_memory */
 void bqb_decoder_rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, size_t first, bool back);
 void bqb_decoder_keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, size_t layer, const float *rows, size_t n);
 bqb_status bqb_decoder_finish(bqb_decoder *m, bqb_err *err); /* what went wrong in the products; the arena is empty then */
+
+/* Visit every tensor of a decoder under its Hugging Face name; rows 0 is a vector of cols numbers, and
+ * one of the two pointers: to the matrix, or to the vector's. Non-zero from fn stops. */
+typedef struct {
+    const char *name;
+    size_t rows, cols;
+    bqb_matrix *matrix;
+    float **vector;
+} bqb_decoder_tensor;
+typedef int (*bqb_decoder_tensor_fn)(void *ctx, const bqb_decoder_tensor *t);
+int bqb_decoder_each_tensor(bqb_decoder *m, bqb_decoder_tensor_fn fn, void *ctx);
+
+/* Where m->grad is: the gradient of a norm's gamma, of a matrix and its bias (NULL: none), from dy and the layer's input. */
+void bqb_decoder_grad_norm(bqb_decoder *m, float *gamma, const float *dy, const float *x, size_t n, size_t C);
+void bqb_decoder_grad_matrix(bqb_decoder *m, const bqb_matrix *w, float *bias, const float *dy, const float *x, size_t n);
 
 /* Fill m's weights from its file; m->config is read, m->turn made. path is for messages. */
 bqb_status bqb_decoder_load(bqb_decoder *m, const char *path, bqb_err *err);

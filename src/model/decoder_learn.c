@@ -1,0 +1,284 @@
+/* A decoder that learns whole: its block of weights, their gradients, and the folder it is saved to. */
+#include "model/decoder_internal.h"
+
+#include "base/fs.h"
+#include "base/rand.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- every tensor by its name ---- */
+
+int bqb_decoder_each_tensor(bqb_decoder *m, bqb_decoder_tensor_fn fn, void *ctx) {
+    const bqb_decoder_config *c = &m->config;
+    size_t C = c->width, q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    bool biased = c->family == BQB_QWEN2, normed = c->family == BQB_QWEN3;
+    int stop = fn(ctx, &(bqb_decoder_tensor){"model.embed_tokens.weight", c->vocab, C, &m->embed, NULL});
+    if (!stop && !c->tied) stop = fn(ctx, &(bqb_decoder_tensor){"lm_head.weight", c->vocab, C, &m->head, NULL});
+    if (!stop) stop = fn(ctx, &(bqb_decoder_tensor){"model.norm.weight", 0, C, NULL, &m->norm});
+    for (size_t l = 0; l < c->layers && !stop; l++) {
+        bqb_decoder_block *b = &m->block[l];
+        const struct {
+            const char *part;
+            bool there;
+            bqb_decoder_tensor t;
+        } parts[] = {{"input_layernorm.weight", true, {NULL, 0, C, NULL, &b->norm1}},
+                     {"self_attn.q_proj.weight", true, {NULL, q, C, &b->q, NULL}},
+                     {"self_attn.k_proj.weight", true, {NULL, kv, C, &b->k, NULL}},
+                     {"self_attn.v_proj.weight", true, {NULL, kv, C, &b->v, NULL}},
+                     {"self_attn.q_proj.bias", biased, {NULL, 0, q, NULL, &b->q_bias}},
+                     {"self_attn.k_proj.bias", biased, {NULL, 0, kv, NULL, &b->k_bias}},
+                     {"self_attn.v_proj.bias", biased, {NULL, 0, kv, NULL, &b->v_bias}},
+                     {"self_attn.q_norm.weight", normed, {NULL, 0, c->head_dim, NULL, &b->q_norm}},
+                     {"self_attn.k_norm.weight", normed, {NULL, 0, c->head_dim, NULL, &b->k_norm}},
+                     {"self_attn.o_proj.weight", true, {NULL, C, q, &b->o, NULL}},
+                     {"post_attention_layernorm.weight", true, {NULL, 0, C, NULL, &b->norm2}},
+                     {"mlp.gate_proj.weight", true, {NULL, c->mlp, C, &b->gate, NULL}},
+                     {"mlp.up_proj.weight", true, {NULL, c->mlp, C, &b->up, NULL}},
+                     {"mlp.down_proj.weight", true, {NULL, C, c->mlp, &b->down, NULL}}};
+        for (size_t i = 0; i < sizeof parts / sizeof *parts && !stop; i++) {
+            char name[128];
+            bqb_decoder_tensor t = parts[i].t;
+            snprintf(name, sizeof name, "model.layers.%zu.%s", l, parts[i].part);
+            t.name = name;
+            if (parts[i].there) stop = fn(ctx, &t);
+        }
+    }
+    return stop;
+}
+
+static size_t size_of(const bqb_decoder_tensor *t) { return (t->rows ? t->rows : 1) * t->cols; }
+
+/* Matrices begin on 64 bytes. */
+static size_t room_of(const bqb_decoder_tensor *t) { return (size_of(t) + 15) / 16 * 16; }
+
+static int add_room(void *ctx, const bqb_decoder_tensor *t) {
+    *(size_t *)ctx += room_of(t);
+    return 0;
+}
+
+typedef struct {
+    float *at;
+    bqb_rand rand;
+    double into_stream; /* what matrices into the residual stream start smaller by */
+} filling;
+
+static bool ends(const char *s, const char *with) {
+    size_t n = strlen(s), k = strlen(with);
+    return n >= k && !strcmp(s + n - k, with);
+}
+
+static int fill(void *ctx, const bqb_decoder_tensor *t) {
+    filling *f = ctx;
+    size_t n = size_of(t);
+    double std = 0.02 * (ends(t->name, "o_proj.weight") || ends(t->name, "down_proj.weight") ? f->into_stream : 1);
+    for (size_t i = 0; i < n; i++) f->at[i] = t->rows ? (float)(std * bqb_rand_normal(&f->rand)) : ends(t->name, ".bias") ? 0 : 1;
+    if (t->matrix) *t->matrix = (bqb_matrix){.kind = BQB_ROW_F32, .rows = t->rows, .cols = t->cols, .data = f->at};
+    else *t->vector = f->at;
+    f->at += room_of(t);
+    return 0;
+}
+
+bqb_status bqb_decoder_new(bqb_decoder **out, const bqb_decoder_config *c, uint64_t seed, bqb_precision precision, int threads,
+                           bqb_err *err) {
+    *out = NULL;
+    bqb_status s = bqb_decoder_config_check(c, "decoder", err);
+    if (!s && !c->tied) s = bqb_fail(err, BQB_EUNSUPPORTED, "a decoder that learns whole has one embedding for input and output");
+    if (s) return s;
+    bqb_decoder *m = bqb_calloc(1, sizeof *m);
+    if (!m) return bqb_fail_nomem(err, "decoder", sizeof *m);
+    m->config = *c;
+    s = bqb_decoder_tools(m, precision, threads, err);
+    if (!s && !(m->block = bqb_calloc(c->layers, sizeof *m->block))) s = bqb_fail_nomem(err, "decoder", c->layers * sizeof *m->block);
+    if (!s) {
+        bqb_decoder_each_tensor(m, add_room, &m->n_weights);
+        m->weights = bqb_alloc_aligned(m->n_weights, sizeof *m->weights);
+        if (!m->weights) s = bqb_fail_nomem(err, "decoder", m->n_weights * sizeof *m->weights);
+    }
+    if (s) {
+        bqb_decoder_free(m);
+        return s;
+    }
+    memset(m->weights, 0, m->n_weights * sizeof *m->weights);
+    filling f = {.at = m->weights, .rand = bqb_rand_seed(seed, 0), .into_stream = 1 / sqrt(2 * (double)c->layers)};
+    bqb_decoder_each_tensor(m, fill, &f);
+    m->head = m->embed;
+    *out = m;
+    return BQB_OK;
+}
+
+float *bqb_decoder_weights(bqb_decoder *m) { return m->weights; }
+size_t bqb_decoder_weight_count(const bqb_decoder *m) { return m->n_weights; }
+
+/* ---- gradients ---- */
+
+static float *grad_of(const bqb_decoder *m, const float *weight) { return m->grad + (weight - m->weights); }
+
+void bqb_decoder_grad_matrix(bqb_decoder *m, const bqb_matrix *w, float *bias, const float *dy, const float *x, size_t n) {
+    if (m->mul.no_memory) return;
+    bqb_gemm_outer(m->mul.gemm, grad_of(m, w->data), dy, x, BQB_NUM_F32, n, w->rows, w->cols);
+    if (bias) m->ops->bias_bwd[BQB_NUM_F32](grad_of(m, bias), dy, n, w->rows);
+}
+
+void bqb_decoder_grad_norm(bqb_decoder *m, float *gamma, const float *dy, const float *x, size_t n, size_t C) {
+    float *g = grad_of(m, gamma);
+    for (size_t i = 0; i < n && !m->mul.no_memory; i++, dy += C, x += C) {
+        float r = 1.0f / sqrtf(m->mul.rows->dot[BQB_ROW_F32](x, x, C) / (float)C + m->config.eps);
+        for (size_t k = 0; k < C; k++) g[k] += dy[k] * x[k] * r;
+    }
+}
+
+typedef struct {
+    size_t n;    /* tokens that ask: all but the last */
+    float *rows, *hidden, *logits, *dhidden;
+    bqb_decoder_past *past;
+    bqb_decoder_tape *tape;
+} lesson;
+
+static void free_lesson(lesson *l) {
+    free(l->rows);
+    free(l->hidden);
+    free(l->logits);
+    free(l->dhidden);
+    bqb_decoder_past_free(l->past);
+    bqb_decoder_tape_free(l->tape);
+}
+
+/* The loss; logits become their gradient. */
+static double cross_entropy(const bqb_decoder *m, float *logits, const int32_t *ids, const bool *skip, size_t n) {
+    size_t V = m->config.vocab, learnt = 0;
+    double loss = 0;
+    for (size_t t = 0; t < n; t++) learnt += !(skip && skip[t + 1]);
+    for (size_t t = 0; t < n; t++, logits += V) {
+        if (skip && skip[t + 1]) {
+            memset(logits, 0, V * sizeof *logits);
+            continue;
+        }
+        float top, right = logits[ids[t + 1]], sum = m->ops->exp_sum(logits, &top, logits, V), share = 1.0f / (sum * (float)learnt);
+        loss += (log((double)sum) + (double)top - (double)right) / (double)learnt;
+        for (size_t v = 0; v < V; v++) logits[v] *= share;
+        logits[ids[t + 1]] -= 1.0f / (float)learnt;
+    }
+    return loss;
+}
+
+static bqb_status backward(bqb_decoder *m, lesson *l, const int32_t *ids, bqb_err *err) {
+    size_t C = m->config.width;
+    bqb_gemm_enter(m->mul.gemm);
+    bqb_decoder_grad_matrix(m, &m->head, NULL, l->logits, l->hidden, l->n);
+    bqb_status s = bqb_decoder_logits_back(m, l->dhidden, l->logits, l->n, err);
+    if (!s) s = bqb_decoder_backward(m, l->past, l->rows, l->dhidden, l->tape, err);
+    float *embed = grad_of(m, m->embed.data);
+    for (size_t t = 0; t < l->n && !s; t++) m->ops->add(embed + (size_t)ids[t] * C, l->rows + t * C, C);
+    return s;
+}
+
+bqb_status bqb_decoder_learn(bqb_decoder *m, float *grad, float *loss, const int32_t *ids, const bool *skip, size_t n, bqb_err *err) {
+    if (!m->weights) return bqb_fail(err, BQB_EINVAL, "a decoder that was opened is frozen");
+    if (n < 2) return bqb_fail(err, BQB_EINVAL, "%zu tokens: the second is the first that can be learnt", n);
+    size_t C = m->config.width, V = m->config.vocab;
+    lesson l = {.n = n - 1, .rows = bqb_calloc(n * C, sizeof(float)), .hidden = bqb_calloc(n * C, sizeof(float)),
+                .logits = bqb_calloc(n * V, sizeof(float)), .dhidden = bqb_calloc(n * C, sizeof(float))};
+    bqb_status s = l.rows && l.hidden && l.logits && l.dhidden ? bqb_decoder_past_new(&l.past, m, l.n, err)
+                                                                : bqb_fail_nomem(err, "a lesson", n * (3 * C + V) * sizeof(float));
+    if (!s && (ids[n - 1] < 0 || (size_t)ids[n - 1] >= V)) s = bqb_fail(err, BQB_EINVAL, "token %d is not among the model's %zu", (int)ids[n - 1], V);
+    if (!s) s = bqb_decoder_embed(m, l.rows, ids, l.n, err);
+    m->grad = grad;
+    if (!s) s = bqb_decoder_forward(m, l.past, &l.tape, l.hidden, l.rows, l.n, err);
+    if (!s) s = bqb_decoder_logits(m, l.logits, l.hidden, l.n, err);
+    if (!s) *loss = (float)cross_entropy(m, l.logits, ids, skip, l.n);
+    if (!s && grad) s = backward(m, &l, ids, err);
+    m->grad = NULL;
+    free_lesson(&l);
+    return s;
+}
+
+typedef struct {
+    bqb_decoder *m;
+    const float *grad;
+    float *mom, *var;
+    const bqb_adamw_config *c;
+    double bias1, bias2;
+} update;
+
+static int update_tensor(void *ctx, const bqb_decoder_tensor *t) {
+    const update *u = ctx;
+    float *w = t->matrix ? u->m->weights + ((const float *)t->matrix->data - u->m->weights) : *t->vector;
+    size_t at = (size_t)(w - u->m->weights);
+    double wd = t->rows ? u->c->weight_decay : 0;
+    u->m->ops->adamw(w, u->mom + at, u->var + at, u->grad + at, (float)(u->c->lr * wd), (float)(u->c->lr / u->bias1), (float)(1 / sqrt(u->bias2)),
+                     (float)u->c->beta1, (float)u->c->beta2, (float)u->c->eps, size_of(t));
+    return 0;
+}
+
+void bqb_decoder_adamw(bqb_decoder *m, const float *grad, float *mom, float *var, const bqb_adamw_config *c, uint64_t step) {
+    update u = {m, grad, mom, var, c, 1 - pow((double)c->beta1, (double)step), 1 - pow((double)c->beta2, (double)step)};
+    bqb_decoder_each_tensor(m, update_tensor, &u);
+}
+
+/* ---- saving ---- */
+
+typedef struct {
+    bqb_tensor *t;
+    size_t n, room;
+    bool bf16, no_memory;
+} saving;
+
+static int add_tensor(void *ctx, const bqb_decoder_tensor *t) {
+    saving *s = ctx;
+    size_t n = size_of(t);
+    bqb_tensor *list = bqb_grow(s->t, s->n, &s->room, sizeof *list, 64);
+    char *name = bqb_strdup(t->name);
+    uint16_t *half = s->bf16 ? bqb_calloc(n, sizeof *half) : NULL;
+    const float *w = t->matrix ? t->matrix->data : *t->vector;
+    if (list) s->t = list;
+    if (!list || !name || (s->bf16 && !half)) {
+        free(name);
+        free(half);
+        s->no_memory = true;
+        return 1;
+    }
+    for (size_t i = 0; half && i < n; i++) half[i] = bqb_f32_to_bf16(w[i]);
+    s->t[s->n++] = (bqb_tensor){.name = name, .dtype = s->bf16 ? BQB_BF16 : BQB_F32, .n_dims = t->rows ? 2 : 1,
+                                .dim = {t->rows ? t->rows : t->cols, t->rows ? t->cols : 0}, .n = n, .data = half ? (const void *)half : w};
+    return 0;
+}
+
+static bqb_status save_config(const bqb_decoder_config *c, const char *dir, bool bf16, bqb_err *err) {
+    static const char *const classes[] = {"LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"};
+    json_t *ends = json_array();
+    for (size_t i = 0; i < c->n_end; i++) json_array_append_new(ends, json_integer(c->end[i]));
+    json_t *o = json_pack("{s:s, s:[s], s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b, s:s, s:s, s:o}", "model_type",
+                          bqb_decoder_family_name(c->family), "architectures", classes[c->family], "vocab_size", (json_int_t)c->vocab,
+                          "hidden_size", (json_int_t)c->width, "intermediate_size", (json_int_t)c->mlp, "num_hidden_layers",
+                          (json_int_t)c->layers, "num_attention_heads", (json_int_t)c->heads, "num_key_value_heads", (json_int_t)c->kv_heads,
+                          "head_dim", (json_int_t)c->head_dim, "max_position_embeddings", (json_int_t)c->context, "rms_norm_eps",
+                          (double)c->eps, "rope_theta", c->rope_theta, "tie_word_embeddings", 1, "hidden_act", "silu", "torch_dtype",
+                          bf16 ? "bfloat16" : "float32", "eos_token_id", ends);
+    char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL, *path = bqb_path_join(dir, "config.json");
+    bqb_status s = text && path ? bqb_file_write(path, text, strlen(text), err) : bqb_fail_nomem(err, dir, 1024);
+    free(text);
+    free(path);
+    json_decref(o);
+    return s;
+}
+
+bqb_status bqb_decoder_save(const bqb_decoder *m, const char *dir, bool bf16, bqb_err *err) {
+    saving s = {.bf16 = bf16};
+    char *path = bqb_path_join(dir, "model.safetensors");
+    bqb_decoder shown = *m; /* the visit takes pointers it could write through; it does not */
+    bqb_decoder_each_tensor(&shown, add_tensor, &s);
+    static const char *const metadata[] = {"format", "pt", NULL};
+    bqb_status st = s.no_memory || !path ? bqb_fail_nomem(err, dir, m->n_weights * 2) : bqb_safetensors_write(path, s.t, s.n, metadata, err);
+    if (!st) st = save_config(&m->config, dir, bf16, err);
+    for (size_t i = 0; i < s.n; i++) {
+        free((char *)(uintptr_t)s.t[i].name);
+        if (bf16) free((void *)(uintptr_t)s.t[i].data);
+    }
+    free(s.t);
+    free(path);
+    return st;
+}
