@@ -17,6 +17,7 @@ static const char usage[] =
 typedef struct {
     bool library;            /* else a data set */
     bqb_catalogue_stats lib; /* of a library */
+    bqb_origin_counts by;    /* of a library */
     bqb_figures f;
 } facts;
 
@@ -52,6 +53,25 @@ static void print_counts(const facts *t) {
         const char *rest = rows[i].label + stem;
         printf("%12llu  %.*s%s%s", (unsigned long long)rows[i].n, stem, rows[i].label, *rest && rows[i].n != 1 ? "s" : "", *rest ? rest + 2 : "");
         if (i > 0 && i < 7 && t->f.stickers) printf(" (%.1f %%)", share((size_t)rows[i].n, t->f.stickers));
+        putchar('\n');
+    }
+}
+
+/* Who is believed, field by field; fields of which nothing is said are left out. */
+static void print_origins(const facts *t) {
+    bool begun = false;
+    for (int f = 0; f < BQB_FIELDS; f++) {
+        uint64_t any = 0;
+        for (int o = BQB_EDITED; o < BQB_ORIGINS; o++) any += t->by.n[f][o - BQB_EDITED];
+        if (!any) continue;
+        if (!begun) {
+            printf("\n%-24s", "who says it");
+            for (int o = BQB_EDITED; o < BQB_ORIGINS; o++) printf(" %9s", bqb_origin_name((bqb_origin)o));
+            putchar('\n');
+        }
+        begun = true;
+        printf("%-24s", bqb_field_name((bqb_field)f));
+        for (int o = BQB_EDITED; o < BQB_ORIGINS; o++) printf(" %9llu", (unsigned long long)t->by.n[f][o - BQB_EDITED]);
         putchar('\n');
     }
 }
@@ -92,6 +112,7 @@ static void print_tally(const bqb_tally *t, const char *name, size_t stickers) {
 
 static void print_text(const facts *t) {
     print_counts(t);
+    if (t->library) print_origins(t);
     print_numbers(t);
     print_tally(&t->f.format, "formats", t->f.stickers);
     print_tally(&t->f.label[BQB_EMOTION], "emotions", t->f.stickers);
@@ -135,6 +156,18 @@ static json_t *tally_json(const bqb_tally *t) {
     return all;
 }
 
+/* {"caption":{"edited":N,"given":N,…},…} */
+static json_t *origins_json(const facts *t) {
+    json_t *all = json_object();
+    for (int f = 0; f < BQB_FIELDS; f++) {
+        json_t *one = json_object();
+        for (int o = BQB_EDITED; o < BQB_ORIGINS; o++)
+            cli_json_set(one, bqb_origin_name((bqb_origin)o), integer(t->by.n[f][o - BQB_EDITED]));
+        cli_json_set(all, bqb_field_name((bqb_field)f), one);
+    }
+    return all;
+}
+
 static int print_json(const facts *t) {
     const struct {
         const char *key;
@@ -160,6 +193,7 @@ static int print_json(const facts *t) {
     json_t *o = json_object();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (t->library || !rows[i].of_library) cli_json_set(o, rows[i].key, integer(rows[i].n));
+    if (t->library) cli_json_set(o, "origins", origins_json(t));
     cli_json_set(o, "caption_length", numbers_json(&t->f.caption));
     cli_json_set(o, "ocr_length", numbers_json(&t->f.ocr));
     cli_json_set(o, "query_length", numbers_json(&t->f.query));
@@ -180,6 +214,7 @@ static bqb_status of_library(facts *t, const char *dir, bqb_err *err) {
     bqb_catalogue *c = NULL;
     bqb_status s = bqb_catalogue_open(&c, dir, BQB_CATALOGUE_READ, err);
     if (!s) s = bqb_catalogue_get_stats(c, &t->lib, err);
+    if (!s) s = bqb_catalogue_count_origins(c, &t->by, err);
     if (!s) s = bqb_figures_of_library(&t->f, c, err);
     bqb_catalogue_close(c);
     t->library = true;

@@ -70,6 +70,11 @@ run "$bqb" annotate --emotion --style
 guesses "$tmp/lib" | grep -vF "$(ls "$tmp/in/images" | tail -n 1)" >"$tmp/second"
 grep -vF "$(ls "$tmp/in/images" | tail -n 1)" "$tmp/first" | cmp -s - "$tmp/second" && ok || fail "taken back, the guesses are others than before"
 
+run "$bqb" stats --json
+json "stats: who says it" "[.origins.style[\"given\",\"zero-shot\",\"edited\"]]" "[1,$(grep -c '|style|' "$tmp/second"),0]"
+run "$bqb" stats
+has "stats in words: who says it" "$tmp/out" "^style +0 +1 +0 +$(grep -c '|style|' "$tmp/second") +0\$"
+
 # Four labels on three stickers each are the library's own classes.
 {
     printf 'file\tstyle\n'
