@@ -6,6 +6,7 @@
 #include "cli/named.h"
 #include "cli/output.h"
 #include "library/embed_words.h"
+#include "library/near_values.h"
 #include "search/search.h"
 
 #include <stdio.h>
@@ -61,6 +62,24 @@ static int check(const char *command, wish *w, const cli_list *clear) {
         any = any || value || w->clear[f];
     }
     return any ? -1 : cli_usage_error(command, "nothing to set: --caption, --emotion, --emotion-label, --style, --ocr or --clear");
+}
+
+/* A label that no sticker has yet may be meant, or mistyped: name those that are nearly it. */
+static void tell_new(bqb_catalogue *c, const wish *w) {
+    static const bqb_field labels[] = {BQB_EMOTION, BQB_EMOTION_LABEL, BQB_STYLE};
+    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
+        bqb_buf near = {.max = 400};
+        bool known = true;
+        const char *value = w->say[labels[i]];
+        if (value && !bqb_near_values(&near, &known, c, &labels[i], 1, value, NULL) && !known && near.len) {
+            fprintf(stderr, "bqb: no sticker had the %s \"", bqb_field_name(labels[i]));
+            cli_puts_safe(stderr, value);
+            fputs("\" before; near it: ", stderr);
+            cli_puts_safe(stderr, near.data);
+            fputc('\n', stderr);
+        }
+        bqb_buf_free(&near);
+    }
 }
 
 static bqb_status set_one(wish *w, bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {
@@ -138,6 +157,7 @@ int cli_set(const cli_env *env, int argc, char **argv) {
     bqb_err err;
     bqb_status s = cli_names_read(&names, argv + 1, n_words, &err);
     if (!s) s = cli_open_to_change(&c, env, &err);
+    if (!s) tell_new(c, &w);
     if (!s) s = set_all(&ids, &n, &w, c, &names, &err);
     if (!s) (void)bqb_embed_words_by(c, cli_model_dir(NULL), NULL, NULL, NULL, NULL); /* what fails here the next import does */
     if (s) status = cli_fail(&err);

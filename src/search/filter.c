@@ -1,6 +1,7 @@
 #include "search/filter.h"
 
 #include "base/mem.h"
+#include "library/near_values.h"
 #include "text/grams.h"
 
 #include <stdlib.h>
@@ -88,6 +89,18 @@ static int try_value(void *ctx, const char *value, size_t n_stickers) {
     return v->value[v->n++] ? 0 : 1;
 }
 
+/* The message about a value that no sticker has: those that are nearly it, and the most frequent. */
+static bqb_status unknown_value(bqb_catalogue *c, const bqb_field *fields, size_t n_fields, const char *what,
+                                const char *want, const bqb_buf *frequent, bqb_err *err) {
+    bqb_buf near = {.max = 200}; /* what does not fit is left out */
+    bool known;
+    (void)bqb_near_values(&near, &known, c, fields, n_fields, want, NULL);
+    bqb_fail(err, BQB_ENOTFOUND, "no sticker has the %s \"%.60s\"%s%s%s%s", what, want, near.len ? "; near it: " : "",
+             near.len ? near.data : "", frequent->len ? "; there are: " : "; none has any", frequent->len ? frequent->data : "");
+    bqb_buf_free(&near);
+    return BQB_ENOTFOUND;
+}
+
 static bqb_status with_value(bqb_id_set *out, bqb_catalogue *c, const bqb_field *fields, size_t n_fields,
                              const char *what, const char *want, bqb_err *err) {
     bqb_buf folded = {.max = 1 << 16};
@@ -107,9 +120,7 @@ static bqb_status with_value(bqb_id_set *out, bqb_catalogue *c, const bqb_field 
         for (size_t i = 0; i < v.n; i++) free(v.value[i]);
         v.n = 0;
     }
-    if (!s && !matched)
-        s = bqb_fail(err, BQB_ENOTFOUND, "no sticker has the %s \"%.60s\"%s%s", what, want,
-                     v.frequent.len ? "; there are: " : "; none has any", v.frequent.len ? v.frequent.data : "");
+    if (!s && !matched) s = unknown_value(c, fields, n_fields, what, want, &v.frequent, err);
     sort_set(out);
     free(v.value);
     bqb_buf_free(&v.frequent);

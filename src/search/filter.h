@@ -14,7 +14,7 @@ typedef struct {
  * `style`, and that are animated, where asked. *any: nothing was asked, and the
  * set is empty. A value matches as a whole or as one part of "惊讶/震惊",
  * folded (bqb_text_fold).
- * Errors: BQB_ENOTFOUND when no sticker has the value: the message lists the most frequent. */
+ * Errors: BQB_ENOTFOUND when no sticker has the value: the message lists what is near it and the most frequent. */
 bqb_status bqb_filter(bqb_id_set *out, bool *any, bqb_catalogue *c, const char *emotion, const char *style,
                       bool animated, bqb_err *err);
 bool bqb_id_set_has(const bqb_id_set *s, bqb_sticker_id id);

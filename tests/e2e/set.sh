@@ -37,6 +37,14 @@ json "and what it replaced is gone" '.results' '[]'
 run "$bqb" set "$cat" --caption 橘猫翻身
 is "set again: nothing changes" "$(cat "$tmp/out")" "$(printf '0 stickers changed\n1 was so already')"
 
+run "$bqb" search --emotion 困卷 x
+has "an emotion that nothing has: the near one is named" "$tmp/err" 'no sticker has the emotion "困卷"; near it: 困倦 \(1\); there are: '
+run "$bqb" set "$tmp/in/IMG_0001.webp" --emotion 困卷
+has "a new emotion: the near one is named" "$tmp/err" 'no sticker had the emotion "困卷" before; near it: 困倦 \(1\)$'
+run "$bqb" set "$tmp/in/IMG_0001.webp" --emotion 困倦
+is "one that is known: nothing is said" "$(cat "$tmp/err")" ""
+run "$bqb" set "$tmp/in/IMG_0001.webp" --clear emotion
+
 # A table that says otherwise, later: before and after it, the file read anew and copied.
 printf 'file\tcaption\temotion\tstyle\tocr\na00001.jpg\t一只狗\t生气\t水墨\t早安\n' >"$tmp/in/captions.tsv"
 cp "$cat" "$tmp/in/copy.jpg"

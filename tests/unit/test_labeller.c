@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "library/familiar.h"
 #include "library/labeller.h"
+#include "library/near_values.h"
 #include "library_help.h"
 #include "model/texts.h"
 #include "model_folder.h"
@@ -256,4 +257,33 @@ TEST(texts_of_any_length_keep_their_order) {
     free(all);
     free(one);
     bqb_clip_free(m);
+}
+
+TEST(near_values_are_told_from_others) {
+    CHECK(bqb_text_nearness("", "") == 1 && bqb_text_nearness("", "a") == 0 && bqb_text_nearness("开心", "开心") == 1);
+    CHECK(bqb_text_nearness("开心", "开森") == 0.5 && bqb_text_nearness("hapy", "happy") == 0.8);
+    CHECK(bqb_text_nearness("abc", "bca") < 0.5 && bqb_text_nearness("难过", "开心") == 0);
+    char a[200], b[200];
+    memset(a, 'a', sizeof a - 1);
+    memset(b, 'a', sizeof b - 1);
+    a[199] = b[199] = 0;
+    b[150] = 'b'; /* past what counts */
+    CHECK(bqb_text_nearness(a, b) == 1);
+
+    bqb_catalogue *c = library("near");
+    if (!c) return;
+    static const char *const values[] = {"开心", "开心", "难过", "开怀", "开", "大开心", "Happy"};
+    for (unsigned i = 0; i < 7; i++) say(c, add(c, i, 0), BQB_EMOTION, values[i], BQB_GIVEN);
+    const bqb_field f[] = {BQB_EMOTION, BQB_STYLE};
+    bqb_buf list = {.max = 400};
+    bool known = true;
+    CHECK_OK(bqb_near_values(&list, &known, c, f, 2, "开森", &err), err);
+    CHECK(!known);
+    CHECK_STR(list.data, "开心 (2), 开 (1), 开怀 (1)");
+    list.len = 0;
+    CHECK_OK(bqb_near_values(&list, &known, c, f, 2, "ＨＡＰＰＹ", &err), err);
+    CHECK(known);
+    CHECK_STR(list.data, "Happy (1)");
+    bqb_buf_free(&list);
+    bqb_catalogue_close(c);
 }
