@@ -46,4 +46,8 @@ bqb_status bench_memory(bench *b, bqb_clip *m, size_t pairs, bqb_err *err);
 /* How fast words are written and matched in a library of made-up stickers, below $TMPDIR while it lasts. */
 bqb_status bench_words(bench *b, size_t stickers, bqb_err *err);
 
+/* What share of the words on stickers is read, a line of CSV for every way of reading, for all together, and for all their lines. path: a table
+ * with columns file and ocr (or caption), the truth; at most `most` of its stickers, evenly spread, 0: all. */
+bqb_status bench_ocr(const char *path, size_t most, int threads, bqb_err *err);
+
 #endif

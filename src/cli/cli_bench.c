@@ -198,8 +198,8 @@ static bqb_status bench_scan(bench *b, size_t rows, bqb_err *err) {
 
 int cli_bench(const cli_env *env, int argc, char **argv) {
     (void)env;
-    const char *config = NULL;
-    size_t threads = 0, pairs = SIZE_MAX, scan = 820000, memory = 0, words = 0;
+    const char *config = NULL, *ocr = NULL;
+    size_t stickers = 0, threads = 0, pairs = SIZE_MAX, scan = 820000, memory = 0, words = 0;
     double seconds = 2;
     bool recipe = false;
     const cli_option options[] = {
@@ -209,6 +209,8 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
         {"memory", 0, CLI_SIZE, &memory, "N", "instead: memory of a gradient-cached step of N pairs"},
         {"words", 0, CLI_SIZE, &words, "N", "instead: the match of words among N made-up stickers"},
         {"scan", 0, CLI_SIZE, &scan, "N", "stickers to scan; 0: none (default 820000)"},
+        {"ocr", 0, CLI_STRING, &ocr, "TABLE", "instead: how well words are read; TABLE has file and ocr (or caption), the truth"},
+        {"stickers", 0, CLI_SIZE, &stickers, "N", "of --ocr, evenly spread; 0: all (default)"},
         {"threads", 0, CLI_SIZE, &threads, "N", "processors to use (default: all)"},
         {"seconds", 0, CLI_FLOAT, &seconds, "S", "how long each figure may take (default 2)"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
@@ -229,6 +231,7 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
     bqb_err err;
     if (config && bqb_clip_config_read(&c, config, &err)) return cli_fail(&err);
     cli_catch_interrupts();
+    if (ocr) return bench_ocr(ocr, stickers, b.threads, &err) ? cli_fail(&err) : cli_interrupted();
     printf("machine,threads,what,precision,value,unit,gflops_per_s,percent_of_ceiling\n");
     if (words) return bench_words(&b, words, &err) ? cli_fail(&err) : cli_interrupted() ? 1 : 0;
     int last = bqb_gemm_has_bf16() ? 1 : 0;

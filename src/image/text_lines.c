@@ -30,6 +30,7 @@ typedef struct {
     int x0, y0, x1, y1, area, pieces;
     double score;
     mask_kind kind;
+    bool turned; /* found with x and y swapped: a column of letters */
 } found;
 
 typedef struct {
@@ -42,6 +43,7 @@ typedef struct {
     size_t n;
     found best[BQB_TEXT_LINES_MOST];
     size_t n_best, most;
+    bool turned; /* the picture is transposed now */
 } search;
 
 static int max3(int a, int b, int c) { return a > b ? (a > c ? a : c) : (b > c ? b : c); }
@@ -220,11 +222,22 @@ static double shared(const found *a, const found *b) {
     return w > 0 && h > 0 ? w * h / (u - w * h) : 0;
 }
 
+/* Letters in rows stand below each other, too: a column is one only where no row has taken its letters. */
+static bool is_taken(const search *s, const found *column) {
+    for (size_t i = 0; i < s->n_best; i++) {
+        const found *row = &s->best[i];
+        if (row->turned || row->score < 2) continue;
+        double w = least(row->x1, column->y1) - most(row->x0, column->y0), h = least(row->y1, column->x1) - most(row->y0, column->x0);
+        if (w > 0 && h > 0 && w * h * 4 > (double)(column->x1 - column->x0) * (column->y1 - column->y0)) return true;
+    }
+    return false;
+}
+
 /* Into the list of the best, falling; of two in one place and of one kind of mask only the better. */
 static void keep(search *s, const found *f) {
     size_t at = s->n_best;
     for (size_t i = 0; i < s->n_best; i++)
-        if (shared(&s->best[i], f) > 0.7 && s->best[i].kind / 2 == f->kind / 2) {
+        if (s->best[i].turned == f->turned && shared(&s->best[i], f) > 0.7 && s->best[i].kind / 2 == f->kind / 2) {
             if (s->best[i].score >= f->score) return;
             memmove(s->best + i, s->best + i + 1, (s->n_best - i - 1) * sizeof *s->best);
             s->n_best--;
@@ -282,31 +295,22 @@ static void find_rows(search *s, mask_kind kind, piece **order) {
     for (size_t i = 0; i < m; i++) {
         int row = order[i]->line;
         if (row != (int)(order[i] - s->p)) continue; /* once a row, at its root */
-        found f = {(int)s->w, (int)s->h, 0, 0, 0, 0, 0, kind};
+        found f = {(int)s->w, (int)s->h, 0, 0, 0, 0, 0, kind, s->turned};
         for (size_t k = 0; k < m; k++)
             if (order[k]->line == row) grow(&f, order[k]);
         take_strokes(s, &f, row);
         f.score = judge(s, &f, s->p, row);
+        if (f.turned && (f.x1 - f.x0 < 2.5 * (f.y1 - f.y0) || is_taken(s, &f))) continue;
         if (f.score > 0.5) keep(s, &f);
     }
 }
 
 /* ---- cutting out ---- */
 
-/* The pieces within the found place, of the mask that is labelled now, on white. */
-static bqb_status cut(bqb_text_line *out, const search *s, const found *f, size_t height, bqb_err *err) {
+/* A place's own pieces on white: out [h,w] of the place. */
+static void lift(uint8_t *out, const search *s, const found *f) {
     int fw = f->x1 - f->x0, fh = f->y1 - f->y0, w = (int)s->w;
-    double scale = (double)height / fh;
-    if (scale * fw > LONGEST) scale = (double)LONGEST / fw;
-    size_t tw = (size_t)(fw * scale + 0.5), th = (size_t)(fh * scale + 0.5);
-    if (!tw) tw = 1;
-    if (!th) th = 1;
-    uint8_t *from = bqb_calloc((size_t)fh, (size_t)fw), *to = bqb_calloc(th, tw);
-    out->w = tw + 2 * PAD;
-    out->h = th + 2 * PAD;
-    out->gray = bqb_calloc(out->h, out->w);
-    bqb_status st = from && to && out->gray ? BQB_OK : bqb_fail_nomem(err, "line", out->w * out->h);
-    for (int y = 0; y < fh && !st; y++)
+    for (int y = 0; y < fh; y++)
         for (int x = 0; x < fw; x++) {
             bool inside = false; /* a piece of the place, or beside one: the smooth edge */
             for (int dy = -1; dy <= 1; dy++)
@@ -318,16 +322,72 @@ static bqb_status cut(bqb_text_line *out, const search *s, const found *f, size_
                     const piece *p = &s->p[l];
                     inside = inside || (p->x0 >= f->x0 && p->x1 <= f->x1 && p->y0 >= f->y0 && p->y1 <= f->y1);
                 }
-            from[y * fw + x] = inside ? s->soft[(f->y0 + y) * w + f->x0 + x] : 255;
+            out[y * fw + x] = inside ? s->soft[(f->y0 + y) * w + f->x0 + x] : 255;
         }
+}
+
+/* Where a row [h,w] of letters that are about as wide as high can be parted: at[0] = 0 … at[n] = w. */
+static size_t part(int *at, size_t most_parts, const uint8_t *px, int w, int h) {
+    size_t n = 0;
+    int gap = 0; /* the last place without ink after at[n] */
+    at[0] = 0;
+    for (int x = 1; x < w; x++) {
+        bool ink = false;
+        for (int y = 0; y < h && !ink; y++) ink = px[y * w + x] < 128;
+        if (!ink && x - at[n] >= h / 2) gap = x;
+        if (x - at[n] < h * 21 / 20 || gap <= at[n] || n + 2 > most_parts) continue;
+        at[++n] = gap;
+    }
+    at[++n] = w;
+    return n;
+}
+
+/* A column that was found lying becomes a row of upright letters. Takes *px [h,w] and gives a new one. */
+static bqb_status stand_up(uint8_t **px, int *w, int *h, bqb_err *err) {
+    enum { PARTS = 40 };
+    int at[PARTS + 1], gap = *h / 10 + 1, widest = 0;
+    size_t n = part(at, PARTS, *px, *w, *h);
+    for (size_t i = 0; i < n; i++) widest = most(widest, at[i + 1] - at[i]);
+    int tw = (int)n * (*h + gap), th = widest;
+    uint8_t *to = bqb_calloc((size_t)th, (size_t)tw);
+    if (!to) return bqb_fail_nomem(err, "column", (size_t)th * (size_t)tw);
+    memset(to, 255, (size_t)th * (size_t)tw);
+    for (size_t i = 0; i < n; i++)
+        for (int x = at[i]; x < at[i + 1]; x++)
+            for (int y = 0; y < *h; y++) to[(x - at[i]) * tw + (int)i * (*h + gap) + y] = (*px)[y * *w + x];
+    free(*px);
+    *px = to;
+    *w = tw;
+    *h = th;
+    return BQB_OK;
+}
+
+/* The pieces within the found place, of the mask that is labelled now, on white. */
+static bqb_status cut(bqb_text_line *out, const search *s, const found *f, size_t height, bqb_err *err) {
+    int fw = f->x1 - f->x0, fh = f->y1 - f->y0;
+    uint8_t *from = bqb_calloc((size_t)fh, (size_t)fw), *to = NULL;
+    size_t tw = 1, th = 1;
+    bqb_status st = from ? BQB_OK : bqb_fail_nomem(err, "line", (size_t)fw * (size_t)fh);
+    if (!st) lift(from, s, f);
+    if (!st && f->turned) st = stand_up(&from, &fw, &fh, err);
+    double scale = (double)height / fh;
+    if (scale * fw > LONGEST) scale = (double)LONGEST / fw;
+    tw = (size_t)most(1, (int)(fw * scale + 0.5));
+    th = (size_t)most(1, (int)(fh * scale + 0.5));
+    out->w = tw + 2 * PAD;
+    out->h = th + 2 * PAD;
+    if (!st && (!(to = bqb_calloc(th, tw)) || !(out->gray = bqb_calloc(out->h, out->w))))
+        st = bqb_fail_nomem(err, "line", out->w * out->h);
     if (!st) st = bqb_resample(to, tw, th, from, (size_t)fw, (size_t)fh, 1, err);
     if (!st) {
         memset(out->gray, 255, out->w * out->h);
         for (size_t y = 0; y < th; y++) memcpy(out->gray + (y + PAD) * out->w + PAD, to + y * tw, tw);
-        out->x0 = (float)f->x0 / (float)s->w;
-        out->x1 = (float)f->x1 / (float)s->w;
-        out->y0 = (float)f->y0 / (float)s->h;
-        out->y1 = (float)f->y1 / (float)s->h;
+        float x0 = (float)f->x0 / (float)s->w, x1 = (float)f->x1 / (float)s->w, y0 = (float)f->y0 / (float)s->h,
+              y1 = (float)f->y1 / (float)s->h;
+        out->x0 = f->turned ? y0 : x0;
+        out->x1 = f->turned ? y1 : x1;
+        out->y0 = f->turned ? x0 : y0;
+        out->y1 = f->turned ? x1 : y1;
         out->score = (float)f->score;
     }
     free(from);
@@ -359,6 +419,46 @@ static bqb_status prepare(search *s, const uint8_t *rgb, size_t w, size_t h, bqb
     return st;
 }
 
+/* Swap x and y of the picture. */
+static bqb_status transpose(search *s, bqb_err *err) {
+    size_t w = s->w, h = s->h;
+    uint8_t *rgb = bqb_calloc(w * h, 3);
+    if (!rgb) return bqb_fail_nomem(err, "picture", w * h * 3);
+    for (size_t y = 0; y < h; y++)
+        for (size_t x = 0; x < w; x++) memcpy(rgb + 3 * (x * h + y), s->rgb + 3 * (y * w + x), 3);
+    free(s->rgb);
+    s->rgb = rgb;
+    s->w = h;
+    s->h = w;
+    s->turned = !s->turned;
+    bqb_status st = bqb_text_layer_plain(s->gray, s->rgb, s->w, s->h, BQB_LAYER_GRAY, err);
+    memset(s->sum, 0, (s->w + 1) * (s->h + 1) * sizeof *s->sum);
+    if (!st) sum_up(s);
+    return st;
+}
+
+static bool has_columns(const search *s) {
+    for (size_t i = 0; i < s->n_best; i++)
+        if (s->best[i].turned) return true;
+    return false;
+}
+
+/* Cut out all lines of one mask, the picture lying as it did when they were found. */
+static bqb_status cut_all(bqb_text_lines *out, search *s, mask_kind kind, size_t height, bqb_err *err) {
+    bqb_status st = BQB_OK;
+    bool drawn = false;
+    for (size_t i = 0; i < s->n_best && !st; i++) {
+        if (s->best[i].kind != kind || s->best[i].turned != s->turned) continue;
+        if (!drawn) {
+            draw_soft(s, kind);
+            find_pieces(s);
+        }
+        drawn = true;
+        st = cut(&out->line[i], s, &s->best[i], height, err);
+    }
+    return st;
+}
+
 bqb_status bqb_text_lines_find(bqb_text_lines *out, const uint8_t *rgb, size_t w, size_t h, size_t most_lines, size_t height,
                                bqb_err *err) {
     search s = {.most = most_lines < BQB_TEXT_LINES_MOST ? most_lines : BQB_TEXT_LINES_MOST};
@@ -367,20 +467,20 @@ bqb_status bqb_text_lines_find(bqb_text_lines *out, const uint8_t *rgb, size_t w
         return bqb_fail(err, BQB_EINVAL, "lines on a picture of %zu x %zu", w, h);
     piece **order = bqb_calloc(PIECES, sizeof *order);
     bqb_status st = order ? prepare(&s, rgb, w, h, err) : bqb_fail_nomem(err, "lines", PIECES * sizeof *order);
-    for (int k = 0; k < MASKS && !st; k++) {
-        draw_soft(&s, (mask_kind)k);
-        find_pieces(&s);
-        find_rows(&s, (mask_kind)k, order);
+    for (int turn = 0; turn < 2 && !st; turn++) {
+        if (turn) st = transpose(&s, err);
+        for (int k = 0; k < MASKS && !st; k++) {
+            draw_soft(&s, (mask_kind)k);
+            find_pieces(&s);
+            find_rows(&s, (mask_kind)k, order);
+        }
     }
     out->n = st ? 0 : s.n_best;
-    for (int k = 0; k < MASKS && !st; k++) { /* each mask once more, for its lines */
-        bool wanted = false;
-        for (size_t i = 0; i < s.n_best; i++) wanted = wanted || s.best[i].kind == (mask_kind)k;
-        if (!wanted) continue;
-        draw_soft(&s, (mask_kind)k);
-        find_pieces(&s);
-        for (size_t i = 0; i < s.n_best && !st; i++)
-            if (s.best[i].kind == (mask_kind)k) st = cut(&out->line[i], &s, &s.best[i], height, err);
+    for (int turn = 0; turn < 2 && !st; turn++) { /* each mask once more, for its lines */
+        if (!turn) st = transpose(&s, err);
+        else if (has_columns(&s)) st = transpose(&s, err);
+        else break;
+        for (int k = 0; k < MASKS && !st; k++) st = cut_all(out, &s, (mask_kind)k, height, err);
     }
     free(order);
     free(s.rgb);

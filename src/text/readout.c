@@ -270,8 +270,28 @@ static double weight_of(const place *p, size_t i) {
     return w;
 }
 
+/* Words run on from line to line: what is one line after another is one in the list, too. */
+static bqb_status add_wrapped(weighted *all, size_t *count, const place *p, size_t n, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    const place *before = NULL;
+    for (size_t i = 0; i < n && !s; i++) {
+        if (!is_writing(&p[i])) continue;
+        const bqb_read_line *a = before ? before->line[before->best] : NULL, *b = p[i].line[p[i].best];
+        if (a && a->frame == b->frame && bqb_is_cjk(a->c[a->n - 1].cp) && bqb_is_cjk(b->c[0].cp)) {
+            bqb_buf text = {.max = 8 * BQB_LINE_MOST + 1};
+            double wa = weight_of(before, before->best), wb = weight_of(&p[i], p[i].best);
+            s = put_line(&text, a, err);
+            if (!s) s = put_line(&text, b, err);
+            if (!s) all[(*count)++] = (weighted){.text = text.data, .weight = wa < wb ? wa : wb};
+            else bqb_buf_free(&text);
+        }
+        before = &p[i];
+    }
+    return s;
+}
+
 static bqb_status list(bqb_merged *out, const place *p, size_t n, bqb_err *err) {
-    weighted *all = bqb_calloc(PLACES * IN_PLACE, sizeof *all);
+    weighted *all = bqb_calloc(PLACES * IN_PLACE + PLACES, sizeof *all);
     size_t count = 0, kept = 0;
     bqb_status s = all ? bqb_buf_puts(&out->all, "", err) : bqb_fail_nomem(err, "lines", PLACES * IN_PLACE * sizeof *all);
     for (size_t i = 0; i < n && !s; i++)
@@ -281,6 +301,7 @@ static bqb_status list(bqb_merged *out, const place *p, size_t n, bqb_err *err) 
             if (!s) all[count++] = (weighted){.text = text.data, .weight = weight_of(&p[i], k)};
             else bqb_buf_free(&text);
         }
+    if (!s) s = add_wrapped(all, &count, p, n, err);
     if (all) qsort(all, count, sizeof *all, by_text);
     for (size_t i = 0; i < count; i++) {
         if (kept && !strcmp(all[kept - 1].text, all[i].text)) free(all[i].text);
@@ -306,8 +327,8 @@ bqb_status bqb_readout_merge(bqb_merged *out, const bqb_readout *r, bqb_err *err
     for (size_t i = 0; i < r->n && !s; i++)
         if (order[i].line->n) put_in_place(p, &n, &order[i]);
     for (size_t i = 0; i < n; i++) choose(&p[i]);
+    if (!s) s = join(out, p, n, err); /* sorts the places */
     if (!s) s = list(out, p, n, err);
-    if (!s) s = join(out, p, n, err);
     free(order);
     free(p);
     if (s) bqb_merged_free(out);

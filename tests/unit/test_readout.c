@@ -67,8 +67,17 @@ TEST(readout_merge_takes_what_most_agree_on) {
     CHECK_STR(m.joined.data, "晚上好 看的我脸都红了");
     CHECK_MSG(m.belief > 0.85 && m.belief < 0.95, "%g", m.belief);
     CHECK_MSG(strstr(m.all.data, "\t看的我含都红了\n") && strstr(m.all.data, "\t乙\n"), "%s", m.all.data);
-    const char *first = strstr(m.all.data, "看的我脸都红了");
-    CHECK_MSG(first && !strstr(first + 1, "看的我脸都红了"), "each line once:\n%s", m.all.data);
+    const char *first = strstr(m.all.data, "\t看的我脸都红了\n");
+    CHECK_MSG(first && !strstr(first + 1, "\t看的我脸都红了\n"), "each line once:\n%s", m.all.data);
+    bqb_merged_free(&m);
+}
+
+TEST(readout_merge_lets_words_run_on) {
+    bqb_merged m;
+    bqb_read_line lines[] = {line("大佬讲话赶", 0.9, 2, 0), line("大佬讲话赶", 0.9, 2, 1), line("紧做笔记", 0.9, 3, 0), line("紧做笔记", 0.9, 3, 1)};
+    merged(&m, lines, sizeof lines / sizeof *lines);
+    CHECK_STR(m.joined.data, "大佬讲话赶 紧做笔记");
+    CHECK_MSG(strstr(m.all.data, "\t大佬讲话赶紧做笔记\n"), "%s", m.all.data);
     bqb_merged_free(&m);
 }
 

@@ -69,6 +69,26 @@ TEST(text_lines_are_found_in_any_colour) {
     }
 }
 
+TEST(text_lines_stand_columns_up) {
+    const uint8_t black[3] = {0, 0, 0};
+    bqb_text_lines l;
+    ground(230, 0);
+    for (int i = 0; i < 5; i++) letter(300, 30 + i * STEP, black);
+    CHECK_OK(bqb_text_lines_find(&l, rgb, W, H, 8, 44, &err), err);
+    const bqb_text_line *t = at(&l, 300, 30, 328, 30 + 4 * STEP + LETTER);
+    CHECK_MSG(t != NULL, "no column in its place, of %zu lines", l.n);
+    if (t) CHECK_MSG(t->w > 3 * t->h && dark_share(t) > 0.1, "%zu x %zu, %.2f dark", t->w, t->h, dark_share(t));
+    bqb_text_lines_free(&l);
+    /* Two rows of letters are no columns. */
+    ground(230, 0);
+    for (int i = 0; i < 3; i++) row(60, 30 + i * STEP, 6, black);
+    CHECK_OK(bqb_text_lines_find(&l, rgb, W, H, 8, 44, &err), err);
+    CHECK_MSG(at(&l, 60, 30, 60 + 5 * STEP + 28, 30 + LETTER) != NULL, "no row in its place");
+    for (size_t i = 0; i < l.n; i++)
+        CHECK_MSG(l.line[i].x1 - l.line[i].x0 > 0.3f, "line %zu is a column", i);
+    bqb_text_lines_free(&l);
+}
+
 TEST(text_lines_keep_to_themselves) {
     const uint8_t white[3] = {255, 255, 255}, black[3] = {0, 0, 0};
     bqb_text_lines l;
