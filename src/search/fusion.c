@@ -14,7 +14,7 @@ double bqb_fusion_z(double cosine, const bqb_spread *spread) {
 
 double bqb_fusion_weight(bqb_part p) {
     static const double weights[BQB_PARTS] = {
-        [BQB_PART_PICTURE] = 1, [BQB_PART_TEXT] = 0.15, [BQB_PART_WORDS] = 9, [BQB_PART_LIKE] = 1, [BQB_PART_UNLIKE] = -1,
+        [BQB_PART_PICTURE] = 1, [BQB_PART_TEXT] = 0.1, [BQB_PART_WORDS] = 7, [BQB_PART_LIKE] = 1, [BQB_PART_UNLIKE] = -1,
     };
     return p < BQB_PARTS ? weights[p] : 0;
 }

@@ -38,6 +38,6 @@ double bqb_trust(const bqb_vectors *pictures, const bqb_vectors *texts) {
         n++;
     }
     free(text);
-    double mu = sum / n;
-    return mu >= 2 ? 1 : mu > 0.2 ? mu / 2 : 0.1;
+    double trust = (sum / n - 0.3) / 1.7;
+    return trust >= 1 ? 1 : trust > 0.1 ? trust : 0.1;
 }

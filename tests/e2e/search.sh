@@ -67,7 +67,7 @@ json "explain: matches" '[.results[0].explain.matches[]|[.field,.match]]|sort' '
 run "$bqb" search --json 小猫晚安 -n 1
 json "no explanation unasked" '.results[0]|has("explain")' false
 run "$bqb" search --explain 小猫晚安 -n 1
-has "explain as text: a table" "$tmp/out" '^ +words +[01]\.[0-9]{4} +9\.00 +[0-9.]+$'
+has "explain as text: a table" "$tmp/out" '^ +words +[01]\.[0-9]{4} +7\.00 +[0-9.]+$'
 has "explain as text: words" "$tmp/out" 'ocr \(given 1\.00\): 晚安 in "晚安"'
 run "$bqb" search --json --explain --by words 晚安
 json "explain by words" '[.results[0].explain|keys_unsorted]' '[["sum","words","matches"]]'

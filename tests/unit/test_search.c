@@ -261,7 +261,7 @@ TEST(fusion_is_monotone_and_bounded) {
     s = (bqb_spread){.mean = 0.2, .sd = 0.05, .n = 100};
     /* Half of the query's words and nothing else, against the likeness of the nearest of 1,000 unrelated pictures; one word in ten. */
     double best = bqb_fusion_reason(BQB_PART_PICTURE, s.mean + bqb_fusion_chance(1000) * s.sd, &s, 1).gain;
-    CHECK(bqb_fusion_reason(BQB_PART_WORDS, 0.8 * 0.5, NULL, 1).gain > best);
+    CHECK(bqb_fusion_reason(BQB_PART_WORDS, 0.5, NULL, 1).gain > best);
     CHECK(bqb_fusion_reason(BQB_PART_WORDS, 0.8 * 0.1, NULL, 1).gain < best / 2);
     bqb_reason r = bqb_fusion_reason(BQB_PART_LIKE, 0.3, &s, 1);
     CHECK(r.asked && r.known && r.raw == 0.3 && fabs(r.z - 2) < 1e-9 && fabs(r.gain - r.weight * r.z) < 1e-9);
