@@ -198,6 +198,7 @@ typedef struct {
     double belief;
     const char *text;
     size_t n_bytes;
+    bool whole; /* all of the field, not one line of many */
 } bqb_said;
 typedef int (*bqb_said_fn)(void *ctx, const bqb_said *s); /* non-zero stops with BQB_ECANCEL */
 bqb_status bqb_catalogue_each_said(bqb_catalogue *c, bqb_sticker_id id, bqb_said_fn fn, void *ctx, bqb_err *err);

@@ -22,7 +22,7 @@ static int each_line(const char *text, bqb_said_fn fn, void *ctx) {
         char *end;
         double belief = strtod(text, &end);
         if (end > text && end < text + n && *end == '\t' && belief > 0) {
-            bqb_said said = {BQB_OCR, BQB_OCR_READ, belief < 1 ? belief : 1, end + 1, (size_t)(text + n - end - 1)};
+            bqb_said said = {BQB_OCR, BQB_OCR_READ, belief < 1 ? belief : 1, end + 1, (size_t)(text + n - end - 1), false};
             int stop = fn(ctx, &said);
             if (stop) return stop;
         }
@@ -51,7 +51,7 @@ static bqb_status each_annotation(bqb_catalogue *c, bqb_sticker_id id, bool *ocr
         last = f;
         if (f == BQB_OCR && origin <= BQB_GIVEN) *ocr_given = true;
         double score = sqlite3_column_double(st, 3);
-        bqb_said said = {f, (bqb_origin)origin, score > 0 ? (score < 1 ? score : 1) : 0, value, strlen(value)};
+        bqb_said said = {f, (bqb_origin)origin, score > 0 ? (score < 1 ? score : 1) : 0, value, strlen(value), true};
         if (fn(ctx, &said)) {
             s = bqb_fail(err, BQB_ECANCEL, "stopped");
             break;

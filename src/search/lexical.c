@@ -9,12 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fitted: docs/library.md. */
-#ifndef TRY
-#define TRY(name, value) (value)
-#endif
-#define READ_LEAST TRY(FLOOR, 0.7) /* what a line weighs that is hardly believed */
-#define READ_POWER TRY(POWER, 0.5) /* how it rises with belief */
+/* What a line weighs that is hardly believed; the rest rises with the root of belief. Fitted: docs/library.md. */
+static const double READ_LEAST = 0.5;
 
 enum {
     CLOSE = 200,      /* so many are looked at closely */
@@ -199,7 +195,7 @@ static double weight_of(const bqb_said *s) {
         [BQB_CAPTION] = 1, [BQB_EMOTION] = 0.7, [BQB_EMOTION_LABEL] = 0.7, [BQB_STYLE] = 0.6, [BQB_OCR] = 1};
     double w = of_field[s->field];
     switch (s->origin) {
-    case BQB_OCR_READ: return w * (READ_LEAST + (1 - READ_LEAST) * pow(s->belief, READ_POWER));
+    case BQB_OCR_READ: return w * (READ_LEAST + (1 - READ_LEAST) * sqrt(s->belief));
     case BQB_ZERO_SHOT: return w * 0.5;
     case BQB_FROM_FILE_NAME: return w * 0.8;
     default: return w;
@@ -214,7 +210,7 @@ typedef struct {
 
 static int look_at(void *ctx, const bqb_said *said) {
     close_look *l = ctx;
-    l->status = bqb_wordfit_add(l->fit, said->text, said->n_bytes, weight_of(said), l->err);
+    l->status = bqb_wordfit_add(l->fit, said->text, said->n_bytes, weight_of(said), said->whole, l->err);
     return l->status != BQB_OK;
 }
 

@@ -7,14 +7,9 @@
 #include <string.h>
 
 /* Fitted: docs/library.md. */
-#ifndef TRY
-#define TRY(name, value) (value)
-#endif
-#define PAIR_WEIGHT TRY(PAIR, 1.0)      /* of a pair, beside the mean of its two units' */
-#define LINE_SHARE TRY(LINE, 0.2)       /* of a line as a whole in the score */
-#define CONFUSED TRY(CONF, 0.6)         /* a character that may have been read for another, at most */
-#define CONFUSED_LEAST TRY(CONFL, 0.3)
-#define BROKEN_PAIR TRY(BROKEN, 0.5)    /* a pair with one unit too many, too few or another */
+static const double LINE_SHARE = 0.1, TEXT_SHARE = 0.05; /* of the best line, of the best whole text, in the score */
+static const double CONFUSED_LEAST = 0.3, CONFUSED_MOST = 0.6; /* a character that reading takes for another */
+static const double BROKEN_PAIR = 0.5; /* a pair with one unit too many, too few or another */
 
 enum { MAX_Q = BQB_QUERY_UNITS, SLOTS = 2048, MAX_CONFUSED = 8, MAX_ENTRIES = MAX_Q * (1 + MAX_CONFUSED) };
 
@@ -34,7 +29,7 @@ struct bqb_wordfit {
     size_t n_entries;
     int16_t slot[SLOTS];
     bool has_words;
-    double unit[MAX_Q], pair[MAX_Q], best_line;
+    double unit[MAX_Q], pair[MAX_Q], best_line, best_text;
 };
 
 static size_t slot_of(uint32_t id) { return (id * 2654435761u) >> 21; }
@@ -65,7 +60,7 @@ bqb_status bqb_wordfit_new(bqb_wordfit **out, const char *query, bqb_err *err) {
         if (u->kind != BQB_UNIT_IDEOGRAPH) continue;
         size_t k = bqb_confusions(other, MAX_CONFUSED, u->id);
         for (size_t j = 0; j < k; j++)
-            add_entry(f, other[j].cp, i, CONFUSED_LEAST + (CONFUSED - CONFUSED_LEAST) * other[j].share);
+            add_entry(f, other[j].cp, i, CONFUSED_LEAST + (CONFUSED_MOST - CONFUSED_LEAST) * other[j].share);
     }
     return BQB_OK;
 }
@@ -83,13 +78,13 @@ size_t bqb_wordfit_count(const bqb_wordfit *f) { return f->n; }
 void bqb_wordfit_weigh(bqb_wordfit *f, const double *unit, const double *pair) {
     f->whole = 0;
     for (size_t i = 0; i < f->n; i++) f->whole += f->unit_weight[i] = unit[i];
-    for (size_t i = 0; i + 1 < f->n; i++) f->whole += f->pair_weight[i] = PAIR_WEIGHT * pair[i];
+    for (size_t i = 0; i + 1 < f->n; i++) f->whole += f->pair_weight[i] = pair[i];
 }
 
 void bqb_wordfit_begin(bqb_wordfit *f) {
     memset(f->unit, 0, sizeof f->unit);
     memset(f->pair, 0, sizeof f->pair);
-    f->best_line = 0;
+    f->best_line = f->best_text = 0;
 }
 
 static void raise(double *x, double to) {
@@ -157,7 +152,7 @@ static double cover(const bqb_wordfit *f, const double *unit, const double *pair
     return f->whole > 0 ? sum / f->whole : 0;
 }
 
-bqb_status bqb_wordfit_add(bqb_wordfit *f, const char *text, size_t n_bytes, double weight, bqb_err *err) {
+bqb_status bqb_wordfit_add(bqb_wordfit *f, const char *text, size_t n_bytes, double weight, bool whole, bqb_err *err) {
     double fit[3][MAX_Q] = {{0}}, unit[MAX_Q] = {0}, pair[MAX_Q] = {0}, filled = 0;
     bool any = false;
     bqb_status s = bqb_units_read(&f->line, text, n_bytes, err);
@@ -178,10 +173,12 @@ bqb_status bqb_wordfit_add(bqb_wordfit *f, const char *text, size_t n_bytes, dou
         raise(&f->unit[i], weight * unit[i]);
         raise(&f->pair[i], weight * pair[i]);
     }
-    raise(&f->best_line, weight * cover(f, unit, pair) * filled / (double)f->line.n);
+    double line = weight * cover(f, unit, pair) * filled / (double)f->line.n;
+    raise(&f->best_line, line);
+    if (whole) raise(&f->best_text, line);
     return BQB_OK;
 }
 
 double bqb_wordfit_score(const bqb_wordfit *f) {
-    return (1 - LINE_SHARE) * cover(f, f->unit, f->pair) + LINE_SHARE * f->best_line;
+    return (1 - LINE_SHARE - TEXT_SHARE) * cover(f, f->unit, f->pair) + LINE_SHARE * f->best_line + TEXT_SHARE * f->best_text;
 }

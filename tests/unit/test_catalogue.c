@@ -433,7 +433,7 @@ TEST(catalogue_keeps_readings) {
 
 static int collect(void *ctx, const bqb_said *said) {
     bqb_buf *b = ctx;
-    return bqb_buf_printf(b, NULL, "%s %s %.2f %.*s\n", bqb_field_name(said->field), bqb_origin_name(said->origin), said->belief,
+    return bqb_buf_printf(b, NULL, "%s %s %s %.2f %.*s\n", said->whole ? "whole" : "line", bqb_field_name(said->field), bqb_origin_name(said->origin), said->belief,
                           (int)said->n_bytes, said->text) != BQB_OK;
 }
 
@@ -452,14 +452,14 @@ TEST(catalogue_indexes_readings) {
     bqb_sticker_id a = add(c, "/a", 1, 0);
     CHECK_OK(bqb_catalogue_put_reading(c, a, "one", "0.9\t早 安\n0.2\t旱安\nno weight\n0\t没有\nnan\t没有\n\n7\t大", &err), err);
     annotate(c, a, BQB_OCR, "早安", BQB_OCR_READ, NULL);
-    said(c, a, "ocr ocr 0.50 早安\nocr ocr 0.90 早 安\nocr ocr 0.20 旱安\nocr ocr 1.00 大\n");
+    said(c, a, "whole ocr ocr 0.50 早安\nline ocr ocr 0.90 早 安\nline ocr ocr 0.20 旱安\nline ocr ocr 1.00 大\n");
     CHECK(words(c, "旱") == 1 && words(c, "早安") == 1 && words(c, "大") == 1 && words(c, "没") == 0);
     CHECK_MSG(words(c, "\x02早安") == 1 && words(c, "\x02早") == 0, "a whole line is not found as such");
     CHECK_OK(bqb_catalogue_put_reading(c, a, "two", "0.9\thello\n", &err), err);
     CHECK(words(c, "旱") == 0 && words(c, "hello") == 1 && words(c, "\x01" "ell") == 1);
     annotate(c, a, BQB_OCR, "晚安", BQB_GIVEN, NULL);
     CHECK(words(c, "hello") == 0 && words(c, "晚安") == 1 && words(c, "早") == 0);
-    said(c, a, "ocr given 0.50 晚安\n");
+    said(c, a, "whole ocr given 0.50 晚安\n");
     CHECK_OK(bqb_catalogue_forget(c, a, BQB_OCR, BQB_GIVEN, NULL, &err), err);
     CHECK(words(c, "hello") == 1 && words(c, "晚安") == 0 && words(c, "早安") == 1);
     CHECK_OK(bqb_catalogue_remove(c, a, &err), err);

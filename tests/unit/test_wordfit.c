@@ -8,7 +8,8 @@
 
 static bqb_err err;
 
-/* The score of one sticker of which these texts are said, "WEIGHT TEXT|WEIGHT TEXT", every unit weighing the same. */
+/* The score of one sticker of which these texts are said, "WEIGHT TEXT|WEIGHT TEXT", every unit weighing the same; -WEIGHT: one line of
+ * several. */
 static double score(const char *query, const char *said) {
     bqb_wordfit *f;
     double unit[BQB_QUERY_UNITS], pair[BQB_QUERY_UNITS];
@@ -20,7 +21,7 @@ static double score(const char *query, const char *said) {
         char *text;
         double weight = strtod(said, &text);
         size_t n = strcspn(text, "|");
-        CHECK_OK(bqb_wordfit_add(f, text, n, weight, &err), err);
+        CHECK_OK(bqb_wordfit_add(f, text, n, weight < 0 ? -weight : weight, weight > 0, &err), err);
         said = text + n + (text[n] == '|');
     }
     double s = bqb_wordfit_score(f);
@@ -66,6 +67,7 @@ TEST(wordfit_bears_one_character_wrong_or_missing) {
 
 TEST(wordfit_weighs_texts_by_belief) {
     BETTER("加班好累", "0.9 加班好累", "0.5 加班好累");
+    BETTER("加班好累", "1 加班好累|-1 加班好累", "1 加班好累下雨|-1 加班好累"); /* the whole is more than the line */
     BETTER("加班好累", "0.5 加班好累|0.9 加班", "0.5 加班好累"); /* the best of the readings, unit by unit */
     EQUAL("加班好累", "0.9 加班好累|0.3 加班好累", "0.9 加班好累");
     CHECK(score("加班好累", "0 加班好累") == 0);
@@ -102,7 +104,7 @@ TEST(wordfit_bears_long_texts) {
     CHECK(bqb_wordfit_count(f) == BQB_QUERY_UNITS);
     bqb_wordfit_weigh(f, one, one); /* no weights: no score, no division by zero */
     bqb_wordfit_begin(f);
-    CHECK_OK(bqb_wordfit_add(f, text, strlen(text), 1, &err), err);
+    CHECK_OK(bqb_wordfit_add(f, text, strlen(text), 1, true, &err), err);
     CHECK(bqb_wordfit_score(f) == 0);
     bqb_wordfit_free(f);
 }
