@@ -24,6 +24,7 @@ int cli_embed(const cli_env *env, int argc, char **argv);
 int cli_model(const cli_env *env, int argc, char **argv);
 int cli_bench(const cli_env *env, int argc, char **argv);
 int cli_import(const cli_env *env, int argc, char **argv);
+int cli_watch(const cli_env *env, int argc, char **argv);
 int cli_search(const cli_env *env, int argc, char **argv);
 int cli_similar(const cli_env *env, int argc, char **argv);
 int cli_annotate(const cli_env *env, int argc, char **argv);
@@ -75,6 +76,7 @@ void cli_progress_end(cli_progress *p); /* finish the line, before other output 
 /* Ctrl-C and SIGTERM set a flag instead of killing (a second one kills). */
 void cli_catch_interrupts(void);
 bool cli_interrupted(void);
+int cli_interrupt_fd(void); /* readable once one was pressed, for poll(); -1 when there can be none */
 
 /* The model folder: `given` when not NULL, else $BQB_MODEL, else models/mini
  * beside the program, in its build tree or under its PREFIX/share/bqb. Static buffer. */

@@ -1,6 +1,7 @@
 /* bqb import PATH…: bring stickers into the library. */
 #include "cli/cli.h"
 
+#include "cli/importing.h"
 #include "cli/output.h"
 #include "library/embed_words.h"
 #include "library/import.h"
@@ -50,7 +51,7 @@ static int tell_waiting(void *ctx) {
     return cli_interrupted();
 }
 
-static int print_json(const bqb_import_report *r) {
+json_t *cli_json_import(const bqb_import_report *r) {
     json_t *o = json_object();
     const struct {
         const char *name;
@@ -61,7 +62,7 @@ static int print_json(const bqb_import_report *r) {
                    {"skipped", r->skipped},   {"damaged", r->damaged},   {"others", r->others}};
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
         cli_json_set(o, figures[i].name, json_integer((json_int_t)figures[i].n));
-    return cli_json_print(o);
+    return o;
 }
 
 static void print_report(const bqb_import_report *r, bool with_model) {
@@ -76,9 +77,7 @@ static void print_report(const bqb_import_report *r, bool with_model) {
     if (with_model && r->embedded > r->added) cli_print_count(r->embedded, "sticker got a vector", "stickers got a vector");
 }
 
-/* A model that was asked for must open; the default one may be missing: then
- * words can still be searched, and a later import makes the vectors. */
-static int open_model(bqb_clip **m, const char *given) {
+int cli_open_import_model(bqb_clip **m, const char *given) {
     bqb_err err;
     const char *dir = cli_model_dir(given);
     bqb_status s = bqb_clip_open(m, dir, BQB_TOWER_IMAGE, bqb_precision_best(), 0, &err);
@@ -106,7 +105,7 @@ int cli_import(const cli_env *env, int argc, char **argv) {
     bqb_catalogue *c = NULL;
     bqb_clip *m = NULL;
     bqb_err err;
-    if ((status = open_model(&m, model))) return status;
+    if ((status = cli_open_import_model(&m, model))) return status;
     if (bqb_catalogue_open(&c, env->library, BQB_CATALOGUE_WRITE, &err)) {
         bqb_clip_free(m);
         return cli_fail(&err);
@@ -128,7 +127,7 @@ int cli_import(const cli_env *env, int argc, char **argv) {
     }
     bqb_catalogue_close(c);
     bqb_clip_free(m);
-    if (json) status = print_json(&report);
+    if (json) status = cli_json_print(cli_json_import(&report));
     else {
         print_report(&report, o.embedder != NULL);
         status = 0;

@@ -19,6 +19,7 @@ static int help(const cli_env *env, int argc, char **argv);
 
 static const command commands[] = {
     {"import", cli_import, "add stickers: folders, captions.tsv files, pictures"},
+    {"watch", cli_watch, "keep the library in step with folders"},
     {"annotate", cli_annotate, "fill in what is not known of the stickers: their words, emotions and styles"},
     {"search", cli_search, "find stickers by what they show, say or feel, or by a picture"},
     {"similar", cli_similar, "find stickers that look like a picture or a sticker of the library"},

@@ -1,6 +1,9 @@
 /* How far long work is, and Ctrl-C. */
+#define _GNU_SOURCE
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,10 +13,14 @@
 enum { QUIET_MS = 500, REDRAW_MS = 100, BAR = 24 };
 
 static volatile sig_atomic_t interrupted;
+static int alarm_pipe[2] = {-1, -1};
 
 static void on_signal(int sig) {
     (void)sig;
+    int was = errno;
     interrupted = 1;
+    if (alarm_pipe[1] >= 0) interrupted = write(alarm_pipe[1], "", 1) ? 1 : 2; /* full: it is readable all the same */
+    errno = was;
 }
 
 void cli_catch_interrupts(void) {
@@ -24,6 +31,12 @@ void cli_catch_interrupts(void) {
     sigemptyset(&a.sa_mask);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
+}
+
+int cli_interrupt_fd(void) {
+    if (alarm_pipe[0] < 0 && pipe2(alarm_pipe, O_CLOEXEC | O_NONBLOCK)) return -1;
+    if (interrupted) on_signal(SIGINT); /* before there was a pipe */
+    return alarm_pipe[0];
 }
 
 bool cli_interrupted(void) { return interrupted != 0; }
@@ -80,7 +93,7 @@ int cli_progress_show(void *ctx, const char *what, uint64_t done, uint64_t total
                     (double)done * 1000.0 / (double)elapsed);
         }
     }
-    return interrupted;
+    return interrupted != 0;
 }
 
 void cli_progress_end(cli_progress *p) {

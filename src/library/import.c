@@ -442,7 +442,11 @@ bqb_status bqb_library_import(bqb_catalogue *c, const char *const *paths, size_t
     pthread_mutex_init(&im.lock, NULL);
     if (!im.jobs || !im.rgb || !im.vec) s = bqb_fail_nomem(err, "import", WORK * im.picture_size);
     if (!s) s = bqb_turns_open(&im.turns, bqb_catalogue_dir(c), err);
-    if (!s) s = bqb_walk_new(&w, paths, n, bqb_catalogue_dir(c), o->skip, o->progress, o->ctx, err);
+    bqb_walk_request again = {.path = paths, .n = n, .within = o->within, .n_within = o->n_within,
+                              .skip_dir = bqb_catalogue_dir(c), .skip = o->skip, .progress = o->progress,
+                              .folder = o->folder, .ctx = o->ctx};
+    if (!s && o->within) s = bqb_walk_again(&w, &again, err);
+    else if (!s) s = bqb_walk_new(&w, paths, n, bqb_catalogue_dir(c), o->skip, o->progress, o->ctx, err);
     if (!s) {
         report->skipped = bqb_walk_skipped(w);
         report->damaged = bqb_walk_damaged(w);

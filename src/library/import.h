@@ -59,12 +59,15 @@ typedef bool (*bqb_settled_fn)(void *ctx, const char *path, const struct stat *s
 typedef struct {
     const bqb_embedder *embedder;  /* NULL: stickers get no vectors now */
     int threads;                   /* for reading and decoding; 0 = all processors */
+    const char *const *within;     /* NULL, or folders that are watched: paths are then taken as by bqb_walk_again */
+    size_t n_within;
     bool only_these;               /* earlier imports' stickers without a vector are left to others */
     bqb_skipped_fn skip;           /* these may be NULL */
     bqb_progress_fn progress;
     bqb_waiting_fn waiting;        /* another import has the turn */
     bqb_change_fn change;
     bqb_settled_fn settled;
+    bqb_folder_fn folder;          /* of the walk, with within */
     void *ctx;                     /* for all of them */
 } bqb_import_options;
 

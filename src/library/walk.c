@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "library/walk.h"
+#include "library/walk_inner.h"
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -20,31 +20,7 @@
 
 enum { MAX_CANDIDATES = 16 << 20, MAX_DEPTH = 100, SNIFF_BYTES = 64, MAX_PICTURE = 64 << 20 };
 
-typedef struct {
-    dev_t dev;
-    ino_t ino;
-} place;
-
-struct bqb_walk {
-    bqb_candidate *item;
-    size_t n, cap;
-    char **root;
-    size_t n_roots;
-    bqb_table **table; /* stay open: candidates borrow their cells */
-    char **caption;    /* of MUGE pictures; candidates borrow them */
-    size_t n_captions, cap_captions;
-    const char *library;
-    size_t n_tables;
-    place *seen;       /* open addressing; ino 0 is free */
-    size_t n_seen, cap_seen;
-    place avoid;
-    size_t skipped, others, damaged;
-    bqb_skipped_fn skip;
-    bqb_progress_fn progress;
-    void *ctx;
-};
-
-static void skip(bqb_walk *w, const char *path, const char *reason) {
+void bqb_walk_skip(bqb_walk *w, const char *path, const char *reason) {
     w->skipped++;
     if (w->skip) w->skip(w->ctx, path, reason);
 }
@@ -60,8 +36,12 @@ static void *room(void *array, size_t n, size_t *cap, size_t size, bqb_err *err)
 }
 
 /* Takes path. */
-static bqb_status add(bqb_walk *w, char *path, const bqb_annotation *given, bool listed, bqb_err *err) {
+bqb_status bqb_walk_add(bqb_walk *w, char *path, const bqb_annotation *given, bool listed, bqb_err *err) {
     if (!path) return bqb_fail_nomem(err, "path", 1);
+    if (w->wanted && !w->wanted(w, path)) {
+        free(path);
+        return BQB_OK;
+    }
     if (w->n == MAX_CANDIDATES) {
         free(path);
         return bqb_fail(err, BQB_ELIMIT, "more than %d files to import: do it in parts", MAX_CANDIDATES);
@@ -80,7 +60,7 @@ static bqb_status add(bqb_walk *w, char *path, const bqb_annotation *given, bool
     return BQB_OK;
 }
 
-static size_t slot_of(const bqb_walk *w, place p) {
+static size_t slot_of(const bqb_walk *w, bqb_place p) {
     uint64_t h = ((uint64_t)p.ino * 0x9E3779B97F4A7C15u) ^ (uint64_t)p.dev;
     size_t i = (size_t)(h >> 20) & (w->cap_seen - 1);
     while (w->seen[i].ino && (w->seen[i].ino != p.ino || w->seen[i].dev != p.dev)) i = (i + 1) & (w->cap_seen - 1);
@@ -88,11 +68,11 @@ static size_t slot_of(const bqb_walk *w, place p) {
 }
 
 /* *first: this folder was not visited before. */
-static bqb_status visit(bqb_walk *w, place p, bool *first, bqb_err *err) {
+static bqb_status visit(bqb_walk *w, bqb_place p, bool *first, bqb_err *err) {
     if (2 * w->n_seen >= w->cap_seen) {
-        place *old = w->seen;
+        bqb_place *old = w->seen;
         size_t old_cap = w->cap_seen;
-        place *bigger = bqb_calloc(old_cap ? 2 * old_cap : 64, sizeof *bigger);
+        bqb_place *bigger = bqb_calloc(old_cap ? 2 * old_cap : 64, sizeof *bigger);
         if (!bigger) return bqb_fail_nomem(err, "list of folders", 2 * old_cap * sizeof *bigger);
         w->seen = bigger;
         w->cap_seen = old_cap ? 2 * old_cap : 64;
@@ -125,7 +105,7 @@ static char *absolute(const char *dir, const char *name) {
     return p;
 }
 
-static bqb_status read_table(bqb_walk *w, const char *path, const char *dir, bqb_err *err) {
+bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_err *err) {
     bqb_err why;
     bqb_table *t;
     bqb_status s = bqb_table_open(&t, path, &why);
@@ -134,7 +114,7 @@ static bqb_status read_table(bqb_walk *w, const char *path, const char *dir, bqb
         return s;
     }
     if (s) {
-        skip(w, path, why.msg);
+        bqb_walk_skip(w, path, why.msg);
         return BQB_OK;
     }
     bqb_table **tables = realloc(w->table, (w->n_tables + 1) * sizeof *tables);
@@ -146,14 +126,14 @@ static bqb_status read_table(bqb_walk *w, const char *path, const char *dir, bqb
     w->table[w->n_tables++] = t;
     size_t file = bqb_table_find(t, "file");
     if (file == SIZE_MAX) {
-        skip(w, path, "its header line has no column \"file\"");
+        bqb_walk_skip(w, path, "its header line has no column \"file\"");
         return BQB_OK;
     }
     if (bqb_table_broken(t)) {
         char reason[120];
         snprintf(reason, sizeof reason, "%zu broken lines left out, the first is line %zu", bqb_table_broken(t),
                  bqb_table_broken_line(t));
-        skip(w, path, reason);
+        bqb_walk_skip(w, path, reason);
     }
     bqb_field field[64];
     size_t n_columns = bqb_table_columns(t) < 64 ? bqb_table_columns(t) : 64;
@@ -164,13 +144,13 @@ static bqb_status read_table(bqb_walk *w, const char *path, const char *dir, bqb
         if (!*name) {
             char reason[80];
             snprintf(reason, sizeof reason, "line %zu names no file", bqb_table_line(t, r));
-            skip(w, path, reason);
+            bqb_walk_skip(w, path, reason);
             continue;
         }
         bqb_annotation given = {{0}};
         for (size_t c = 0; c < n_columns; c++)
             if (field[c] != BQB_FIELDS) given.field[field[c]] = bqb_table_cell(t, r, c);
-        s = add(w, absolute(dir, name), &given, true, err);
+        s = bqb_walk_add(w, absolute(dir, name), &given, true, err);
     }
     return s;
 }
@@ -192,14 +172,14 @@ static bqb_status add_muge(void *ctx, const char *path, const char *caption, bqb
     bqb_walk *w = ctx;
     bqb_annotation given = {{0}};
     bqb_status s = keep_words(w, &given.field[BQB_CAPTION], caption, err);
-    return s ? s : add(w, bqb_strdup(path), &given, true, err);
+    return s ? s : bqb_walk_add(w, bqb_strdup(path), &given, true, err);
 }
 
-static void skip_muge(void *ctx, const char *path, const char *reason) { skip(ctx, path, reason); }
+static void skip_muge(void *ctx, const char *path, const char *reason) { bqb_walk_skip(ctx, path, reason); }
 
 static bqb_status read_muge(bqb_walk *w, const char *path, bqb_err *err) {
     if (!w->library) {
-        skip(w, path, "there is no library to put its pictures into");
+        bqb_walk_skip(w, path, "there is no library to put its pictures into");
         return BQB_OK;
     }
     char *library = realpath(w->library, NULL);
@@ -223,7 +203,7 @@ static void skip_lmdb(void *ctx, const char *id, bool missing, const char *reaso
     (void)missing;
     lmdb_reading *r = ctx;
     char *name = bqb_asprintf("%s:%s", r->path, id);
-    skip(r->w, name ? name : r->path, reason);
+    bqb_walk_skip(r->w, name ? name : r->path, reason);
     free(name);
 }
 
@@ -246,12 +226,12 @@ static bqb_status add_lmdb(void *ctx, const bqb_lmdb_sticker *x, bqb_err *err) {
         free(path);
         return s;
     }
-    return add(r->w, path, &given, true, err);
+    return bqb_walk_add(r->w, path, &given, true, err);
 }
 
 static bqb_status read_lmdb(bqb_walk *w, const char *path, bqb_err *err) {
     if (!w->library) {
-        skip(w, path, "there is no library to put its pictures into");
+        bqb_walk_skip(w, path, "there is no library to put its pictures into");
         return BQB_OK;
     }
     lmdb_reading r = {.w = w, .path = path, .bytes = {.max = MAX_PICTURE}};
@@ -268,7 +248,7 @@ static bqb_status read_lmdb(bqb_walk *w, const char *path, bqb_err *err) {
         damaged = s == BQB_EFORMAT || s == BQB_EUNSUPPORTED;
     }
     if (damaged) { /* what came before stays, as do other folders */
-        skip(w, path, why.msg);
+        bqb_walk_skip(w, path, why.msg);
         w->damaged++;
         s = BQB_OK;
     }
@@ -289,7 +269,7 @@ typedef struct {
 static void skip_zip(void *ctx, const char *name, const char *reason) {
     zip_reading *r = ctx;
     char *full = bqb_asprintf("%s/%s", r->path, name);
-    skip(r->w, full ? full : r->path, reason);
+    bqb_walk_skip(r->w, full ? full : r->path, reason);
     free(full);
 }
 
@@ -303,7 +283,7 @@ static bqb_status add_zip(void *ctx, const bqb_zip_sticker *x, bqb_err *err) {
     for (size_t f = 0; f < BQB_FIELDS && !s; f++)
         if (x->note.field[f]) s = keep_words(r->w, &given.field[f], x->note.field[f], err);
     if (!s) s = bqb_keep_picture(&path, r->library, x->data, x->size, err);
-    if (!s) s = add(r->w, path, &given, x->listed, err);
+    if (!s) s = bqb_walk_add(r->w, path, &given, x->listed, err);
     else free(path);
     if (!s) r->w->item[r->w->n - 1].name = name;
     return s;
@@ -316,7 +296,7 @@ static int zip_progress(void *ctx, const char *what, uint64_t done, uint64_t tot
 
 static bqb_status read_zip(bqb_walk *w, const char *path, bqb_err *err) {
     if (!w->library) {
-        skip(w, path, "there is no library to put its pictures into");
+        bqb_walk_skip(w, path, "there is no library to put its pictures into");
         return BQB_OK;
     }
     char *library = realpath(w->library, NULL);
@@ -329,7 +309,7 @@ static bqb_status read_zip(bqb_walk *w, const char *path, bqb_err *err) {
     w->others += others;
     free(library);
     if (s == BQB_EFORMAT || s == BQB_ELIMIT) {
-        skip(w, path, why.msg);
+        bqb_walk_skip(w, path, why.msg);
         return BQB_OK;
     }
     if (s && err) *err = why;
@@ -337,7 +317,7 @@ static bqb_status read_zip(bqb_walk *w, const char *path, bqb_err *err) {
 }
 
 /* By extension, or by content where that says nothing. */
-static bool looks_like_picture(int dir_fd, const char *name) {
+bool bqb_looks_like_picture(int dir_fd, const char *name) {
     int says = bqb_extension_says(name);
     if (says) return says > 0;
     uint8_t head[SNIFF_BYTES];
@@ -348,23 +328,24 @@ static bool looks_like_picture(int dir_fd, const char *name) {
     return n > 0 && bqb_sniff(head, (size_t)n) != BQB_PICTURE_NONE;
 }
 
-static bqb_status walk_folder(bqb_walk *w, const char *path, int depth, bqb_err *err) {
+bqb_status bqb_walk_folder(bqb_walk *w, const char *path, int depth, bqb_err *err) {
     bool first = true;
     struct stat st;
     DIR *d = opendir(path);
     if (!d || fstat(dirfd(d), &st)) {
-        skip(w, path, strerror(errno));
+        bqb_walk_skip(w, path, strerror(errno));
         if (d) closedir(d);
         return BQB_OK;
     }
-    place here = {st.st_dev, st.st_ino};
+    bqb_place here = {st.st_dev, st.st_ino};
     bqb_status s = visit(w, here, &first, err);
     if (s || !first || (here.ino == w->avoid.ino && here.dev == w->avoid.dev)) {
         closedir(d);
         return s;
     }
+    if (w->folder) w->folder(w->ctx, path); /* before it is read: whatever comes later is seen by who watches */
     if (depth > MAX_DEPTH) {
-        skip(w, path, "folders are nested too deeply");
+        bqb_walk_skip(w, path, "folders are nested too deeply");
         closedir(d);
         return BQB_OK;
     }
@@ -374,23 +355,23 @@ static bqb_status walk_folder(bqb_walk *w, const char *path, int depth, bqb_err 
     }
     char *captions = bqb_path_join(path, "captions.tsv");
     if (!captions) s = bqb_fail_nomem(err, path, 1);
-    else if (bqb_is_file(captions)) s = read_table(w, captions, path, err);
+    else if (bqb_is_file(captions)) s = bqb_walk_table(w, captions, path, err);
     free(captions);
     struct dirent *e;
     while (!s && (errno = 0, e = readdir(d))) {
         if (e->d_name[0] == '.') continue;
         char *child = bqb_path_join(path, e->d_name);
         if (!child) s = bqb_fail_nomem(err, path, 1);
-        else if (fstatat(dirfd(d), e->d_name, &st, 0)) skip(w, child, errno == ENOENT ? "a link to nothing" : strerror(errno));
-        else if (S_ISDIR(st.st_mode)) s = walk_folder(w, child, depth + 1, err);
-        else if (!S_ISREG(st.st_mode) || !looks_like_picture(dirfd(d), e->d_name)) w->others++;
+        else if (fstatat(dirfd(d), e->d_name, &st, 0)) bqb_walk_skip(w, child, errno == ENOENT ? "a link to nothing" : strerror(errno));
+        else if (S_ISDIR(st.st_mode)) s = bqb_walk_folder(w, child, depth + 1, err);
+        else if (!S_ISREG(st.st_mode) || !bqb_looks_like_picture(dirfd(d), e->d_name)) w->others++;
         else {
-            s = add(w, child, NULL, false, err);
+            s = bqb_walk_add(w, child, NULL, false, err);
             child = NULL;
         }
         free(child);
     }
-    if (!s && errno) skip(w, path, strerror(errno));
+    if (!s && errno) bqb_walk_skip(w, path, strerror(errno));
     closedir(d);
     return s;
 }
@@ -400,20 +381,27 @@ static bool ends_with(const char *s, const char *end) {
     return n >= m && !strcasecmp(s + n - m, end);
 }
 
+bqb_status bqb_walk_name_root(bqb_walk *w, char *root, bqb_err *err) {
+    char **roots = root ? bqb_grow(w->root, w->n_roots, &w->cap_roots, sizeof *roots, 8) : NULL;
+    if (!roots) {
+        free(root);
+        return bqb_fail_nomem(err, "list of folders", (w->n_roots + 1) * sizeof *roots);
+    }
+    w->root = roots;
+    w->root[w->n_roots++] = root;
+    return BQB_OK;
+}
+
 static bqb_status walk_root(bqb_walk *w, const char *path, bqb_err *err) {
     char *real = realpath(path, NULL); /* links resolved, so that one folder has one name */
     if (!real) {
-        skip(w, path, strerror(errno));
+        bqb_walk_skip(w, path, strerror(errno));
         return BQB_OK;
     }
     bqb_status s;
     if (bqb_is_dir(real)) {
-        char **roots = realloc(w->root, (w->n_roots + 1) * sizeof *roots);
-        if (roots) w->root = roots;
-        char *root = bqb_asprintf("%s%s", real, real[1] ? "/" : "");
-        if (roots && root) w->root[w->n_roots++] = root;
-        else free(root);
-        s = roots && root ? walk_folder(w, real, 0, err) : bqb_fail_nomem(err, path, 1);
+        s = bqb_walk_name_root(w, bqb_asprintf("%s%s", real, real[1] ? "/" : ""), err);
+        if (!s) s = bqb_walk_folder(w, real, 0, err);
     } else if (bqb_is_lmdb_list(real)) {
         s = read_lmdb(w, real, err);
     } else if (ends_with(path, "_imgs.tsv")) {
@@ -421,12 +409,12 @@ static bqb_status walk_root(bqb_walk *w, const char *path, bqb_err *err) {
     } else if (ends_with(path, ".tsv")) {
         char *slash = strrchr(real, '/');
         char *dir = bqb_strndup(real, (size_t)(slash - real));
-        s = dir ? read_table(w, real, *dir ? dir : "/", err) : bqb_fail_nomem(err, path, 1);
+        s = dir ? bqb_walk_table(w, real, *dir ? dir : "/", err) : bqb_fail_nomem(err, path, 1);
         free(dir);
     } else if (bqb_is_zip(real) || ends_with(path, ".zip")) {
         s = read_zip(w, real, err);
     } else {
-        s = add(w, real, NULL, true, err);
+        s = bqb_walk_add(w, real, NULL, true, err);
         real = NULL;
     }
     free(real);
@@ -442,7 +430,7 @@ static int by_path(const void *a, const void *b) {
 }
 
 /* Sorted, each path once. What a table says of it wins, and of two tables the first. */
-static void sort(bqb_walk *w) {
+void bqb_walk_sort(bqb_walk *w) {
     if (w->n) qsort(w->item, w->n, sizeof *w->item, by_path);
     size_t m = 0;
     for (size_t i = 0; i < w->n; i++) {
@@ -452,24 +440,30 @@ static void sort(bqb_walk *w) {
     w->n = m;
 }
 
-bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, const char *skip_dir, bqb_skipped_fn skip_fn,
-                        bqb_progress_fn progress, void *ctx, bqb_err *err) {
-    *out = NULL;
+bqb_walk *bqb_walk_start(const char *skip_dir, bqb_skipped_fn skip_fn, bqb_progress_fn progress, void *ctx) {
     bqb_walk *w = bqb_calloc(1, sizeof *w);
-    if (!w) return bqb_fail_nomem(err, "list of files", sizeof *w);
+    struct stat st;
+    if (!w) return NULL;
     w->skip = skip_fn;
     w->progress = progress;
     w->ctx = ctx;
-    struct stat st;
     w->library = skip_dir;
-    if (skip_dir && !stat(skip_dir, &st)) w->avoid = (place){st.st_dev, st.st_ino};
+    if (skip_dir && !stat(skip_dir, &st)) w->avoid = (bqb_place){st.st_dev, st.st_ino};
+    return w;
+}
+
+bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, const char *skip_dir, bqb_skipped_fn skip_fn,
+                        bqb_progress_fn progress, void *ctx, bqb_err *err) {
+    *out = NULL;
+    bqb_walk *w = bqb_walk_start(skip_dir, skip_fn, progress, ctx);
+    if (!w) return bqb_fail_nomem(err, "list of files", sizeof *w);
     bqb_status s = BQB_OK;
     for (size_t i = 0; i < n && !s; i++) s = walk_root(w, paths[i], err);
     if (s) {
         bqb_walk_free(w);
         return s;
     }
-    sort(w);
+    bqb_walk_sort(w);
     *out = w;
     return BQB_OK;
 }

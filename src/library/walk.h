@@ -34,11 +34,32 @@ bqb_status bqb_walk_new(bqb_walk **out, const char *const *paths, size_t n, cons
                         bqb_progress_fn progress, void *ctx, bqb_err *err);
 void bqb_walk_free(bqb_walk *w);
 
+/* Called with each folder (its path lent) before it is read. */
+typedef void (*bqb_folder_fn)(void *ctx, const char *path);
+
+/* For whoever keeps watch over folders: what there is now at paths where something happened.
+ *   path     absolute: a folder is walked; a file is taken as in a walk of its folder; where
+ *            nothing is any more, the path and whatever was below it become roots
+ *   within   the folders that are watched, absolute: tables from there down to the path annotate it
+ *   folder   may be NULL
+ * Otherwise as bqb_walk_new. */
+typedef struct {
+    const char *const *path, *const *within;
+    size_t n, n_within;
+    const char *skip_dir;
+    bqb_skipped_fn skip;
+    bqb_progress_fn progress;
+    bqb_folder_fn folder;
+    void *ctx;
+} bqb_walk_request;
+bqb_status bqb_walk_again(bqb_walk **out, const bqb_walk_request *r, bqb_err *err);
+
 size_t bqb_walk_count(const bqb_walk *w);
 const bqb_candidate *bqb_walk_at(const bqb_walk *w, size_t i);
 bool bqb_walk_has(const bqb_walk *w, const char *path);
 
-/* The folders that were named, absolute, with a slash at the end. */
+/* The folders that were named, absolute, with a slash at the end; after bqb_walk_again also files that are
+ * gone, without one. */
 size_t bqb_walk_roots(const bqb_walk *w);
 const char *bqb_walk_root(const bqb_walk *w, size_t i);
 

@@ -1,0 +1,368 @@
+#define _GNU_SOURCE
+#include "library/watch.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "library/vectors.h"
+#include "library/watch_folders.h"
+#include "library/watch_pending.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    QUIET_MS = 300,
+    OPEN_MS = 10000,
+    YOUNG_MS = 2000,      /* a file found in a folder, changed that recently, may still be written */
+    PATIENCE_MS = 2000,   /* a burst that does not end is imported in parts */
+    GONE_MS = 1000,       /* how often a folder that vanished is looked for */
+    CHECK_MS = 30000,     /* and the others, for what no event tells: a folder above was renamed */
+    UNWATCHED_MS = 300000,
+    RETRY_MS = 5000, MAX_RETRY_MS = 300000,
+};
+
+typedef struct {
+    char *path; /* absolute */
+    bool there;
+    dev_t dev;
+    ino_t ino;
+} root;
+
+typedef struct {
+    bqb_catalogue *c;
+    const bqb_watch_options *o;
+    bqb_watched_folders folders;
+    bqb_pending pending;
+    root *root;
+    size_t n_roots;
+    char **due;             /* the paths of this round, rising */
+    size_t n_due;
+    uint64_t quiet_ms, open_ms;
+    uint64_t now_ms, last_event_ms, checked_ms, walked_ms, retry_ms;
+    int mounts;             /* /proc/self/mountinfo: polled for changes; -1 without */
+    bool ready, limited;
+    bqb_status hard;        /* found inside a callback */
+    bqb_err hard_err;
+} watch;
+
+static uint64_t clock_ms(clockid_t id) {
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void tell(watch *w, bqb_watch_news news, const char *text, const bqb_import_report *r) {
+    if (w->o->tell) w->o->tell(w->o->import.ctx, news, text, r);
+}
+
+static bqb_status put(watch *w, const char *path, uint64_t in_ms, bool writing, bqb_err *err) {
+    return bqb_pending_put(&w->pending, path, w->now_ms + in_ms, writing, err);
+}
+
+static bqb_status put_all_roots(watch *w, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < w->n_roots && !s; i++) s = put(w, w->root[i].path, 0, false, err);
+    w->walked_ms = w->now_ms;
+    return s;
+}
+
+/* ---- what the import asks and tells ---- */
+
+/* The import's ctx is the caller's: these get their watch through a wrapper of it. */
+typedef struct {
+    watch *w;
+    const bqb_import_options *o;
+} relay;
+
+static void relay_skip(void *ctx, const char *path, const char *reason) {
+    const bqb_import_options *o = ((relay *)ctx)->o;
+    if (o->skip) o->skip(o->ctx, path, reason);
+}
+
+static int relay_progress(void *ctx, const char *what, uint64_t done, uint64_t total) {
+    const bqb_import_options *o = ((relay *)ctx)->o;
+    return o->progress ? o->progress(o->ctx, what, done, total) : 0;
+}
+
+static int relay_waiting(void *ctx) {
+    const bqb_import_options *o = ((relay *)ctx)->o;
+    return o->waiting ? o->waiting(o->ctx) : 0;
+}
+
+static void relay_change(void *ctx, bqb_file_change what, const char *path, const char *from) {
+    const bqb_import_options *o = ((relay *)ctx)->o;
+    if (o->change) o->change(o->ctx, what, path, from);
+}
+
+static void fail_later(watch *w, bqb_status s, const bqb_err *err) {
+    if (w->hard) return;
+    w->hard = s;
+    w->hard_err = *err;
+}
+
+/* A folder is about to be read: whatever comes into it from now on makes an event. */
+static void on_folder(void *ctx, const char *path) {
+    watch *w = ((relay *)ctx)->w;
+    bqb_err err;
+    bqb_status s = bqb_watched_add(&w->folders, path, &err);
+    if (s == BQB_ELIMIT && !w->limited) tell(w, BQB_WATCH_LIMIT, err.msg, NULL);
+    if (s == BQB_ELIMIT) w->limited = true;
+    else if (s) fail_later(w, s, &err);
+}
+
+static int by_bytes(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A file with an event of its own has been closed; one that is merely found may still be written. */
+static bool is_settled(void *ctx, const char *path, const struct stat *st) {
+    watch *w = ((relay *)ctx)->w;
+    bqb_err err;
+    if (w->n_due && bsearch(&path, w->due, w->n_due, sizeof path, by_bytes)) return true;
+    const bqb_pending_path *p = bqb_pending_find(&w->pending, path);
+    if (p) return !p->writing;
+    int64_t age = (int64_t)clock_ms(CLOCK_REALTIME) - (int64_t)st->st_mtim.tv_sec * 1000 - st->st_mtim.tv_nsec / 1000000;
+    if (age < 0 || age >= YOUNG_MS || st->st_nlink > 1) return true;
+    bqb_status s = bqb_pending_put(&w->pending, path, clock_ms(CLOCK_MONOTONIC) + YOUNG_MS, true, &err);
+    if (s) fail_later(w, s, &err);
+    return false;
+}
+
+/* ---- a round: import what is due ---- */
+
+static bqb_status make_vectors(watch *w, bqb_err *err) {
+    bqb_vectors *v = NULL;
+    if (!w->o->import.embedder) return BQB_OK;
+    bqb_status s = bqb_vectors_open(&v, w->c, w->o->import.embedder->id, "image", err);
+    bqb_vectors_close(v);
+    return s;
+}
+
+/* Nothing is lost by an import that failed: its paths are due again. */
+static bqb_status try_later(watch *w, const bqb_err *why, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    w->retry_ms = w->retry_ms ? 2 * w->retry_ms : RETRY_MS;
+    if (w->retry_ms > MAX_RETRY_MS) w->retry_ms = MAX_RETRY_MS;
+    tell(w, BQB_WATCH_TROUBLE, why->msg, NULL);
+    for (size_t i = 0; i < w->n_due && !s; i++) s = put(w, w->due[i], w->retry_ms, false, err);
+    return s;
+}
+
+static bqb_status import_due(watch *w, bqb_err *err) {
+    bqb_import_report r;
+    bqb_err why = {0};
+    relay wrapped = {w, &w->o->import};
+    const char **within = bqb_calloc(w->n_roots, sizeof *within);
+    if (!within) return bqb_fail_nomem(err, "folders", w->n_roots * sizeof *within);
+    for (size_t i = 0; i < w->n_roots; i++) within[i] = w->root[i].path;
+    bqb_import_options o = {.embedder = w->o->import.embedder, .threads = w->o->import.threads,
+                            .within = within, .n_within = w->n_roots, .only_these = w->ready,
+                            .skip = relay_skip, .progress = relay_progress, .waiting = relay_waiting,
+                            .change = relay_change, .settled = is_settled, .folder = on_folder, .ctx = &wrapped};
+    bqb_status s = bqb_library_import(w->c, (const char *const *)w->due, w->n_due, &o, &r, &why);
+    if (!s && w->hard) {
+        s = w->hard;
+        why = w->hard_err;
+    }
+    bool news = r.added || r.changed || r.returned || r.gone || r.embedded;
+    if (!s && (!w->ready || news)) s = make_vectors(w, &why);
+    free(within);
+    if (!s) {
+        w->retry_ms = 0;
+        tell(w, w->ready ? BQB_WATCH_ROUND : BQB_WATCH_READY, "", &r);
+        w->ready = true;
+    }
+    w->now_ms = clock_ms(CLOCK_MONOTONIC);
+    if (s == BQB_EIO && w->ready) return try_later(w, &why, err);
+    if (s && err) *err = why;
+    return s;
+}
+
+static bqb_status play_round(watch *w, bqb_err *err) {
+    bqb_status s = bqb_pending_take(&w->due, &w->n_due, &w->pending, w->now_ms, err);
+    if (!s && w->n_due) s = import_due(w, err);
+    for (size_t i = 0; i < w->n_due; i++) free(w->due[i]);
+    free(w->due);
+    w->due = NULL;
+    w->n_due = 0;
+    return s;
+}
+
+/* ---- the folders themselves ---- */
+
+/* Is each root the folder that it was? */
+static bqb_status check_roots(watch *w, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    w->checked_ms = w->now_ms;
+    for (size_t i = 0; i < w->n_roots && !s; i++) {
+        root *r = &w->root[i];
+        struct stat st;
+        bool there = !stat(r->path, &st) && S_ISDIR(st.st_mode);
+        bool other = there && r->there && (st.st_dev != r->dev || st.st_ino != r->ino);
+        if (there == r->there && !other) continue;
+        tell(w, other ? BQB_WATCH_REPLACED : there ? BQB_WATCH_BACK : BQB_WATCH_VANISHED, r->path, NULL);
+        r->there = there;
+        if (there) {
+            r->dev = st.st_dev;
+            r->ino = st.st_ino;
+        }
+        bqb_watched_remove(&w->folders, r->path);
+        s = put(w, r->path, 0, false, err);
+    }
+    return s;
+}
+
+/* Disks come and go below the roots, too. */
+static bqb_status check_mounts(watch *w, bqb_err *err) {
+    bqb_status s = check_roots(w, err);
+    for (size_t i = 0; i < w->folders.n && !s; i++) {
+        const bqb_watched_folder *f = &w->folders.item[i];
+        struct stat st;
+        if (!stat(f->path, &st) && st.st_dev == f->dev && st.st_ino == f->ino) continue;
+        s = put(w, f->path, w->quiet_ms, false, err);
+    }
+    return s;
+}
+
+/* ---- events ---- */
+
+static bqb_status take_event(watch *w, const struct inotify_event *e, bqb_err *err) {
+    const bqb_watched_folder *f = bqb_watched_find(&w->folders, e->wd);
+    bqb_status s;
+    if (e->mask & IN_Q_OVERFLOW) {
+        tell(w, BQB_WATCH_OVERFLOW, "", NULL);
+        return put_all_roots(w, err);
+    }
+    if (!f) return BQB_OK;
+    if (e->mask & IN_IGNORED) { /* deleted or unmounted */
+        s = put(w, f->path, w->quiet_ms, false, err);
+        bqb_watched_forget(&w->folders, e->wd);
+        return s;
+    }
+    if (!e->len || !e->name[0] || e->name[0] == '.') return BQB_OK;
+    char *path = bqb_path_join(f->path, e->name);
+    if (!path) return bqb_fail_nomem(err, f->path, strlen(f->path));
+    const bqb_pending_path *p = bqb_pending_find(&w->pending, path);
+    struct stat st;
+    uint64_t in_ms = w->quiet_ms;
+    bool writing = false;
+    if (e->mask & IN_ISDIR) {
+        if (e->mask & (IN_MOVED_FROM | IN_DELETE)) bqb_watched_remove(&w->folders, path);
+    } else if (e->mask & IN_MODIFY) writing = true;
+    else if (e->mask & IN_CREATE) writing = !lstat(path, &st) && S_ISREG(st.st_mode) && st.st_nlink == 1;
+    else if (e->mask & IN_ATTRIB) writing = p && p->writing;
+    if (writing) in_ms = w->open_ms;
+    s = put(w, path, in_ms, writing, err);
+    free(path);
+    return s;
+}
+
+static bqb_status read_events(watch *w, bqb_err *err) {
+    union {
+        struct inotify_event first; /* for its alignment */
+        char bytes[65536];
+    } buffer;
+    bqb_status s = BQB_OK;
+    for (ssize_t n; !s && (n = read(w->folders.fd, buffer.bytes, sizeof buffer.bytes)) > 0;) {
+        w->last_event_ms = w->now_ms = clock_ms(CLOCK_MONOTONIC);
+        for (size_t at = 0; !s && at < (size_t)n;) {
+            const struct inotify_event *e = (const void *)(buffer.bytes + at);
+            s = take_event(w, e, err);
+            at += sizeof *e + e->len;
+        }
+    }
+    return s;
+}
+
+/* ---- the loop ---- */
+
+/* When the next round may begin: something is due, and it is quiet or has not been for long. */
+static uint64_t round_at(const watch *w) {
+    uint64_t due = bqb_pending_next(&w->pending);
+    if (due == UINT64_MAX) return due;
+    uint64_t quiet = w->last_event_ms + w->quiet_ms, most = due + PATIENCE_MS;
+    return due > quiet ? due : quiet < most ? quiet : most;
+}
+
+static int wait_ms(const watch *w) {
+    uint64_t next = w->checked_ms + CHECK_MS, round = round_at(w);
+    for (size_t i = 0; i < w->n_roots; i++)
+        if (!w->root[i].there && next > w->checked_ms + GONE_MS) next = w->checked_ms + GONE_MS;
+    if (round < next) next = round;
+    return next > w->now_ms ? (int)(next - w->now_ms) : 0;
+}
+
+static bqb_status watch_on(watch *w, bqb_err *err) {
+    bqb_status s = check_roots(w, err);
+    if (!s) s = put_all_roots(w, err);
+    while (!s) {
+        struct pollfd fd[] = {{.fd = w->folders.fd, .events = POLLIN},
+                              {.fd = w->o->stop_fd, .events = POLLIN},
+                              {.fd = w->mounts, .events = POLLPRI}};
+        int n = poll(fd, 3, wait_ms(w));
+        if (n < 0 && errno != EINTR) return bqb_fail_errno(err, "poll");
+        w->now_ms = clock_ms(CLOCK_MONOTONIC);
+        if (n > 0 && fd[1].revents) return BQB_OK;
+        if (n > 0 && fd[0].revents) s = read_events(w, err);
+        if (!s && n > 0 && fd[2].revents) s = check_mounts(w, err);
+        bool some_gone = false;
+        for (size_t i = 0; i < w->n_roots; i++) some_gone |= !w->root[i].there;
+        if (!s && (n > 0 || some_gone || w->now_ms >= w->checked_ms + CHECK_MS)) s = check_roots(w, err);
+        if (!s && w->limited && w->now_ms >= w->walked_ms + UNWATCHED_MS) s = put_all_roots(w, err);
+        if (!s && round_at(w) <= w->now_ms) s = play_round(w, err);
+    }
+    return s == BQB_ECANCEL ? BQB_OK : s;
+}
+
+/* Links resolved as in an import; a folder that is not there yet has its name as it was given. */
+static char *absolute(const char *path) {
+    char *real = realpath(path, NULL);
+    if (real || *path == '/') return real ? real : bqb_strdup(path);
+    char *here = getcwd(NULL, 0);
+    char *joined = here ? bqb_path_join(here, path) : NULL;
+    free(here);
+    for (size_t n = joined ? strlen(joined) : 0; n > 1 && joined[n - 1] == '/';) joined[--n] = 0;
+    return joined;
+}
+
+static bqb_status open_roots(watch *w, const char *const *folders, size_t n, bqb_err *err) {
+    w->root = bqb_calloc(n, sizeof *w->root);
+    if (!w->root) return bqb_fail_nomem(err, "folders", n * sizeof *w->root);
+    for (size_t i = 0; i < n; i++) {
+        struct stat st;
+        root *r = &w->root[i];
+        if (!(r->path = absolute(folders[i]))) return bqb_fail_nomem(err, folders[i], 1);
+        w->n_roots++;
+        r->there = true; /* so that one that is not is told as vanished */
+        if (stat(r->path, &st)) continue;
+        if (!S_ISDIR(st.st_mode))
+            return bqb_fail(err, BQB_EINVAL, "%s: not a folder; `bqb import` takes it, but only folders are watched", folders[i]);
+        r->dev = st.st_dev;
+        r->ino = st.st_ino;
+    }
+    return BQB_OK;
+}
+
+bqb_status bqb_library_watch(bqb_catalogue *c, const char *const *folders, size_t n, const bqb_watch_options *o,
+                             bqb_err *err) {
+    watch w = {.c = c, .o = o, .quiet_ms = o->quiet_ms ? o->quiet_ms : QUIET_MS,
+               .open_ms = o->open_ms ? o->open_ms : OPEN_MS, .now_ms = clock_ms(CLOCK_MONOTONIC), .mounts = -1};
+    bqb_status s = bqb_watched_open(&w.folders, o->max_folders, err);
+    if (s) return s;
+    w.mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    s = open_roots(&w, folders, n, err);
+    if (!s) s = watch_on(&w, err);
+    bqb_watched_close(&w.folders);
+    bqb_pending_free(&w.pending);
+    if (w.mounts >= 0) close(w.mounts);
+    for (size_t i = 0; i < w.n_roots; i++) free(w.root[i].path);
+    free(w.root);
+    return s;
+}

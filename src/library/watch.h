@@ -1,0 +1,42 @@
+/* Keeping a library in step with folders, by inotify.
+ *
+ * What happens below the folders is gathered until it is quiet, and then
+ * imported (import.h): only the paths at which something happened are looked
+ * at. A file that is being written waits until it is closed, or until nothing
+ * was written to it for open_ms. Whatever inotify cannot tell (its queue ran
+ * over, a disk was mounted, a folder vanished or came back) makes the folder
+ * be walked as a whole. */
+#ifndef BQB_LIBRARY_WATCH_H
+#define BQB_LIBRARY_WATCH_H
+
+#include "library/import.h"
+
+typedef enum {
+    BQB_WATCH_READY,    /* the first import is done, everything is watched */
+    BQB_WATCH_ROUND,    /* what happened is in the library */
+    BQB_WATCH_VANISHED, /* text: a folder that is not there (any more); its stickers are kept as missing */
+    BQB_WATCH_BACK,     /* text: a folder that is there again */
+    BQB_WATCH_REPLACED, /* text: a folder in whose place there is another (a disk was mounted, or is no longer) */
+    BQB_WATCH_OVERFLOW, /* too much happened at once: everything is looked at */
+    BQB_WATCH_LIMIT,    /* text: why not all folders can be watched; they are walked every few minutes */
+    BQB_WATCH_TROUBLE,  /* text: why nothing can be imported now; tried again later */
+} bqb_watch_news;
+
+/* report: of the import that ended, with READY and ROUND; text "" there. */
+typedef void (*bqb_watch_fn)(void *ctx, bqb_watch_news news, const char *text, const bqb_import_report *report);
+
+typedef struct {
+    bqb_import_options import; /* embedder, threads, skip, progress, waiting, change: as with every import; ctx theirs */
+    int stop_fd;               /* readable: end; -1: never */
+    bqb_watch_fn tell;         /* with import.ctx */
+    size_t max_folders;        /* watched at most; 0: what the system allows */
+    uint64_t quiet_ms;         /* 0: 300; how long nothing happens before an import */
+    uint64_t open_ms;          /* 0: 10,000; how long a file that nobody closes is left alone */
+} bqb_watch_options;
+
+/* Until stop_fd is readable or progress asks to stop; then BQB_OK. A folder that is not there yet is waited for.
+ * Errors: BQB_EINVAL (no folder), BQB_ELIMIT (inotify), and those of an import that waiting does not mend. */
+bqb_status bqb_library_watch(bqb_catalogue *c, const char *const *folders, size_t n, const bqb_watch_options *o,
+                             bqb_err *err);
+
+#endif
