@@ -17,10 +17,21 @@ enum {
     WAIT_MS = 10000,             /* for another writer */
 };
 
-#define ADDED /* in versions 3 and 4 */ \
+#define ADDED /* in versions 3 to 5 */ \
     "CREATE TABLE IF NOT EXISTS reading(" \
     " sticker INTEGER PRIMARY KEY REFERENCES sticker ON DELETE CASCADE, reader TEXT NOT NULL, text TEXT NOT NULL);" \
-    "CREATE INDEX IF NOT EXISTS sticker_missing ON sticker(id) WHERE missing = 1;"
+    "CREATE INDEX IF NOT EXISTS sticker_missing ON sticker(id) WHERE missing = 1;" \
+    /* frames: sketches; compared: with all that are compared; first: the first of its group, 0 outside of groups */ \
+    "CREATE TABLE IF NOT EXISTS sketch(" \
+    " sticker INTEGER PRIMARY KEY REFERENCES sticker ON DELETE CASCADE, frames BLOB NOT NULL," \
+    " compared INTEGER NOT NULL DEFAULT 0, first INTEGER NOT NULL DEFAULT 0);" \
+    "CREATE INDEX IF NOT EXISTS sketch_new ON sketch(sticker) WHERE compared = 0;" \
+    "CREATE INDEX IF NOT EXISTS sketch_first ON sketch(first) WHERE first > 0;" \
+    "CREATE TABLE IF NOT EXISTS likeness(" /* a < b */ \
+    " a INTEGER NOT NULL REFERENCES sticker ON DELETE CASCADE, b INTEGER NOT NULL REFERENCES sticker ON DELETE CASCADE," \
+    " kind INTEGER NOT NULL, PRIMARY KEY(a, b)) WITHOUT ROWID;" \
+    "CREATE INDEX IF NOT EXISTS likeness_b ON likeness(b);" \
+    "CREATE TABLE IF NOT EXISTS keeper(sticker INTEGER PRIMARY KEY REFERENCES sticker ON DELETE CASCADE);"
 
 /* `missing` in sticker is "none of its files is there"; it is derived, and kept
  * because every search asks for it. `words` is contentless: its rows are taken
@@ -158,6 +169,31 @@ static const char *const sql[N_STATEMENTS] = {
                  " ORDER BY s.id",
     [MODEL_MAIN] = "SELECT m.name FROM model m JOIN embedding e ON e.model = m.id GROUP BY m.id"
                    " ORDER BY count(*) DESC, m.id DESC LIMIT 1",
+    [SKETCH_PUT] = "INSERT INTO sketch(sticker, frames) VALUES(?, ?) ON CONFLICT(sticker) DO NOTHING",
+    [SKETCH_LACKING] = "SELECT id FROM sticker s WHERE missing = 0 AND NOT EXISTS(SELECT 1 FROM sketch k"
+                       " WHERE k.sticker = s.id) ORDER BY id",
+    [SKETCH_EACH] = "SELECT sticker, frames, compared FROM sketch ORDER BY sticker",
+    [SKETCH_NEW] = "SELECT count(*) FROM sketch WHERE compared = 0",
+    [SKETCH_COMPARED] = "UPDATE sketch SET compared = 1 WHERE sticker = ?",
+    [LIKENESS_PUT] = "INSERT INTO likeness(a, b, kind) SELECT min(?1, ?2), max(?1, ?2), ?3"
+                     " WHERE EXISTS(SELECT 1 FROM sticker WHERE id = ?1) AND EXISTS(SELECT 1 FROM sticker WHERE id = ?2)"
+                     " ON CONFLICT(a, b) DO UPDATE SET kind = excluded.kind",
+    [LIKENESS_GET] = "SELECT kind FROM likeness WHERE a = min(?1, ?2) AND b = max(?1, ?2)",
+    [LIKENESS_EACH] = "SELECT a, b FROM likeness WHERE kind = ? ORDER BY a, b",
+    [GROUP_RANK] = "SELECT frames, width * height FROM sticker WHERE id = ?",
+    [GROUP_CLEAR] = "UPDATE sketch SET first = 0 WHERE first > 0",
+    [GROUP_SET] = "UPDATE sketch SET first = ?2 WHERE sticker = ?1",
+    [GROUP_OF] = "SELECT k.first, (SELECT p.sticker FROM sketch g JOIN keeper p ON p.sticker = g.sticker"
+                 "  JOIN sticker t ON t.id = g.sticker WHERE g.first = k.first AND g.first > 0 AND t.missing = 0"
+                 "  ORDER BY p.sticker LIMIT 1),"
+                 " (SELECT count(*) FROM sketch g JOIN sticker t ON t.id = g.sticker"
+                 "  WHERE g.first = k.first AND g.first > 0 AND t.missing = 0 AND g.sticker <> k.sticker)"
+                 " FROM sketch k WHERE k.sticker = ?",
+    [GROUP_EACH] = "SELECT k.first, k.sticker FROM sketch k JOIN sticker t ON t.id = k.sticker"
+                   " WHERE k.first > 0 AND t.missing = 0 ORDER BY k.first, k.sticker",
+    [KEEPER_PUT] = "INSERT INTO keeper(sticker) VALUES(?) ON CONFLICT(sticker) DO NOTHING",
+    [KEEPER_DROP] = "DELETE FROM keeper WHERE sticker IN (SELECT g.sticker FROM sketch k JOIN sketch g ON g.first = k.first"
+                    " AND g.first > 0 WHERE k.sticker = ?1) OR sticker = ?1",
     [STATS] = "SELECT (SELECT count(*) FROM sticker WHERE missing = 0),"
               " (SELECT count(*) FROM sticker WHERE missing = 0 AND frames > 1),"
               " (SELECT count(*) FROM file WHERE missing = 0),"
@@ -331,7 +367,7 @@ static bqb_status upgrade(bqb_catalogue *c, bqb_err *err) {
     if (!s && version < BQB_CATALOGUE_VERSION) { /* no other process was quicker */
         char set[60];
         s = exec(c, ADDED, err);
-        if (!s) s = bqb_db_words_rebuild(c, err);
+        if (!s && version < 4) s = bqb_db_words_rebuild(c, err);
         snprintf(set, sizeof set, "PRAGMA user_version = %d", BQB_CATALOGUE_VERSION);
         if (!s) s = exec(c, set, err);
     }
@@ -443,12 +479,13 @@ const char *bqb_catalogue_dir(const bqb_catalogue *c) { return c->dir; }
 /* ---- transactions ---- */
 
 bqb_status bqb_catalogue_begin(bqb_catalogue *c, bqb_err *err) {
-    c->changed = false;
+    c->changed = c->regroup = false;
     return bqb_db_run_plain(c, BEGIN, err);
 }
 
 bqb_status bqb_catalogue_commit(bqb_catalogue *c, bqb_err *err) {
-    bqb_status s = c->changed ? bqb_db_run_plain(c, BUMP, err) : BQB_OK;
+    bqb_status s = c->regroup ? bqb_db_regroup(c, err) : BQB_OK;
+    if (!s && c->changed) s = bqb_db_run_plain(c, BUMP, err);
     return s ? s : bqb_db_run_plain(c, COMMIT, err);
 }
 

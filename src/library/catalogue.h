@@ -21,8 +21,8 @@
 #include <stdbool.h>
 
 /* 1: words as they are written. 2: simplified and traditional characters are one. 3: readings. 4: their words, too;
- * parts of words, whole lines. */
-enum { BQB_CATALOGUE_VERSION = 4 };
+ * parts of words, whole lines. 5: near copies (likeness.h). */
+enum { BQB_CATALOGUE_VERSION = 5 };
 
 typedef struct bqb_catalogue bqb_catalogue;
 

@@ -17,6 +17,8 @@ typedef enum {
     SAID, MISSING, WORDS_ADD, WORDS_DELETE, WORDS_DELETE_ALL, WORDS_LENGTH, WORDS_COUNT, WORDS_MATCH, WORDS_ROWS, WORDS_SHARE,
     MODEL_ADD, EMBEDDING_PUT, EMBEDDING_HAS, EMBEDDING_ANY, EMBEDDING_GET, EMBEDDING_COUNT, EMBEDDING_EACH, EMBEDDING_LACKING,
     EMBEDDING_STALE, UNWORDED, MODEL_MAIN,
+    SKETCH_PUT, SKETCH_LACKING, SKETCH_EACH, SKETCH_NEW, SKETCH_COMPARED, LIKENESS_PUT, LIKENESS_GET, LIKENESS_EACH,
+    GROUP_RANK, GROUP_CLEAR, GROUP_SET, GROUP_OF, GROUP_EACH, KEEPER_PUT, KEEPER_DROP,
     STATS, STATS_FIELD,
     N_STATEMENTS
 } bqb_statement;
@@ -26,6 +28,7 @@ struct bqb_catalogue {
     char *dir, *path;
     sqlite3_stmt *st[N_STATEMENTS];
     bool changed; /* this transaction makes caches stale */
+    bool regroup; /* this transaction changes which stickers are near copies */
     int64_t version; /* of its schema: below BQB_CATALOGUE_VERSION only where it cannot be brought up to date */
 };
 
@@ -48,6 +51,9 @@ bqb_status bqb_db_words_put(bqb_catalogue *c, bqb_sticker_id id, bqb_statement w
 
 /* Take every word out of the index and put in what is believed of every sticker; inside a transaction. */
 bqb_status bqb_db_words_rebuild(bqb_catalogue *c, bqb_err *err);
+
+/* Make the groups of near copies anew from what is known of pairs; inside a transaction. */
+bqb_status bqb_db_regroup(bqb_catalogue *c, bqb_err *err);
 
 /* Give fn the ids that a statement finds. */
 bqb_status bqb_db_each_id(bqb_catalogue *c, sqlite3_stmt *st, bqb_id_fn fn, void *ctx, bqb_err *err);

@@ -1,5 +1,6 @@
 /* Stickers and their files in the catalogue. */
 #include "library/catalogue_db.h"
+#include "library/likeness.h"
 
 #include "base/mem.h"
 
@@ -135,9 +136,12 @@ bqb_status bqb_catalogue_short_id(bqb_catalogue *c, const uint8_t sha256[BQB_SHA
 
 bqb_status bqb_catalogue_remove(bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {
     sqlite3_stmt *st;
-    bqb_status s = bqb_db_words_put(c, id, WORDS_DELETE, err);
+    bqb_group g;
+    bqb_status s = bqb_catalogue_group_of(c, id, &g, err);
+    if (!s) s = bqb_db_words_put(c, id, WORDS_DELETE, err);
     if (!s) s = bqb_db_prepare(c, STICKER_DELETE, &st, err);
     if (s) return s;
+    c->regroup |= g.first > 0;
     sqlite3_bind_int64(st, 1, id);
     c->changed = true;
     return bqb_db_run(c, st, err);
