@@ -81,6 +81,7 @@ typedef struct {
     int animated;        /* not 0: only animated ones */
     size_t n;            /* results wanted; 0: 10 */
     double fold;         /* leave out what resembles a better result by this cosine or more; 0: nothing */
+    int all;             /* not 0: near copies as results of their own, hidden ones too; else one of a group is shown */
     const char *const *pictures;     /* more pictures: what looks like all of them */
     size_t n_pictures;
     const char *const *not_words;    /* words: stickers that have them are left out, and what looks like them stands back */
@@ -106,6 +107,7 @@ typedef struct {
     double score;     /* 0 … 1, 0.5 standing four deviations out of the library; a picture alone: the cosine */
     const char *caption, *ocr, *emotion, *emotion_label, *style;
     size_t width, height, frames;
+    size_t folded;       /* near copies that stand behind it */
 } bqb_result;
 
 /* i < bqb_results_count(r), else all is zero and "". */

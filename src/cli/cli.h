@@ -31,6 +31,7 @@ int cli_annotate(const cli_env *env, int argc, char **argv);
 int cli_show(const cli_env *env, int argc, char **argv);
 int cli_set(const cli_env *env, int argc, char **argv);
 int cli_stats(const cli_env *env, int argc, char **argv);
+int cli_duplicates(const cli_env *env, int argc, char **argv);
 int cli_remove(const cli_env *env, int argc, char **argv);
 int cli_export(const cli_env *env, int argc, char **argv);
 

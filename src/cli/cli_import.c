@@ -59,7 +59,8 @@ json_t *cli_json_import(const bqb_import_report *r) {
     } figures[] = {{"found", r->found},       {"added", r->added},       {"already", r->already},
                    {"changed", r->changed},   {"annotated", r->annotated}, {"embedded", r->embedded},
                    {"moved", r->moved},       {"returned", r->returned}, {"gone", r->gone},
-                   {"skipped", r->skipped},   {"damaged", r->damaged},   {"others", r->others}};
+                   {"skipped", r->skipped},   {"damaged", r->damaged},   {"others", r->others},
+                   {"near_copies", r->near_copies}};
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
         cli_json_set(o, figures[i].name, json_integer((json_int_t)figures[i].n));
     return o;
@@ -73,6 +74,7 @@ static void print_report(const bqb_import_report *r, bool with_model) {
     if (r->returned) cli_print_count(r->returned, "file is back", "files are back");
     if (r->gone) cli_print_count(r->gone, "file is gone: its sticker is no longer shown", "files are gone: their stickers are no longer shown");
     if (r->damaged) cli_print_count(r->damaged, "database could not be read to its end", "databases could not be read to their end");
+    if (r->near_copies) cli_print_count(r->near_copies, "near copy of another sticker (`bqb duplicates` shows them)", "near copies of other stickers (`bqb duplicates` shows them)");
     if (r->others) cli_print_count(r->others, "other file is no picture", "other files are no pictures");
     if (with_model && r->embedded > r->added) cli_print_count(r->embedded, "sticker got a vector", "stickers got a vector");
 }

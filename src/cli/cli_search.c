@@ -52,6 +52,7 @@ static bool bad_values(const cli_search_options *o, const char *command, int *st
     {"emotion", 0, CLI_STRING, &(o).emotion, "E", "only stickers with this emotion"},                           \
     {"style", 0, CLI_STRING, &(o).style, "S", "only stickers of this style"},                                   \
     {"animated", 0, CLI_FLAG, &(o).animated, NULL, "only animated stickers"},                                   \
+    {"all", 0, CLI_FLAG, &(o).all, NULL, "near copies, too, each as a result of its own, and hidden ones"},            \
     {"fold", 0, CLI_FLOAT, &(o).fold, "C", "leave out what resembles a better result by this cosine (0: nothing)"}, \
     {"model", 0, CLI_STRING, &(o).model, "DIR", "the model (default: the bundled one)"},                        \
     {"json", 0, CLI_FLAG, &(o).json, NULL, "results as JSON"},                                                  \

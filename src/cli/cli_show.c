@@ -3,6 +3,7 @@
 
 #include "cli/named.h"
 #include "cli/output.h"
+#include "library/likeness.h"
 #include "search/search.h"
 
 #include <stdio.h>
@@ -28,7 +29,7 @@ static int add_file(void *ctx, const char *path, const bqb_file *f) {
     return json_array_append_new(ctx, o);
 }
 
-static int show_json(bqb_catalogue *c, const bqb_found *f, const bqb_annotated *a) {
+static int show_json(bqb_catalogue *c, const bqb_found *f, const bqb_annotated *a, const bqb_group *g) {
     char hex[65], when[32];
     bqb_err err;
     json_t *o = cli_json_found(f, 0);
@@ -50,10 +51,13 @@ static int show_json(bqb_catalogue *c, const bqb_found *f, const bqb_annotated *
         return cli_fail(&err);
     }
     cli_json_set(o, "files", files);
+    cli_json_set(o, "near_copies", json_integer((json_int_t)g->others));
+    cli_json_set(o, "keeper", json_boolean(g->keeper == f->sticker.id));
+    cli_json_set(o, "hidden", json_boolean(g->keeper && g->keeper != f->sticker.id));
     return cli_json_print(o);
 }
 
-static void show_text(const bqb_found *f, const bqb_annotated *a) {
+static void show_text(const bqb_found *f, const bqb_annotated *a, const bqb_group *g) {
     char hex[65], when[32];
     bqb_hex(hex, f->sticker.sha256, BQB_SHA256_SIZE);
     printf("%-14s %s\n%-14s ", "id", hex, "file");
@@ -71,6 +75,8 @@ static void show_text(const bqb_found *f, const bqb_annotated *a) {
         if (a->origin[i] == BQB_OCR_READ || a->origin[i] == BQB_ZERO_SHOT) printf(", %.2f", a->score[i]);
         puts(")");
     }
+    if (g->others)
+        printf("%-14s %zu%s\n", "near copies", g->others, !g->keeper ? "" : g->keeper == f->sticker.id ? "; this is the keeper, they are hidden" : "; hidden behind one of them");
 }
 
 static int show_one(bqb_catalogue *c, bqb_sticker_id id, bool json, bool picture) {
@@ -80,11 +86,13 @@ static int show_one(bqb_catalogue *c, bqb_sticker_id id, bool json, bool picture
     int status = 0;
     bqb_status s = bqb_found_load(&f, c, id, &err);
     if (!s) s = bqb_catalogue_get_annotation(c, id, &a, &err);
+    bqb_group g;
+    if (!s) s = bqb_catalogue_group_of(c, id, &g, &err);
     if (s) status = cli_fail(&err);
-    else if (json) status = show_json(c, &f, &a);
+    else if (json) status = show_json(c, &f, &a, &g);
     else {
         if (picture && !f.missing) cli_show_picture(f.path);
-        show_text(&f, &a);
+        show_text(&f, &a, &g);
     }
     bqb_annotated_free(&a);
     bqb_found_free(&f);

@@ -26,6 +26,7 @@ static const command commands[] = {
     {"show", cli_show, "everything known about stickers"},
     {"set", cli_set, "say yourself what stickers show, say or feel"},
     {"stats", cli_stats, "what the library holds"},
+    {"duplicates", cli_duplicates, "near copies: groups, and which of each is shown"},
     {"remove", cli_remove, "take stickers out of the library (files are never deleted)"},
     {"export", cli_export, "the library as a folder of pictures with a captions.tsv"},
     {"embed", cli_embed, "unit vectors of texts or pictures"},
@@ -49,7 +50,7 @@ static void print_help(FILE *out) {
     fputs("bqb (表情包) finds the right sticker: by what it shows, what it says, what it feels.\n\n"
           "usage: bqb [-L LIBRARY] [--model DIR] COMMAND …\n\n", out);
     for (size_t i = 0; i < N_COMMANDS; i++) {
-        fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-10s  %s\n", commands[i].name, commands[i].summary);
     }
     fputs("\n"
           "  -L, --library DIR  the library's folder (default: $BQB_LIBRARY, else $XDG_DATA_HOME/bqb,\n"

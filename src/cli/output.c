@@ -78,6 +78,7 @@ json_t *cli_json_found(const bqb_found *f, size_t rank) {
     if (*label) cli_json_set(o, "emotion_label", cli_json_text(label));
     cli_json_set(o, "style", cli_json_text(f->field[BQB_STYLE]));
     cli_json_set(o, "animated", json_boolean(f->sticker.frames > 1));
+    if (rank) cli_json_set(o, "folded", json_integer((json_int_t)f->folded));
     return o;
 }
 
@@ -150,7 +151,9 @@ static void show_grid(const bqb_search_results *r, cli_canvas *canvas) {
         cli_canvas_draw(canvas, paths, n, CELL_COLUMNS, CELL_ROWS);
         for (size_t i = 0; i < n; i++) {
             char line[128];
-            snprintf(line, sizeof line, "%zu  %.2f  %s", first + i + 1, r->item[first + i].score, r->item[first + i].id);
+            const bqb_found *f = &r->item[first + i];
+            int used = snprintf(line, sizeof line, "%zu  %.2f  %.12s", first + i + 1, f->score, f->id);
+            if (f->folded) snprintf(line + used, sizeof line - (size_t)used, " +%zu", f->folded);
             print_cell(line, CELL_COLUMNS);
         }
         putchar('\n');
@@ -164,6 +167,7 @@ void cli_show_line(const bqb_found *f, size_t rank) {
     print_words(f);
     fputs("\n    ", stdout);
     cli_puts_safe(stdout, f->path);
+    if (f->folded) printf("  (and %zu near %s)", f->folded, f->folded == 1 ? "copy" : "copies");
     putchar('\n');
 }
 

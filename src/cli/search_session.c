@@ -61,7 +61,7 @@ bqb_status cli_search_query(cli_search_session *s, bqb_search_query *q, const ch
                             .n_unlike = s->pictures.n_unlike,
                             .n_unlike_words = s->pictures.n_unlike_words, .not_words = o->not_words.item,
                             .n_not_words = o->not_words.n, .emotion = o->emotion, .style = o->style,
-                            .animated = o->animated, .n = o->n, .fold = o->fold, .picture_only = !s->by_words};
+                            .animated = o->animated, .n = o->n, .apart = o->all, .fold = o->fold, .picture_only = !s->by_words};
     if (!words) return BQB_OK;
     if (s->by_words) q->text = words;
     if (!s->m || !s->by_picture) return BQB_OK;

@@ -12,7 +12,7 @@ typedef struct {
     cli_list image, not_words, not_image;
     size_t n;
     double fold;
-    bool animated, json, no_pictures, explain;
+    bool animated, all, json, no_pictures, explain;
 } cli_search_options;
 
 typedef struct {

@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "image/decode.h"
 #include "library/import_gone.h"
+#include "library/likeness.h"
 #include "library/naming.h"
 
 #include <errno.h>
@@ -458,6 +459,9 @@ bqb_status bqb_library_import(bqb_catalogue *c, const char *const *paths, size_t
     if (!s) s = sweep(&im, err);
     else if (s == BQB_ECANCEL) (void)sweep(&im, NULL);
     bqb_turns_close(im.turns);
+    bqb_likeness_report alike = {0};
+    if (!s) s = bqb_likeness_update(&alike, c, o->threads, o->progress, o->ctx, err);
+    report->near_copies = alike.copies;
     bqb_walk_free(w);
     pthread_mutex_destroy(&im.lock);
     free(im.jobs);

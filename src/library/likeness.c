@@ -332,6 +332,7 @@ static bqb_status store_block(comparison *x, size_t n, bqb_err *err) {
     bqb_status s = bqb_catalogue_begin(c, err);
     for (size_t k = 0; k < n && !s; k++) {
         const entry *a = &x->e[x->block[k]];
+        size_t before = x->u->r->same;
         for (size_t i = 0; i < x->found[k].n && !s; i++) {
             const candidate *m = &x->found[k].item[i];
             if (m->l == BQB_UNLIKE) continue;
@@ -341,6 +342,7 @@ static bqb_status store_block(comparison *x, size_t n, bqb_err *err) {
         }
         if (!s) s = bqb_catalogue_set_compared(c, a->id, err);
         x->u->r->compared++;
+        x->u->r->copies += x->u->r->same > before;
     }
     if (!s) s = bqb_catalogue_commit(c, err);
     if (s) bqb_catalogue_rollback(c);

@@ -25,6 +25,7 @@ typedef struct {
     size_t sketched;   /* stickers that got their sketches */
     size_t unreadable; /* of these: those that cannot be decoded now, and are taken for like nothing */
     size_t compared;   /* stickers compared with all others */
+    size_t copies;     /* of these: those that are near copies of another one */
     size_t same, other_words; /* pairs found */
 } bqb_likeness_report;
 

@@ -128,7 +128,7 @@ bqb_status bqb_search(bqb *b, const bqb_query *q, bqb_results **out, bqb_err *er
         bqb_search_query sq = {.text = q->text, .text_vec = v.text, .image_vec = v.image, .unlike_vec = v.unlike,
                                .n_unlike = v.n_unlike, .n_unlike_words = v.n_unlike_words, .not_words = q->not_words, .n_not_words = q->n_not_words,
                                .emotion = q->emotion, .style = q->style, .animated = q->animated != 0,
-                               .n = q->n ? q->n : 10, .fold = q->fold, .model = m ? bqb_clip_id(m) : NULL};
+                               .n = q->n ? q->n : 10, .apart = q->all != 0, .fold = q->fold, .model = m ? bqb_clip_id(m) : NULL};
         s = bqb_search_run(&r->r, b->c, &sq, err);
     }
     bqb_question_vectors_free(&v);
@@ -156,5 +156,5 @@ bqb_result bqb_results_get(const bqb_results *r, size_t i) {
     return (bqb_result){.id = f->id, .path = f->path, .score = f->score, .caption = f->field[BQB_CAPTION],
                         .ocr = f->field[BQB_OCR], .emotion = f->field[BQB_EMOTION],
                         .emotion_label = f->field[BQB_EMOTION_LABEL], .style = f->field[BQB_STYLE],
-                        .width = f->sticker.width, .height = f->sticker.height, .frames = f->sticker.frames};
+                        .width = f->sticker.width, .height = f->sticker.height, .frames = f->sticker.frames, .folded = f->folded};
 }

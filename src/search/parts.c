@@ -247,7 +247,7 @@ static bqb_status enter(const bqb_parts *p, entrants *list, bqb_sticker_id id, s
     return BQB_OK;
 }
 
-static bool passes(const bqb_parts *p, bqb_sticker_id id) {
+bool bqb_parts_passes(const bqb_parts *p, bqb_sticker_id id) {
     return id != p->q->except && (p->all || bqb_id_set_has(&p->set, id)) && !bqb_id_set_has(&p->without, id);
 }
 
@@ -255,7 +255,7 @@ static bool passes(const bqb_parts *p, bqb_sticker_id id) {
 static bqb_status enter_words(const bqb_parts *p, entrants *list, bqb_err *err) {
     bqb_status s = BQB_OK;
     for (size_t i = 0; i < p->n_words && !s; i++)
-        if ((!p->pictures || bqb_vectors_row(p->pictures, p->words[i].id) == SIZE_MAX) && passes(p, p->words[i].id))
+        if ((!p->pictures || bqb_vectors_row(p->pictures, p->words[i].id) == SIZE_MAX) && bqb_parts_passes(p, p->words[i].id))
             s = enter(p, list, p->words[i].id, SIZE_MAX, p->words[i].score, err);
     return s;
 }

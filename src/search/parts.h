@@ -10,6 +10,7 @@ typedef struct {
     size_t row;                       /* of the pictures' vectors; SIZE_MAX: it has none */
     double sum;
     bqb_reason reason[BQB_PARTS];
+    size_t folded;                    /* by bqb_fold */
 } bqb_entrant;
 
 typedef struct bqb_parts bqb_parts;
@@ -29,6 +30,7 @@ double bqb_parts_trust(const bqb_parts *p);
 /* The pictures' vectors, NULL without; how many rows pass the filters; how a part's cosines lie among these. */
 const bqb_vectors *bqb_parts_vectors(const bqb_parts *p);
 size_t bqb_parts_passed(const bqb_parts *p);
+bool bqb_parts_passes(const bqb_parts *p, bqb_sticker_id id); /* the filters */
 bqb_spread bqb_parts_spread(const bqb_parts *p, bqb_part part);
 
 /* Whether a picture alone is asked: then the score is its cosine. */

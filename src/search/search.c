@@ -2,7 +2,7 @@
 #include "search/search.h"
 
 #include "base/mem.h"
-#include "file/safetensors.h"
+#include "search/folding.h"
 #include "search/parts.h"
 
 #include <math.h>
@@ -19,30 +19,6 @@ typedef struct {
     bqb_entrant *e;
     size_t n;
 } search;
-
-/* Cosine of two stickers' pictures. */
-static float resemblance(const bqb_vectors *v, float *vec, size_t a, size_t b) {
-    if (a == SIZE_MAX || b == SIZE_MAX) return 0;
-    for (size_t d = 0; d < v->dim; d++) vec[d] = bqb_f16_to_f32(v->f16[a * v->dim + d]);
-    return bqb_scan_row(v, b, vec);
-}
-
-static bqb_status fold(search *s, bqb_err *err) {
-    const bqb_vectors *v = bqb_parts_vectors(s->parts);
-    if (!(s->q->fold > 0) || !v) return BQB_OK;
-    float *vec = bqb_calloc(v->dim, sizeof *vec);
-    if (!vec) return bqb_fail_nomem(err, "results", v->dim * sizeof *vec);
-    size_t m = 0;
-    for (size_t i = 0; i < s->n && m < s->q->n; i++) {
-        bool twin = false;
-        for (size_t j = 0; j < m && !twin; j++)
-            twin = (double)resemblance(v, vec, s->e[i].row, s->e[j].row) >= s->q->fold;
-        if (!twin) s->e[m++] = s->e[i];
-    }
-    s->n = m;
-    free(vec);
-    return BQB_OK;
-}
 
 bqb_status bqb_found_load(bqb_found *out, bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {
     bqb_annotated a = {0};
@@ -79,6 +55,7 @@ static bqb_status load(bqb_search_results *out, const search *s, bqb_err *err) {
         if (st) return st;
         bqb_found *f = &out->item[out->n++];
         f->sum = e->sum;
+        f->folded = e->folded;
         f->score = picture_alone ? e->sum : bqb_fusion_score(e->sum);
         memcpy(f->reason, e->reason, sizeof f->reason);
     }
@@ -117,10 +94,10 @@ static bqb_status run(bqb_search_results *out, search *s, bqb_err *err) {
     out->in_library = v ? v->n : 0;
     out->passed = bqb_parts_passed(s->parts);
     /* Folding drops some; whether the answer fits is judged by the best few. */
-    size_t k = q->n + (q->fold > 0 ? 10 * q->n : 0);
+    size_t k = q->n + (q->fold > 0 || !q->apart ? 10 * q->n : 0);
     st = bqb_parts_best(s->parts, &s->e, &s->n, k < 20 ? 20 : k, err);
     if (!st) st = judge(out, s, err);
-    if (!st) st = fold(s, err);
+    if (!st) st = bqb_fold(s->e, &s->n, s->c, s->parts, q, err);
     return st ? st : load(out, s, err);
 }
 

@@ -23,6 +23,7 @@ typedef struct {
     const char *style;
     bool animated;           /* only those */
     size_t n;                /* results wanted, 1 … 10,000 */
+    bool apart;              /* near copies are results of their own, hidden ones too (search/folding.h) */
     double fold;             /* leave out what resembles a better result by this cosine or more; 0: nothing */
     int threads;             /* 0: all processors */
 } bqb_search_query;
@@ -34,6 +35,7 @@ typedef struct {
     double score;            /* bqb_fusion_score; for a picture alone, its cosine */
     double sum;              /* what ranks: the gains of the reasons, added up; for a picture alone, its cosine */
     bqb_reason reason[BQB_PARTS];
+    size_t folded;           /* near copies that stand behind it */
     char *path;
     bool missing;
     char *field[BQB_FIELDS];
