@@ -1,4 +1,5 @@
 #include "chat/lessons.h"
+#include "chat/template.h"
 #include "base/fs.h"
 #include "test.h"
 

@@ -2,6 +2,7 @@
 #include "base/fs.h"
 #include "test.h"
 #include "text/bpe.h"
+#include "text/llm_tokenizer_read.h"
 #include "text/pieces.h"
 
 #include <stdio.h>

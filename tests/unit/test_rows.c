@@ -1,6 +1,7 @@
 /* Stored rows and products with them: the formats against hand-made blocks, the fast
  * builds against the plain one, few rows against many, forward against backward. */
 #include "math/matrix.h"
+#include "math/rows.h"
 #include "math/ops.h"
 #include "base/rand.h"
 #include "file/safetensors.h"
