@@ -30,6 +30,7 @@ typedef struct {
 typedef struct {
     double recall[MEASURED], precision[MEASURED];
     bool any[MEASURED], done, exact;
+    bool blank; /* there are no words on it */
     double cpu_s;
     bqb_err why;
 } result;
@@ -79,7 +80,7 @@ static size_t in_both(const uint32_t *a, size_t na, const uint32_t *b, size_t nb
 
 static void measure(result *r, int which, const uint32_t *truth, size_t n_truth, uint32_t *room, const char *text) {
     size_t n = letters(room, text), both = in_both(truth, n_truth, room, n);
-    r->recall[which] = n_truth ? (double)both / (double)n_truth : 1;
+    r->recall[which] = n_truth ? (double)both / (double)n_truth : 0;
     r->precision[which] = n ? (double)both / (double)n : 0;
     r->any[which] = n > 0;
     if (which == JOINED) r->exact = both == n && both == n_truth;
@@ -128,6 +129,7 @@ static bqb_status read_one(work *w, size_t row, result *r, int worker) {
     if (!s) {
         bqb_buf text = {.max = 1 << 22};
         size_t n = letters(truth, bqb_table_cell(w->table, row, w->truth));
+        r->blank = !n;
         for (size_t k = 0; k < bqb_reader_ways() && k < MOST_WAYS; k++) {
             text_of(&text, &lines, k);
             measure(r, (int)k, truth, n, room, text.data ? text.data : "");
@@ -158,7 +160,7 @@ static void print_score(const work *w, int which, const char *name) {
     size_t n = 0;
     for (size_t i = 0; i < w->n; i++) {
         const result *r = &w->r[i];
-        if (!r->done) continue;
+        if (!r->done || r->blank) continue;
         n++;
         sum.recall += r->recall[which];
         if (r->any[which]) sum.precision += r->precision[which], sum.with_text++;
@@ -173,23 +175,29 @@ static bqb_status measure_all(work *w, int threads, bqb_err *err) {
     if (s) return s;
     if (*advice) fprintf(stderr, "bqb: %s\n", advice);
     if ((s = bqb_image_init(err))) return s;
-    size_t n = 0, exact = 0;
+    size_t n = 0, exact = 0, blank = 0, invented = 0;
     double began = bench_now_s(), cpu_s = 0;
     bqb_parallel_for(w->n, threads, work_on, w);
     double took = bench_now_s() - began;
     cli_progress_end(&w->bar);
     for (size_t i = 0; i < w->n; i++) {
         const result *r = &w->r[i];
-        if (r->done) n++, exact += r->exact, cpu_s += r->cpu_s;
-        else if (*r->why.msg) cli_tell_skipped(bqb_table_cell(w->table, i * w->rows / w->n, w->file), r->why.msg);
+        if (r->done) {
+            n++;
+            cpu_s += r->cpu_s;
+            exact += r->exact && !r->blank;
+            blank += r->blank;
+            invented += r->blank && r->any[JOINED];
+        } else if (*r->why.msg) cli_tell_skipped(bqb_table_cell(w->table, i * w->rows / w->n, w->file), r->why.msg);
     }
     if (!n) return bqb_fail(err, BQB_ENOTFOUND, "no picture of the table could be read");
     printf("way,recall,precision,with text\n");
     for (size_t k = 0; k < bqb_reader_ways() && k < MOST_WAYS; k++) print_score(w, (int)k, bqb_reader_way_name(k));
     print_score(w, JOINED, "together");
     print_score(w, ALL, "all lines");
-    fprintf(stderr, "%zu stickers, %zu read without a mistake; %.2f a second on %d threads, %.2f s of a processor each\n", n,
-            exact, (double)n / took, threads, cpu_s / (double)n);
+    fprintf(stderr, "%zu stickers with words, %zu read without a mistake; %zu without, on %zu of them something was read\n"
+                    "%.2f a second on %d threads, %.2f s of a processor each\n",
+            n - blank, exact, blank, invented, (double)n / took, threads, cpu_s / (double)n);
     return BQB_OK;
 }
 

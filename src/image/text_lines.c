@@ -12,6 +12,7 @@ enum {
     LOOK = 560,       /* the longer side of the picture that is looked at */
     MOST_SIDE = 4096,
     PIECES = 6000,    /* of one mask; a picture with more is all texture */
+    LETTERS = 1500,   /* of these, what could be letters; the same */
     LEAST_HEIGHT = 9, /* of a line, in pixels of the picture that is looked at */
     PAD = 14,         /* white around a cut-out line */
     LONGEST = 2000,   /* pixels of a cut-out line */
@@ -283,6 +284,7 @@ static void find_rows(search *s, mask_kind kind, piece **order) {
         s->p[i].line = (int)i;
         if (is_letter(s, &s->p[i])) order[m++] = &s->p[i];
     }
+    if (m > LETTERS) return;
     qsort(order, m, sizeof *order, by_left);
     for (size_t i = 0; i < m; i++)
         for (size_t k = i + 1; k < m && order[k]->x0 - order[i]->x1 <= (int)s->h * 4 / 10; k++)
@@ -298,6 +300,7 @@ static void find_rows(search *s, mask_kind kind, piece **order) {
         found f = {(int)s->w, (int)s->h, 0, 0, 0, 0, 0, kind, s->turned};
         for (size_t k = 0; k < m; k++)
             if (order[k]->line == row) grow(&f, order[k]);
+        if ((f.y1 - f.y0) * 5 > (int)s->h * 2) continue;
         take_strokes(s, &f, row);
         f.score = judge(s, &f, s->p, row);
         if (f.turned && (f.x1 - f.x0 < 2.5 * (f.y1 - f.y0) || is_taken(s, &f))) continue;

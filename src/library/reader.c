@@ -39,7 +39,7 @@ static const way ways[] = {
     {"local-600-page", false, BQB_LAYER_LOCAL, 600, BQB_OCR_PAGE},
     {"lines-64", true, BQB_LAYERS, 64, BQB_OCR_LINE},
 };
-enum { WAYS = sizeof ways / sizeof *ways, MIXTURE = 0x1FF, LINES = 8 };
+enum { WAYS = sizeof ways / sizeof *ways, MIXTURE = 0x1FF, LINES = 8, CUT = 44 };
 
 size_t bqb_reader_ways(void) { return WAYS; }
 const char *bqb_reader_way_name(size_t i) { return i < WAYS ? ways[i].name : ""; }
@@ -130,15 +130,33 @@ static bqb_status read_layer(bqb_readout *out, bqb_ocr *o, const frame *f, uint8
     return s;
 }
 
-static bqb_status read_lines(bqb_readout *out, bqb_ocr *o, const frame *f, uint8_t n_frame, size_t w, bqb_err *err) {
-    bqb_text_lines found;
-    bqb_status s = bqb_text_lines_find(&found, f->rgb, f->w, f->h, LINES, ways[w].height, err);
-    for (size_t i = 0; i < found.n && !s; i++) {
-        const bqb_text_line *l = &found.line[i];
-        size_t from = out->n;
-        s = bqb_ocr_read(o, out, l->gray, l->w, l->h, ways[w].layout, n_frame, (uint8_t)w, err);
-        for (size_t k = from; k < out->n; k++)
-            out->line[k].x0 = l->x0, out->line[k].x1 = l->x1, out->line[k].y0 = l->y0, out->line[k].y1 = l->y1;
+/* The lines were cut out for one height of letters; read them at this way's. */
+static bqb_status read_line(bqb_readout *out, bqb_ocr *o, const bqb_text_line *l, uint8_t n_frame, size_t w, bqb_err *err) {
+    size_t tw = l->w * ways[w].height / CUT, th = l->h * ways[w].height / CUT, from = out->n;
+    uint8_t *px = NULL;
+    bqb_status s = BQB_OK;
+    if (ways[w].height != CUT) {
+        px = bqb_calloc(th, tw);
+        s = px ? bqb_resample(px, tw, th, l->gray, l->w, l->h, 1, err) : bqb_fail_nomem(err, "line", tw * th);
+    }
+    if (!s) s = bqb_ocr_read(o, out, px ? px : l->gray, tw, th, ways[w].layout, n_frame, (uint8_t)w, err);
+    for (size_t k = from; k < out->n; k++)
+        out->line[k].x0 = l->x0, out->line[k].x1 = l->x1, out->line[k].y0 = l->y0, out->line[k].y1 = l->y1;
+    free(px);
+    return s;
+}
+
+/* All ways that are wanted, on one frame. */
+static bqb_status read_frame(bqb_readout *out, bqb_ocr *o, const frame *f, uint8_t n_frame, uint32_t which, bqb_err *err) {
+    bqb_text_lines found = {.n = 0};
+    bool looked = false;
+    bqb_status s = BQB_OK;
+    for (size_t w = 0; w < WAYS && !s; w++) {
+        if (!(which >> w & 1)) continue;
+        if (!ways[w].lines) s = read_layer(out, o, f, n_frame, w, err);
+        else if (!looked) s = bqb_text_lines_find(&found, f->rgb, f->w, f->h, LINES, CUT, err);
+        looked = looked || ways[w].lines;
+        for (size_t i = 0; ways[w].lines && i < found.n && !s; i++) s = read_line(out, o, &found.line[i], n_frame, w, err);
     }
     bqb_text_lines_free(&found);
     return s;
@@ -152,11 +170,7 @@ bqb_status bqb_read_sticker(bqb_merged *out, bqb_readout *readout, bqb_ocr *o, c
     uint32_t which = options && options->ways ? options->ways : MIXTURE;
     *out = (bqb_merged){.belief = 0};
     bqb_status s = load(f, &n, data, size, name, err);
-    for (size_t i = 0; i < n && !s; i++)
-        for (size_t w = 0; w < WAYS && !s; w++) {
-            if (!(which >> w & 1)) continue;
-            s = ways[w].lines ? read_lines(r, o, &f[i], (uint8_t)i, w, err) : read_layer(r, o, &f[i], (uint8_t)i, w, err);
-        }
+    for (size_t i = 0; i < n && !s; i++) s = read_frame(r, o, &f[i], (uint8_t)i, which, err);
     if (!s) s = bqb_readout_merge(out, r, err);
     for (size_t i = 0; i < FRAMES; i++) free(f[i].rgb);
     bqb_readout_free(&own);
