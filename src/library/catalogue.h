@@ -147,6 +147,10 @@ typedef struct {
 bqb_status bqb_catalogue_get_annotation(bqb_catalogue *c, bqb_sticker_id id, bqb_annotated *a, bqb_err *err);
 void bqb_annotated_free(bqb_annotated *a);
 
+/* Without the fields in which this origin is believed: a model's guesses must not be learnt from, measured against or
+ * written down as if somebody had said them. */
+void bqb_annotated_leave_out(bqb_annotated *a, bqb_origin origin);
+
 /* Each value of a field that some sticker is believed to have, most frequent first. */
 typedef int (*bqb_value_fn)(void *ctx, const char *value, size_t n_stickers);
 bqb_status bqb_catalogue_each_value(bqb_catalogue *c, bqb_field f, bqb_value_fn fn, void *ctx, bqb_err *err);

@@ -1,6 +1,8 @@
 /* Which labels there are, and who gave them. */
 #include "library/catalogue_db.h"
 
+#include <stdlib.h>
+
 bqb_status bqb_catalogue_each_given(bqb_catalogue *c, bqb_field f, bqb_value_fn fn, void *ctx, bqb_err *err) {
     sqlite3_stmt *st;
     bool row;
@@ -30,4 +32,12 @@ bqb_status bqb_catalogue_count_origins(bqb_catalogue *c, bqb_origin_counts *out,
             out->n[f][origin - BQB_EDITED] = (uint64_t)sqlite3_column_int64(st, 2);
     }
     return s;
+}
+
+void bqb_annotated_leave_out(bqb_annotated *a, bqb_origin origin) {
+    for (int f = 0; f < BQB_FIELDS; f++) {
+        if (!a->field[f] || a->origin[f] != origin) continue;
+        free(a->field[f]);
+        a->field[f] = NULL;
+    }
 }

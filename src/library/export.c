@@ -126,6 +126,7 @@ static bqb_status export_one(job *j, bqb_sticker_id id, bqb_err *err) {
     if (!s) s = bqb_catalogue_short_id(c, item.sticker.sha256, item.id, err);
     if (!s) s = bqb_catalogue_path_of(c, id, &k.path, NULL, err);
     if (!s) s = bqb_catalogue_get_annotation(c, id, &note, err);
+    if (!s) bqb_annotated_leave_out(&note, BQB_ZERO_SHOT); /* an import would take them for given */
     if (!s && j->w->pictures) {
         s = bqb_catalogue_each_file_of(c, id, try_file, &k, err);
         if (s == BQB_ECANCEL) s = BQB_OK; /* found */

@@ -1,4 +1,4 @@
-/* Stickers of a bqb library: what is shown there, with what is believed of it. */
+/* Stickers of a bqb library: what is shown there, with what is believed of it, but for guesses. */
 #include "train/dataset_source.h"
 
 #include "library/catalogue.h"
@@ -21,6 +21,7 @@ static bqb_status add_sticker(bqb_dataset *ds, bqb_catalogue *c, bqb_sticker_id 
     if (!s) s = bqb_catalogue_short_id(c, t.sha256, digits, err);
     if (!s) s = bqb_catalogue_path_of(c, id, &path, NULL, err);
     if (!s) s = bqb_catalogue_get_annotation(c, id, &a, err);
+    if (!s) bqb_annotated_leave_out(&a, BQB_ZERO_SHOT);
     if (!s) s = keep(ds, &x.file, digits, err);
     if (!s) s = keep(ds, &x.path, path, err);
     for (size_t f = 0; f < BQB_FIELDS && !s; f++)

@@ -70,6 +70,12 @@ run "$bqb" annotate --emotion --style
 guesses "$tmp/lib" | grep -vF "$(ls "$tmp/in/images" | tail -n 1)" >"$tmp/second"
 grep -vF "$(ls "$tmp/in/images" | tail -n 1)" "$tmp/first" | cmp -s - "$tmp/second" && ok || fail "taken back, the guesses are others than before"
 
+# Guesses are for finding: nothing is taught or handed on by them.
+run "$bqb" export "$tmp/out of it"
+is "export leaves guesses out" "$(cut -f3,5 "$tmp/out of it/captions.tsv" | sort | uniq -c | sort -rn | awk '{ print $1, $2, $3 }')" \
+    "$(printf '59  \n1 emotion style\n1 表里写的 ')"
+run "$bqb" stats --data "$tmp/lib" --json
+json "a library as data leaves guesses out" '[.with_emotion,.with_style]' '[0,1]'
 run "$bqb" stats --json
 json "stats: who says it" "[.origins.style[\"given\",\"zero-shot\",\"edited\"]]" "[1,$(grep -c '|style|' "$tmp/second"),0]"
 run "$bqb" stats
