@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 size_t bqb_utf8_next(const char *s, size_t n, uint32_t *cp, bool *ok) {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     const unsigned char *u = (const unsigned char *)s;
@@ -48,4 +50,13 @@ size_t bqb_utf8_count(const char *s, size_t n) {
         i += bqb_utf8_next(s + i, n - i, &cp, NULL);
     }
     return count;
+}
+
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+
+bool bqb_ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), m = strlen(end), same = 0;
+    if (n < m) return false;
+    while (same < m && lower(s[n - m + same]) == lower(end[same])) same++;
+    return same == m;
 }

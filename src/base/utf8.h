@@ -20,6 +20,9 @@ size_t bqb_utf8_put(char *out, uint32_t cp);
 /* Offset of the first bad byte, or n when all is well. */
 size_t bqb_utf8_check(const char *s, size_t n);
 
+/* Whether s ends with `end`; of ASCII letters either case will do. */
+bool bqb_ends_with(const char *s, const char *end);
+
 /* Code points in s, bad bytes counting one each. */
 size_t bqb_utf8_count(const char *s, size_t n);
 

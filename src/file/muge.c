@@ -144,6 +144,25 @@ bqb_status bqb_muge_texts_next(bqb_muge_texts *m, bqb_muge_text *text, bqb_err *
     return BQB_OK;
 }
 
+bqb_status bqb_muge_texts_each(const char *path, bqb_muge_text_fn fn, bqb_skipped_fn skipped, void *ctx, bqb_err *err) {
+    bqb_muge_texts *texts = NULL;
+    bqb_status s = bqb_muge_texts_open(&texts, path, err);
+    while (!s) {
+        bqb_muge_text t;
+        bqb_err why = {0};
+        s = bqb_muge_texts_next(texts, &t, &why);
+        if (s == BQB_EFORMAT || s == BQB_ELIMIT) {
+            if (skipped) skipped(ctx, path, why.msg);
+            s = BQB_OK;
+        } else if (s) {
+            if (err) *err = why;
+        } else if (!t.id) break;
+        else s = fn(ctx, &t, err);
+    }
+    bqb_muge_texts_close(texts);
+    return s;
+}
+
 /* "12" and "-3" become numbers; "007", "1e3" and "cat.gif" stay strings. */
 static json_t *id_to_json(const char *id) {
     char *end, again[32];

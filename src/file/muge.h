@@ -46,6 +46,11 @@ void bqb_muge_texts_close(bqb_muge_texts *m);
 /* The same rules as bqb_muge_images_next. */
 bqb_status bqb_muge_texts_next(bqb_muge_texts *m, bqb_muge_text *text, bqb_err *err);
 
+/* All of them in turn; fn's first status other than BQB_OK ends it. Broken lines are told to skipped
+ * (may be NULL) and passed over. Errors: of the file, BQB_ENOMEM, of fn. */
+typedef bqb_status (*bqb_muge_text_fn)(void *ctx, const bqb_muge_text *text, bqb_err *err);
+bqb_status bqb_muge_texts_each(const char *path, bqb_muge_text_fn fn, bqb_skipped_fn skipped, void *ctx, bqb_err *err);
+
 /* ---- writing: one line each ---- */
 
 /* id TAB base64 of the picture's file. */

@@ -23,25 +23,28 @@ void bqb_muge_said_sort(bqb_muge_said_list *l) {
     if (l->n) qsort(l->item, l->n, sizeof *l->item, by_image);
 }
 
+typedef struct {
+    bqb_muge_said_list *list;
+    bqb_skipped_fn skipped;
+    void *ctx;
+} reading;
+
+static bqb_status add_text(void *ctx, const bqb_muge_text *t, bqb_err *err) {
+    reading *r = ctx;
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; !s && i < t->n_image_ids; i++) s = bqb_muge_said_add(r->list, t->image_ids[i], t->text, r->list->n, err);
+    return s;
+}
+
+static void pass_on(void *ctx, const char *path, const char *reason) {
+    reading *r = ctx;
+    if (r->skipped) r->skipped(r->ctx, path, reason);
+}
+
 bqb_status bqb_muge_said_read(bqb_muge_said_list *l, const char *path, bqb_skipped_fn skipped, void *ctx,
                               bqb_err *err) {
-    bqb_muge_texts *texts = NULL;
-    bqb_status s = bqb_muge_texts_open(&texts, path, err);
-    while (!s) {
-        bqb_muge_text t;
-        bqb_err why;
-        bqb_status line = bqb_muge_texts_next(texts, &t, &why);
-        if (line == BQB_EFORMAT || line == BQB_ELIMIT) {
-            if (skipped) skipped(ctx, path, why.msg);
-            continue;
-        }
-        if (line) {
-            if (err) *err = why;
-            s = line;
-        } else if (!t.id) break;
-        for (size_t i = 0; !s && i < t.n_image_ids; i++) s = bqb_muge_said_add(l, t.image_ids[i], t.text, l->n, err);
-    }
-    bqb_muge_texts_close(texts);
+    reading r = {l, skipped, ctx};
+    bqb_status s = bqb_muge_texts_each(path, add_text, pass_on, &r, err);
     if (!s) bqb_muge_said_sort(l);
     return s;
 }

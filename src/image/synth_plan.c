@@ -1,5 +1,7 @@
 #include "image/synth_plan.h"
 
+#include "base/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,11 +266,6 @@ static const char *motion_words(motion_kind m, bqb_rand *r) {
     }
 }
 
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && !strcmp(s + n - m, end);
-}
-
 static void caption(pen *p, const synth_plan *pl, const synth_data *d) {
     bqb_rand *r = p->rand;
     const synth_emotion *e = &d->emotion[pl->emotion];
@@ -298,7 +295,7 @@ static void caption(pen *p, const synth_plan *pl, const synth_data *d) {
     case 0:
     case 1: say(p, count), say(p, name), say(p, noun), say(p, *noun ? "，" : ""), say(p, act); break;
     case 2: say(p, count), say(p, act), say(p, "的"), say(p, name), say(p, noun); break;
-    case 3: say(p, style), say(p, ends_with(style, "风") ? "的" : "风格的"), say(p, count), say(p, name), say(p, noun), say(p, "，"), say(p, act); break;
+    case 3: say(p, style), say(p, bqb_ends_with(style, "风") ? "的" : "风格的"), say(p, count), say(p, name), say(p, noun), say(p, "，"), say(p, act); break;
     case 4: say(p, ONE_OF(r, "画着", "画面里有", "图上是")), say(p, counter_of(s, pl->comp)), say(p, name), say(p, noun), say(p, "，"), say(p, act); break;
     default: say(p, count), say(p, name), say(p, noun), say(p, ONE_OF(r, "，表达", "，意思是", "，表示")), say(p, label), say(p, "，"), say(p, act); break;
     }

@@ -44,8 +44,7 @@ static char *folder_of(const char *path) {
 }
 
 bool bqb_is_lmdb_list(const char *path) {
-    size_t n = strlen(path);
-    char *dir = n > 4 && !strcmp(path + n - 4, ".txt") && bqb_is_file(path) ? folder_of(path) : NULL;
+    char *dir = bqb_ends_with(path, ".txt") && bqb_is_file(path) ? folder_of(path) : NULL;
     char *imgs = dir ? database(dir, "imgs") : NULL, *infos = dir ? database(dir, "infos") : NULL;
     bool yes = imgs && infos;
     free(dir);

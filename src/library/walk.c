@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "file/table.h"
 #include "image/sniff.h"
 #include "library/lmdb_set.h"
@@ -376,11 +377,6 @@ bqb_status bqb_walk_folder(bqb_walk *w, const char *path, int depth, bqb_err *er
     return s;
 }
 
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && !strcasecmp(s + n - m, end);
-}
-
 bqb_status bqb_walk_name_root(bqb_walk *w, char *root, bqb_err *err) {
     char **roots = root ? bqb_grow(w->root, w->n_roots, &w->cap_roots, sizeof *roots, 8) : NULL;
     if (!roots) {
@@ -404,14 +400,14 @@ static bqb_status walk_root(bqb_walk *w, const char *path, bqb_err *err) {
         if (!s) s = bqb_walk_folder(w, real, 0, err);
     } else if (bqb_is_lmdb_list(real)) {
         s = read_lmdb(w, real, err);
-    } else if (ends_with(path, "_imgs.tsv")) {
+    } else if (bqb_ends_with(path, "_imgs.tsv")) {
         s = read_muge(w, real, err);
-    } else if (ends_with(path, ".tsv")) {
+    } else if (bqb_ends_with(path, ".tsv")) {
         char *slash = strrchr(real, '/');
         char *dir = bqb_strndup(real, (size_t)(slash - real));
         s = dir ? bqb_walk_table(w, real, *dir ? dir : "/", err) : bqb_fail_nomem(err, path, 1);
         free(dir);
-    } else if (bqb_is_zip(real) || ends_with(path, ".zip")) {
+    } else if (bqb_is_zip(real) || bqb_ends_with(path, ".zip")) {
         s = read_zip(w, real, err);
     } else {
         s = bqb_walk_add(w, real, NULL, true, err);

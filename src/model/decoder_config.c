@@ -1,12 +1,10 @@
 /* config.json of language models, and whether its sizes make one. */
 #include "file/gguf.h"
-#include "file/json.h"
+#include "model/config_read.h"
 #include "model/decoder.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { MAX_BYTES = 1 << 20, MAX_DEPTH = 32, MAX_ITEMS = 1 << 16 };
 
 /* What no network comes near. */
 enum { SIZE_MOST = 1 << 24, LAYERS_MOST = 1 << 12 };
@@ -15,47 +13,13 @@ static const char *const families[BQB_DECODER_FAMILIES] = {"llama", "qwen2", "qw
 
 const char *bqb_decoder_family_name(bqb_decoder_family f) { return (unsigned)f < BQB_DECODER_FAMILIES ? families[f] : "unknown"; }
 
-/* A reader that remembers its first complaint. */
-typedef struct {
-    const char *path;
-    bqb_err *err;
-    bqb_status status;
-} reader;
-
-static const json_t *at(const json_t *o, const char *key) {
-    const json_t *v = json_object_get(o, key);
-    return json_is_null(v) ? NULL : v;
-}
-
-static size_t size_at(reader *r, const json_t *o, const char *key, size_t fallback) {
-    const json_t *v = at(o, key);
-    if (r->status || (!v && fallback)) return fallback;
-    if (!v) r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" is missing", r->path, key);
-    else if (!json_is_integer(v) || json_integer_value(v) <= 0 || json_integer_value(v) > SIZE_MOST)
-        r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" must be a whole number, 1 … %d", r->path, key, SIZE_MOST);
-    return r->status ? 1 : (size_t)json_integer_value(v);
-}
-
-static double real_at(reader *r, const json_t *o, const char *key, double fallback, double most) {
-    const json_t *v = at(o, key);
-    if (r->status || !v) return fallback;
-    double x = json_number_value(v);
-    if (!json_is_number(v) || !(x > 0 && x <= most))
-        r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" must be a number above 0, at most %g", r->path, key, most);
-    return r->status ? fallback : x;
-}
-
-static int32_t id_of(reader *r, const json_t *v, const char *key) {
-    if (!r->status && (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > SIZE_MOST))
-        r->status = bqb_fail(r->err, BQB_EFORMAT, "%s: \"%s\" must be a token's id", r->path, key);
-    return (int32_t)json_integer_value(v);
-}
+typedef bqb_config_reader reader;
 
 static void read_ends(reader *r, const json_t *o, bqb_decoder_config *c) {
-    const json_t *v = at(o, "eos_token_id");
+    const json_t *v = bqb_config_at(o, "eos_token_id");
     size_t n = json_is_array(v) ? json_array_size(v) : v != NULL;
     for (size_t i = 0; i < n && c->n_end < BQB_DECODER_ENDS; i++)
-        c->end[c->n_end++] = id_of(r, json_is_array(v) ? json_array_get(v, i) : v, "eos_token_id");
+        c->end[c->n_end++] = (int32_t)bqb_config_id_of(r, json_is_array(v) ? json_array_get(v, i) : v, "eos_token_id");
 }
 
 static void refuse(reader *r, const char *what, const char *value) {
@@ -64,37 +28,37 @@ static void refuse(reader *r, const char *what, const char *value) {
 }
 
 static void read_stretching(reader *r, const json_t *o, bqb_decoder_config *c) {
-    const json_t *s = at(o, "rope_scaling");
+    const json_t *s = bqb_config_at(o, "rope_scaling");
     c->rope_factor = 1;
     if (!s) return;
-    const json_t *kind = at(s, "rope_type") ? at(s, "rope_type") : at(s, "type");
+    const json_t *kind = bqb_config_at(s, "rope_type") ? bqb_config_at(s, "rope_type") : bqb_config_at(s, "type");
     const char *name = json_string_value(kind);
     if (name && !strcmp(name, "default")) return;
     c->rope_llama3 = name && !strcmp(name, "llama3");
     if (!c->rope_llama3 && !(name && !strcmp(name, "linear"))) refuse(r, "stretching of positions (rope_scaling)", name);
-    c->rope_factor = real_at(r, s, "factor", 1, 1e6);
+    c->rope_factor = bqb_config_real(r, s, "factor", 1, 1e6);
     if (!c->rope_llama3) return;
-    c->rope_low = real_at(r, s, "low_freq_factor", 1, 1e6);
-    c->rope_high = real_at(r, s, "high_freq_factor", 4, 1e6);
-    c->rope_original = real_at(r, s, "original_max_position_embeddings", 8192, 1e9);
+    c->rope_low = bqb_config_real(r, s, "low_freq_factor", 1, 1e6);
+    c->rope_high = bqb_config_real(r, s, "high_freq_factor", 4, 1e6);
+    c->rope_original = bqb_config_real(r, s, "original_max_position_embeddings", 8192, 1e9);
 }
 
 static void read_all(reader *r, const json_t *o, bqb_decoder_config *c) {
-    const char *act = json_string_value(at(o, "hidden_act"));
+    const char *act = json_string_value(bqb_config_at(o, "hidden_act"));
     if (act && strcmp(act, "silu")) refuse(r, "activation", act);
-    if (json_is_true(at(o, "use_sliding_window"))) refuse(r, "attention", "sliding window");
-    c->vocab = size_at(r, o, "vocab_size", 0);
-    c->width = size_at(r, o, "hidden_size", 0);
-    c->layers = size_at(r, o, "num_hidden_layers", 0);
-    c->heads = size_at(r, o, "num_attention_heads", 0);
-    c->kv_heads = size_at(r, o, "num_key_value_heads", c->heads);
-    c->head_dim = size_at(r, o, "head_dim", c->width / c->heads ? c->width / c->heads : 1);
-    c->mlp = size_at(r, o, "intermediate_size", 0);
-    c->context = size_at(r, o, "max_position_embeddings", 2048);
-    c->eps = (float)real_at(r, o, "rms_norm_eps", 1e-6, 1);
-    c->rope_theta = real_at(r, o, "rope_theta", 10000, 1e12);
-    c->tied = json_is_true(at(o, "tie_word_embeddings"));
-    c->bos = at(o, "bos_token_id") ? id_of(r, at(o, "bos_token_id"), "bos_token_id") : -1;
+    if (json_is_true(bqb_config_at(o, "use_sliding_window"))) refuse(r, "attention", "sliding window");
+    c->vocab = bqb_config_size(r, o, "vocab_size", 0);
+    c->width = bqb_config_size(r, o, "hidden_size", 0);
+    c->layers = bqb_config_size(r, o, "num_hidden_layers", 0);
+    c->heads = bqb_config_size(r, o, "num_attention_heads", 0);
+    c->kv_heads = bqb_config_size(r, o, "num_key_value_heads", c->heads);
+    c->head_dim = bqb_config_size(r, o, "head_dim", c->width / c->heads ? c->width / c->heads : 1);
+    c->mlp = bqb_config_size(r, o, "intermediate_size", 0);
+    c->context = bqb_config_size(r, o, "max_position_embeddings", 2048);
+    c->eps = (float)bqb_config_real(r, o, "rms_norm_eps", 1e-6, 1);
+    c->rope_theta = bqb_config_real(r, o, "rope_theta", 10000, 1e12);
+    c->tied = json_is_true(bqb_config_at(o, "tie_word_embeddings"));
+    c->bos = (int32_t)bqb_config_id(r, o, "bos_token_id", -1);
     read_stretching(r, o, c);
     read_ends(r, o, c);
 }
@@ -122,10 +86,10 @@ bqb_status bqb_decoder_config_check(const bqb_decoder_config *c, const char *nam
 bqb_status bqb_decoder_config_read(bqb_decoder_config *c, const char *path, bqb_err *err) {
     *c = (bqb_decoder_config){0};
     json_t *o;
-    bqb_status s = bqb_json_read(&o, path, MAX_BYTES, MAX_DEPTH, MAX_ITEMS, err);
+    bqb_status s = bqb_config_open(&o, path, err);
     if (s) return s;
     reader r = {.path = path, .err = err};
-    const char *type = json_string_value(at(o, "model_type"));
+    const char *type = json_string_value(bqb_config_at(o, "model_type"));
     while (c->family < BQB_DECODER_FAMILIES && !(type && !strcmp(type, families[c->family]))) c->family++;
     if (c->family == BQB_DECODER_FAMILIES)
         r.status = bqb_fail(err, BQB_EUNSUPPORTED, "%s: model_type is \"%s\", needed \"llama\", \"qwen2\" or \"qwen3\"", path,

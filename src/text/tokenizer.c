@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/clip_bpe.h"
 #include "text/tokenizer_json.h"
 #include "text/wordpiece.h"
@@ -14,13 +15,8 @@ struct bqb_tokenizer {
     bqb_clip_bpe *bpe;
 };
 
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && !strcmp(s + n - m, end);
-}
-
-static bool is_whole(const char *path) { return ends_with(path, "tokenizer.json"); }
-static bool is_json(const char *path) { return ends_with(path, ".json"); }
+static bool is_whole(const char *path) { return bqb_ends_with(path, "tokenizer.json"); }
+static bool is_json(const char *path) { return bqb_ends_with(path, ".json"); }
 
 /* merges.txt in the folder of path; NULL when memory is out. */
 static char *merges_beside(const char *path) {

@@ -1,6 +1,7 @@
 #include "train/chart.h"
 
 #include "base/fs.h"
+#include "base/utf8.h"
 #include "base/words.h"
 #include "file/svg.h"
 #include "image/svg_png.h"
@@ -172,9 +173,8 @@ bqb_status bqb_chart_draw(bqb_buf *b, const bqb_figures *f, const char *title, b
 
 bqb_status bqb_chart_write(const char *path, const bqb_figures *f, const char *title, bqb_err *err) {
     bqb_buf b = {.max = SVG_MAX};
-    size_t n = strlen(path);
     bqb_status s = bqb_chart_draw(&b, f, title, err);
-    bool png = n > 4 && !strcmp(path + n - 4, ".png");
+    bool png = bqb_ends_with(path, ".png");
     if (!s) s = png ? bqb_svg_to_png(path, b.data, b.len, 2, err) : bqb_file_write(path, b.data, b.len, err);
     bqb_buf_free(&b);
     return s;

@@ -90,15 +90,11 @@ void bqb_dataset_leave_out(bqb_dataset *ds, bqb_left kind, const char *name, con
 }
 
 static bqb_status reserve(bqb_dataset *ds, bqb_err *err) {
-    if (ds->n < ds->cap) return BQB_OK;
-    size_t cap = ds->cap ? 2 * ds->cap : 1024;
-    bqb_sample *sample = realloc(ds->sample, cap * sizeof *sample);
+    bqb_sample *sample = bqb_grow(ds->sample, ds->n, &ds->cap, sizeof *sample, 1024);
     if (sample) ds->sample = sample;
-    bqb_dataset_place *place = realloc(ds->place, cap * sizeof *place);
+    bqb_dataset_place *place = bqb_grow(ds->place, ds->n, &ds->place_cap, sizeof *place, 1024);
     if (place) ds->place = place;
-    if (!sample || !place) return bqb_fail_nomem(err, "sticker list", cap * (sizeof *sample + sizeof *place));
-    ds->cap = cap;
-    return BQB_OK;
+    return sample && place ? BQB_OK : bqb_fail_nomem(err, "sticker list", (ds->n + 1) * (sizeof *sample + sizeof *place));
 }
 
 /* Is there a picture's file? Its size and time belong to the data. */
@@ -150,11 +146,6 @@ bqb_status bqb_dataset_add_query(bqb_dataset *ds, const char *q, bqb_err *err) {
 
 /* ---- which source it is ---- */
 
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), k = strlen(end);
-    return n > k && !strcmp(s + n - k, end);
-}
-
 /* The one SPLIT_imgs.tsv of a folder: its path in *out, NULL when there is none. */
 static bqb_status only_imgs(char **out, const char *dir, bqb_err *err) {
     bqb_buf names = {.max = 1 << 12};
@@ -162,7 +153,7 @@ static bqb_status only_imgs(char **out, const char *dir, bqb_err *err) {
     size_t n = 0;
     *out = NULL;
     for (struct dirent *e; d && (e = readdir(d));) {
-        if (!ends_with(e->d_name, "_imgs.tsv")) continue;
+        if (!bqb_ends_with(e->d_name, "_imgs.tsv")) continue;
         bqb_buf_printf(&names, NULL, "%s%s", n++ ? ", " : "", e->d_name);
     }
     if (d) closedir(d);
@@ -206,7 +197,7 @@ static bqb_status read_folder(bqb_dataset *ds, const char *dir, bqb_err *err) {
 static bqb_status read_source(bqb_dataset *ds, const char *given, bqb_err *err) {
     if (bqb_is_dir(given)) return read_folder(ds, given, err);
     if (bqb_is_lmdb_list(given)) return bqb_dataset_read_lmdb(ds, given, err);
-    if (ends_with(given, "_imgs.tsv")) return bqb_dataset_read_muge(ds, given, err);
+    if (bqb_ends_with(given, "_imgs.tsv")) return bqb_dataset_read_muge(ds, given, err);
     if (!strcmp(bqb_path_base(given), "library.db")) {
         char *dir = bqb_strndup(given, (size_t)(bqb_path_base(given) - given));
         bqb_status s = dir ? bqb_dataset_read_library(ds, *dir ? dir : ".", err)

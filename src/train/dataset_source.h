@@ -28,7 +28,7 @@ typedef struct bqb_dataset_block bqb_dataset_block;
 struct bqb_dataset {
     bqb_sample *sample;
     bqb_dataset_place *place;
-    size_t n, cap;
+    size_t n, cap, place_cap;
     const char **query;
     size_t n_queries, query_cap;
     bqb_dataset_box *box;

@@ -13,8 +13,9 @@ static int by_number(const void *a, const void *b) {
 }
 
 typedef struct {
+    bqb_muge_ask *a;
     bqb_under_text *all; /* [n] the gallery's pictures by name */
-    size_t n, cap, cap_right;
+    size_t n, cap_text, cap_id, cap_first, cap_right;
 } reading;
 
 static size_t first_of(const reading *x, const char *name) {
@@ -35,22 +36,22 @@ static bqb_status add_right(bqb_muge_ask *a, reading *x, size_t *n, uint32_t ite
     return BQB_OK;
 }
 
+/* Room for one more text, and for where the one behind it begins. */
 static bqb_status grow(bqb_muge_ask *a, reading *x, bqb_err *err) {
-    if (a->r.n + 1 < x->cap) return BQB_OK;
-    size_t cap = x->cap ? 2 * x->cap : 256;
-    char **text = realloc(a->r.text, cap * sizeof *text);
+    char **text = bqb_grow(a->r.text, a->r.n, &x->cap_text, sizeof *text, 256);
     if (text) a->r.text = text;
-    char **id = realloc(a->id, cap * sizeof *id);
+    char **id = bqb_grow(a->id, a->r.n, &x->cap_id, sizeof *id, 256);
     if (id) a->id = id;
-    size_t *first = realloc(a->first, (cap + 1) * sizeof *first);
+    size_t *first = bqb_grow(a->first, a->r.n + 1, &x->cap_first, sizeof *first, 256);
     if (first) a->first = first;
-    if (!text || !id || !first) return bqb_fail_nomem(err, "texts", cap * sizeof *text);
-    x->cap = cap;
-    a->first[a->r.n] = a->r.n ? a->first[a->r.n] : 0;
+    if (!text || !id || !first) return bqb_fail_nomem(err, "texts", (a->r.n + 1) * sizeof *text);
+    if (!a->r.n) a->first[0] = 0;
     return BQB_OK;
 }
 
-static bqb_status add_text(bqb_muge_ask *a, reading *x, const bqb_muge_text *t, bqb_err *err) {
+static bqb_status add_text(void *ctx, const bqb_muge_text *t, bqb_err *err) {
+    reading *x = ctx;
+    bqb_muge_ask *a = x->a;
     bqb_status s = grow(a, x, err);
     if (s) return s;
     size_t from = a->first[a->r.n], n = from, kept = from;
@@ -72,28 +73,20 @@ static bqb_status add_text(bqb_muge_ask *a, reading *x, const bqb_muge_text *t, 
     return a->r.text[a->r.n - 1] && a->id[a->r.n - 1] ? BQB_OK : bqb_fail_nomem(err, "text", strlen(t->text));
 }
 
+static void note_broken(void *ctx, const char *path, const char *reason) {
+    (void)path;
+    bqb_muge_ask *a = ((reading *)ctx)->a;
+    if (++a->n_broken <= NAMED) bqb_buf_printf(&a->notes, NULL, "  %s\n", reason);
+}
+
 bqb_status bqb_muge_ask_collect(bqb_muge_ask *a, const char *path, const bqb_gallery *g, bqb_err *err) {
     *a = (bqb_muge_ask){.notes = {.max = 1 << 16}};
-    reading x = {.all = bqb_calloc(g->n, sizeof *x.all), .n = g->n};
-    bqb_muge_texts *texts = NULL;
+    reading x = {.a = a, .all = bqb_calloc(g->n, sizeof *x.all), .n = g->n};
     bqb_status s = x.all ? bqb_buf_puts(&a->notes, "", err) : bqb_fail_nomem(err, "pictures", g->n * sizeof *x.all);
     for (size_t i = 0; i < g->n && !s; i++) x.all[i] = (bqb_under_text){bqb_dataset_at(g->ds, g->sample[i])->file, (uint32_t)i};
     if (!s) bqb_sort_by_text(x.all, x.n);
-    if (!s) s = bqb_muge_texts_open(&texts, path, err);
-    while (!s) {
-        bqb_muge_text t;
-        bqb_err line = {0};
-        s = bqb_muge_texts_next(texts, &t, &line);
-        if (s == BQB_EFORMAT || s == BQB_ELIMIT) {
-            if (++a->n_broken <= NAMED) bqb_buf_printf(&a->notes, NULL, "  %s\n", line.msg);
-            s = BQB_OK;
-        } else if (s) {
-            if (err) *err = line;
-        } else if (!t.id) break;
-        else s = add_text(a, &x, &t, err);
-    }
+    if (!s) s = bqb_muge_texts_each(path, add_text, note_broken, &x, err);
     if (!s && !a->r.n) s = bqb_fail(err, BQB_EFORMAT, "%s: no text in it", path);
-    bqb_muge_texts_close(texts);
     free(x.all);
     return s;
 }

@@ -4,6 +4,7 @@
 #include "base/rand.h"
 #include "base/thread.h"
 #include "base/utf8.h"
+#include "base/words.h"
 #include "test.h"
 
 #include <errno.h>
@@ -376,4 +377,15 @@ TEST(grow_doubles_and_leaves_all_as_it_was_without_memory) {
     CHECK(!bqb_grow(a, huge, &huge, 1, 3) && huge == SIZE_MAX - 1);
     CHECK(a[99] == 99 * 99);
     free(a);
+}
+
+TEST(ends_with_in_either_case) {
+    CHECK(bqb_ends_with("a/B.TSV", ".tsv") && bqb_ends_with(".tsv", ".tsv") && bqb_ends_with("卡通风", "风") && bqb_ends_with("x", ""));
+    CHECK(!bqb_ends_with("tsv", ".tsv") && !bqb_ends_with("a.tsv ", ".tsv") && !bqb_ends_with("", "x") && !bqb_ends_with("卡通", "风"));
+}
+
+TEST(words_count_one_as_one) {
+    CHECK_STR(bqb_word(1, "step", "steps"), "step");
+    CHECK_STR(bqb_word(0, "step", "steps"), "steps");
+    CHECK_STR(bqb_word(2, "step", "steps"), "steps");
 }

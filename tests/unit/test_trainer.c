@@ -364,7 +364,10 @@ TEST(trainer_saves_memory) {
     begin_set(dir);
     bqb_err err = {0};
     bqb_train_options plain = small_run(dir, "plain", 4), chunked = small_run(dir, "chunked", 4), again = small_run(dir, "again", 4);
-    chunked.chunk = 1000;
+    bqb_train_options both = small_run(dir, "both", 4), other = small_run(dir, "other", 4);
+    chunked.chunk = both.chunk = 1000;
+    both.recompute = true;
+    other.seed = 2;
     again.recompute = true;
     again.say = hear;
     *said = 0;
@@ -372,6 +375,10 @@ TEST(trainer_saves_memory) {
     CHECK_OK(bqb_train(&plain, &r[0], &err), err);
     CHECK_OK(bqb_train(&chunked, &r[1], &err), err);
     CHECK_OK(bqb_train(&again, &r[2], &err), err);
+    CHECK_OK(bqb_train(&both, NULL, &err), err);
+    CHECK_OK(bqb_train(&other, NULL, &err), err);
+    CHECK(fixture_same_file(plain.out, both.out, "model.safetensors"));
+    CHECK(!fixture_same_file(plain.out, other.out, "model.safetensors")); /* planted */
     CHECK(strstr(said, "memory: about"));
     CHECK(fixture_same_file(plain.out, chunked.out, "model.safetensors") && fixture_same_file(plain.out, again.out, "model.safetensors"));
     bqb_train_options small = small_run(dir, "small", 4);

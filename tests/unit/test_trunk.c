@@ -147,23 +147,6 @@ static bqb_train_options run_of(const char *dir, const char *out, size_t steps) 
 
 static bool same_model(const char *a_dir, const char *b_dir) { return fixture_same_file(a_dir, b_dir, "model.safetensors"); }
 
-TEST(trainer_saves_memory_bit_for_bit) {
-    const char *dir = test_tmp_dir();
-    bqb_err err = {0};
-    snprintf(data_dir, sizeof data_dir, "%s/set", dir);
-    fixture_set(data_dir, N, 4);
-    fixture_config(dir, "config.json");
-    bqb_train_options plain = run_of(dir, "plain", 4), cached = run_of(dir, "cached", 4), other = run_of(dir, "other", 4);
-    cached.chunk = 1000;
-    cached.recompute = true;
-    other.seed = 2;
-    CHECK_OK(bqb_train(&plain, NULL, &err), err);
-    CHECK_OK(bqb_train(&cached, NULL, &err), err);
-    CHECK_OK(bqb_train(&other, NULL, &err), err);
-    CHECK(same_model(plain.out, cached.out));
-    CHECK(!same_model(plain.out, other.out)); /* planted */
-}
-
 static int stop_after(void *ctx, const char *what, uint64_t done, uint64_t total) {
     (void)total;
     return !strncmp(what, "step", 4) && done >= *(uint64_t *)ctx;
