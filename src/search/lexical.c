@@ -214,34 +214,45 @@ static int look_at(void *ctx, const bqb_said *said) {
     return l->status != BQB_OK;
 }
 
-/* The weight from which on about CLOSE have it: some more where many are equal. */
-static double close_from(const hits *all) {
-    size_t bin[BINS] = {0}, n = 0, b = BINS;
-    double most = 0;
+/* Who is looked at closely: everyone whose weight is in a higher bin than the border, and `room` of those in it. */
+typedef struct {
+    double most;
+    size_t border, room;
+} closeness;
+
+static size_t bin_of(const closeness *c, double weight) {
+    return c->most > 0 ? (size_t)(weight / c->most * (BINS - 1)) : 0;
+}
+
+static closeness closest(const hits *all) {
+    size_t bin[BINS] = {0}, n = 0;
+    closeness c = {.border = BINS - 1};
     for (size_t i = 0; i < all->n; i++)
-        if (all->hit[i].score > most) most = all->hit[i].score;
-    for (size_t i = 0; i < all->n; i++) bin[(size_t)(all->hit[i].score / most * (BINS - 1))]++;
-    while (b && n < CLOSE) n += bin[--b];
-    return most * (double)b / (BINS - 1);
+        if (all->hit[i].score > c.most) c.most = all->hit[i].score;
+    for (size_t i = 0; i < all->n; i++) bin[bin_of(&c, all->hit[i].score)]++;
+    while (c.border && n + bin[c.border] < CLOSE) n += bin[c.border--];
+    c.room = CLOSE - n;
+    return c;
 }
 
 static bqb_status judge(hits *all, plan *p) {
-    double from = all->n ? close_from(all) : 0, least = 1;
-    size_t looked = 0;
+    closeness near = closest(all);
+    double least = 1;
     bqb_status s = BQB_OK;
     for (size_t i = 0; i < all->n && !s; i++) {
         bqb_word_hit *h = &all->hit[i];
-        if (h->score < from || looked == CLOSE + CLOSE / 2) {
+        size_t bin = bin_of(&near, h->score);
+        if (bin < near.border || (bin == near.border && !near.room)) {
             h->score = -h->score; /* not looked at */
             continue;
         }
+        if (bin == near.border) near.room--;
         close_look look = {p->fit, BQB_OK, p->err};
         bqb_wordfit_begin(p->fit);
         s = bqb_catalogue_each_said(p->c, h->id, look_at, &look, p->err);
         if (s == BQB_ECANCEL) s = look.status;
         h->score = bqb_wordfit_score(p->fit);
         if (h->score < least) least = h->score;
-        looked++;
     }
     for (size_t i = 0; i < all->n && !s; i++) {
         double coarse = -all->hit[i].score / (3 * p->whole + 1);

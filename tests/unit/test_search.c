@@ -85,6 +85,34 @@ TEST(lexical_scores) {
     bqb_catalogue_close(c);
 }
 
+/* Where many have something, those that have most are looked at closely, however late they came. */
+TEST(lexical_finds_the_last_of_many) {
+    bqb_catalogue *c;
+    if (!CHECK_OK(bqb_catalogue_open(&c, help_path(test_tmp_dir(), "many"), BQB_CATALOGUE_WRITE, &err), err)) return;
+    enum { MANY = 700 };
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    bqb_sticker s = {.format = "png", .width = 1, .height = 1, .frames = 1};
+    for (uint32_t i = 0; i < MANY; i++) {
+        bool added;
+        memcpy(s.sha256, &i, sizeof i);
+        CHECK_OK(bqb_catalogue_put_sticker(c, &s, &added, &err), err);
+        bqb_annotation said = {.field = {[BQB_CAPTION] = i + 1 < MANY ? "大人说真话" : "大海真蓝呀"}};
+        CHECK_OK(bqb_catalogue_annotate(c, s.id, &said, BQB_GIVEN, 1, NULL, NULL, &err), err);
+    }
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
+    bqb_word_hit *h;
+    size_t n;
+    CHECK_OK(bqb_lexical(&h, &n, c, "大海真蓝", &err), err);
+    CHECK_MSG(n == MANY, "%zu found", n);
+    if (n == MANY) {
+        CHECK_MSG(h[n - 1].id == s.id && h[n - 1].score > 0.8, "the right one scores %g", h[n - 1].score);
+        for (size_t i = 0; i + 1 < n; i++)
+            CHECK_MSG(h[i].score > 0 && h[i].score < 0.5 && h[i].score <= h[0].score, "number %zu scores %g", i, h[i].score);
+    }
+    free(h);
+    bqb_catalogue_close(c);
+}
+
 TEST(search_words_alone) {
     bqb_catalogue *c = make();
     if (!c) return;
