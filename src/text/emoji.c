@@ -53,10 +53,11 @@ static const entry *match(const char *text, size_t n, size_t *length) {
         const entry *e = find(key, len);
         i += k;
         if (e) best = e;
-        if (e || extra || joined) *length = i;
+        if (e || extra || (joined && cp >= 0x2190)) *length = i;
         else if (cp != 0x200D) break; /* a joiner may lead to a longer one */
         joined = cp == 0x200D;
     }
+    if (!best) *length = 0;
     return best;
 }
 

@@ -39,10 +39,12 @@ TEST(emoji_have_names) {
 TEST(emoji_with_what_belongs_to_them) {
     same("❤️", 0, "爱心");
     same("❤", 0, "爱心");
-    same("👍🏽", 0, words("👍", 0)); /* a skin tone is no word */
+    same("👍🏽", 0, "强"); /* a skin tone is no word */
     same("👍🏽好", 0, "强 好");
     same("❤️‍🔥", 0, "热恋"); /* joined ones have names of their own */
-    size_t most = 9;
+    same("👩‍x", 0, "女人 \u200dx"); /* a joiner to nothing: what follows stays */
+    size_t most = 9, length;
+    CHECK(bqb_emoji_at("\ufe0f😭", 7, &length) == 0 && length == 0);
     bqb_buf b = {.max = 100};
     CHECK_OK(bqb_emoji_words(&b, "没有", 0, &most, &err), err);
     CHECK(most == 0);
