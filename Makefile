@@ -17,7 +17,11 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
-PKGS     := vips sqlite3 jansson libutf8proc chafa zlib
+# Of these, what pkg-config finds; `WITH=` builds without.
+ifeq ($(origin WITH),undefined)
+WITH     := $(foreach p,rlottie vpx,$(shell pkg-config --exists $p 2>/dev/null && echo $p))
+endif
+PKGS     := vips sqlite3 jansson libutf8proc chafa zlib $(WITH)
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wmissing-prototypes
 WERROR   ?= $(if $(CI),-Werror)
 OPT      ?= -O2
@@ -35,7 +39,7 @@ WARNINGS += -Wno-pass-failed
 endif
 CFLAGS  ?= -g
 ALL_CFLAGS  = -std=c11 $(OPT) $(WARNINGS) $(WERROR) -D_POSIX_C_SOURCE=200809L -fPIC -fopenmp-simd \
-              -Iinclude -Isrc $(PKG_CFLAGS) $(CFLAGS) $(SANITIZE)
+              -Iinclude -Isrc $(addprefix -DBQB_WITH_,$(WITH)) $(PKG_CFLAGS) $(CFLAGS) $(SANITIZE)
 ALL_LDFLAGS = $(LDFLAGS) $(SANITIZE)
 LIBS        = $(PKG_LIBS) -ldnnl -lpthread -lm
 

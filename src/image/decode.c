@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "image/apng.h"
+#include "image/movie.h"
 #include "image/resample.h"
 #include "image/sniff.h"
 
@@ -32,6 +33,7 @@ struct bqb_image_reader {
     bqb_animation animation;
     bqb_apng apng;           /* apng.frame set: frames come from here, image is NULL */
     uint8_t *canvas, *under; /* of the APNG */
+    bqb_movie movie;         /* movie.fn set: frames come from here, image is NULL */
     size_t C;
     uint8_t *pixels;
     size_t frame; /* which one pixels holds; SIZE_MAX at first, and SIZE_MAX + 1 is frame 0 */
@@ -115,6 +117,8 @@ static VipsImage *load(const bqb_image_reader *r, const void *data, size_t size)
         failed = vips_heifload_buffer(buf, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
                                       VIPS_FAIL_ON_TRUNCATED, NULL);
         break;
+    case BQB_PICTURE_TGS:
+    case BQB_PICTURE_WEBM:
     case BQB_PICTURE_NONE:
         break;
     }
@@ -179,6 +183,18 @@ static void describe_apng(bqb_image_reader *r) {
     r->C = 4;
 }
 
+static bqb_status describe_movie(bqb_image_reader *r, const void *data, size_t size, bqb_err *err) {
+    bqb_movie *m = &r->movie;
+    bqb_status s = r->kind == BQB_PICTURE_TGS ? bqb_lottie_open(m, data, size, r->name, err) : bqb_webm_open(m, data, size, r->name, err);
+    if (s) return s;
+    r->info.width = m->width;
+    r->info.height = m->height;
+    r->info.frames = m->frames;
+    r->info.alpha = m->alpha;
+    r->C = 4;
+    return BQB_OK;
+}
+
 static bqb_status open_reader(bqb_image_reader *r, const void *data, size_t size, const char *name,
                               const bqb_image_limits *lim, bqb_err *err) {
     size_t max_pixels = lim && lim->max_pixels ? lim->max_pixels : MAX_PIXELS;
@@ -193,21 +209,24 @@ static bqb_status open_reader(bqb_image_reader *r, const void *data, size_t size
         return bqb_fail(err, BQB_ELIMIT, "%s: %zu bytes, at most %d are read", name, size, MAX_FILE);
     r->kind = bqb_sniff(data, size);
     if (r->kind == BQB_PICTURE_NONE)
-        return bqb_fail(err, BQB_EFORMAT, "%s: found %s, needed a picture (PNG, JPEG, GIF, WebP or AVIF)",
+        return bqb_fail(err, BQB_EFORMAT, "%s: found %s, needed a picture (PNG, JPEG, GIF, WebP, AVIF, TGS or WebM)",
                         name, bqb_sniff_other(data, size));
     strcpy(r->info.format, bqb_picture_kind_name(r->kind));
     r->animation = bqb_sniff_animation(r->kind, data, size);
     if (!r->animation.frames)
         return bqb_fail(err, BQB_EFORMAT, "%s: %s picture is cut short: not one whole frame in %zu bytes",
                         name, r->info.format, size);
+    bqb_status s = BQB_OK;
+    bool movie = r->kind == BQB_PICTURE_TGS || r->kind == BQB_PICTURE_WEBM;
+    if (movie && (s = describe_movie(r, data, size, err))) return s;
+    if (movie) r->animation.frames = r->info.frames;
     bool apng = r->kind == BQB_PICTURE_PNG && bqb_apng_parse(&r->apng, data, size, max_frames);
     if (r->animation.frames > max_frames || r->apng.n > max_frames)
         return bqb_fail(err, BQB_ELIMIT, "%s: %s animation of %zu frames%s, at most %zu are decoded", name,
                         r->info.format, r->apng.n > max_frames ? r->apng.n : r->animation.frames,
                         r->apng.n > max_frames ? " or more" : "", max_frames);
-    bqb_status s = BQB_OK;
     if (apng) describe_apng(r);
-    else s = describe(r, data, size, err);
+    else if (!movie) s = describe(r, data, size, err);
     if (s) return s;
     for (size_t f = 0; f < r->info.frames; f++) r->info.duration_ms += bqb_image_delay_ms(r, f);
     return check_limits(r, max_pixels, err);
@@ -232,6 +251,7 @@ void bqb_image_close(bqb_image_reader *r) {
     if (r->region) g_object_unref(r->region);
     if (r->image) g_object_unref(r->image);
     bqb_apng_free(&r->apng);
+    bqb_movie_close(&r->movie);
     free(r->canvas);
     free(r->under);
     free(r->pixels);
@@ -246,6 +266,7 @@ size_t bqb_image_channels(const bqb_image_reader *r) { return r->C; }
 int bqb_image_delay_ms(const bqb_image_reader *r, size_t frame) {
     int *delay, n, ms = 0;
     if (r->info.frames < 2 || frame >= r->info.frames) return 0;
+    if (r->movie.fn) return r->movie.delay_ms[frame];
     if (r->apng.frame) ms = r->apng.frame[frame].delay_ms;
     else if (vips_image_get_typeof(r->image, "delay") &&
              !vips_image_get_array_int(r->image, "delay", &delay, &n) && frame < (size_t)n)
@@ -348,6 +369,16 @@ static bqb_status read_apng(bqb_image_reader *r, size_t frame, bqb_err *err) {
     return s;
 }
 
+static bqb_status read_movie(bqb_image_reader *r, size_t frame, bqb_err *err) {
+    char name[32];
+    bqb_status s = bqb_movie_read(&r->movie, r->pixels, frame, r->timeout_ms, err);
+    if (!s) return s;
+    snprintf(name, sizeof name, "%s picture", r->info.format);
+    bqb_err_prefix(err, name);
+    bqb_err_prefix(err, r->name);
+    return s;
+}
+
 bqb_status bqb_image_read(bqb_image_reader *r, const uint8_t **pixels, size_t frame, bqb_err *err) {
     const bqb_image_info *i = &r->info;
     *pixels = NULL;
@@ -358,7 +389,9 @@ bqb_status bqb_image_read(bqb_image_reader *r, const uint8_t **pixels, size_t fr
         if (!r->pixels) r->pixels = bqb_alloc_aligned(i->height, i->width * r->C);
         if (!r->pixels) return bqb_fail_nomem(err, r->name, i->height * i->width * r->C);
         r->since_ms = now_ms();
-        bqb_status s = r->apng.frame ? read_apng(r, frame, err) : read_vips(r, frame, err);
+        bqb_status s = r->movie.fn      ? read_movie(r, frame, err)
+                       : r->apng.frame ? read_apng(r, frame, err)
+                                       : read_vips(r, frame, err);
         r->used_ms += now_ms() - r->since_ms;
         if (s) return s;
         r->frame = frame;

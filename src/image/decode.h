@@ -5,9 +5,10 @@
  * are not applied, CMYK is the plain product (255-C)(255-K)/255, and 16-bit samples
  * keep their high byte. The decoder is chosen by the file's first bytes, never
  * by its name, from PNG (animated too), JPEG, GIF, WebP, and AVIF and HEIC
- * (first picture) where libvips was built with them; nothing else is ever tried.
+ * (first picture) where libvips was built with them, and Telegram's TGS and WebM
+ * where bqb was built with librlottie and libvpx (movie.h); nothing else is ever tried.
  *
- * A damaged or cut file is refused, but for an animated GIF or PNG: of these the
+ * A damaged or cut file is refused, but for an animated GIF or PNG and WebM: of these the
  * whole frames before the cut are used. Besides the limits below, all frames
  * together may have 10 * max_pixels pixels, as may all scans of a JPEG, of which
  * there may be 100. The clock is looked at between frames and strips of rows, so
@@ -34,7 +35,7 @@ typedef struct {
 } bqb_image_limits;
 
 typedef struct {
-    char format[8]; /* "png" "jpeg" "gif" "webp" "avif" …, by content, never by name */
+    char format[8]; /* "png" "jpeg" "gif" "webp" "avif" "tgs" "webm" …, by content, never by name */
     size_t width, height, frames;
     bool alpha;
     int duration_ms; /* of one loop; 0 for a still */

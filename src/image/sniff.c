@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include <zlib.h>
 
 static bool starts(const uint8_t *data, size_t size, size_t at, const char *magic, size_t n) {
     return size >= at && size - at >= n && memcmp(data + at, magic, n) == 0;
@@ -22,22 +23,43 @@ static bqb_picture_kind sniff_ftyp(const uint8_t *data, size_t size) {
     return kind;
 }
 
+/* Does gzip hold what could be a Lottie animation: an object that begins with one of its keys? */
+static bool sniff_tgs(const uint8_t *data, size_t size) {
+    static const char *const keys[] = {"\"tgs\"", "\"v\"", "\"fr\"", "\"ip\"", "\"op\"", "\"w\"", "\"h\"", "\"nm\"", "\"ddd\"", "\"assets\"",
+                                       "\"layers\"", "\"meta\""};
+    uint8_t head[65] = {0};
+    z_stream zs = {.next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)(size < 4096 ? size : 4096), .next_out = head,
+                   .avail_out = sizeof head - 1};
+    if (inflateInit2(&zs, MAX_WBITS + 16) != Z_OK) return false;
+    inflate(&zs, Z_SYNC_FLUSH);
+    inflateEnd(&zs);
+    const char *space = " \t\r\n", *c = (const char *)head;
+    c += strspn(c, space);
+    if (*c++ != '{') return false;
+    c += strspn(c, space);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!strncmp(c, keys[i], strlen(keys[i]))) return true;
+    return false;
+}
+
 bqb_picture_kind bqb_sniff(const uint8_t *data, size_t size) {
     if (starts(data, size, 0, "\x89PNG\r\n\x1a\n", 8)) return BQB_PICTURE_PNG;
     if (starts(data, size, 0, "\xff\xd8\xff", 3)) return BQB_PICTURE_JPEG;
     if (starts(data, size, 0, "GIF87a", 6) || starts(data, size, 0, "GIF89a", 6)) return BQB_PICTURE_GIF;
     if (starts(data, size, 0, "RIFF", 4) && starts(data, size, 8, "WEBP", 4)) return BQB_PICTURE_WEBP;
     if (starts(data, size, 4, "ftyp", 4)) return sniff_ftyp(data, size);
+    if (starts(data, size, 0, "\x1a\x45\xdf\xa3", 4) && memmem(data, size < 64 ? size : 64, "webm", 4)) return BQB_PICTURE_WEBM;
+    if (starts(data, size, 0, "\x1f\x8b\x08", 3) && sniff_tgs(data, size)) return BQB_PICTURE_TGS;
     return BQB_PICTURE_NONE;
 }
 
 const char *bqb_picture_kind_name(bqb_picture_kind kind) {
-    static const char *const names[] = {"", "png", "jpeg", "gif", "webp", "avif", "heic"};
+    static const char *const names[] = {"", "png", "jpeg", "gif", "webp", "avif", "heic", "tgs", "webm"};
     return names[kind];
 }
 
 int bqb_extension_says(const char *name) {
-    static const char *const yes[] = {"png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "avif", "apng"};
+    static const char *const yes[] = {"png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "avif", "apng", "tgs", "webm"};
     static const char *const never[] = {"tsv", "txt", "json", "jsonl", "md", "db", "zip", "html", "mp4", "npy", "csv"};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof yes / sizeof *yes; i++)
@@ -59,8 +81,8 @@ const char *bqb_sniff_other(const uint8_t *data, size_t size) {
         {0, "\xff\x0a", "a JPEG XL picture"},
         {4, "JXL ", "a JPEG XL picture"},
         {4, "ftyp", "an MP4 video"},
-        {0, "\x1a\x45\xdf\xa3", "a Matroska or WebM video"},
-        {0, "\x1f\x8b", "gzip data (a Telegram .tgs animation?)"},
+        {0, "\x1a\x45\xdf\xa3", "a Matroska video"},
+        {0, "\x1f\x8b", "gzip data"},
         {0, "%PDF", "a PDF"},
         {0, "PK\x03\x04", "a ZIP archive"},
     };

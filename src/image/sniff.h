@@ -14,9 +14,12 @@ typedef enum {
     BQB_PICTURE_GIF,
     BQB_PICTURE_WEBP,
     BQB_PICTURE_AVIF,
-    BQB_PICTURE_HEIC
+    BQB_PICTURE_HEIC,
+    BQB_PICTURE_TGS, /* Telegram: gzipped Lottie, known by the first key of its JSON */
+    BQB_PICTURE_WEBM
 } bqb_picture_kind;
 
+/* The first 512 bytes are enough. */
 bqb_picture_kind bqb_sniff(const uint8_t *data, size_t size);
 
 /* "png", "jpeg" …; "" for BQB_PICTURE_NONE. */

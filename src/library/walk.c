@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_CANDIDATES = 16 << 20, MAX_DEPTH = 100, SNIFF_BYTES = 64, MAX_PICTURE = 64 << 20 };
+enum { MAX_CANDIDATES = 16 << 20, MAX_DEPTH = 100, SNIFF_BYTES = 512, MAX_PICTURE = 64 << 20 };
 
 void bqb_walk_skip(bqb_walk *w, const char *path, const char *reason) {
     w->skipped++;

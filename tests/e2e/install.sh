@@ -52,7 +52,7 @@ check user_shared ${CC:-gcc} -std=c11 -Wall -Werror -o "$tmp/user" "$tmp/user.c"
 check user_shared_finds test "$(LD_LIBRARY_PATH=$at/lib "$tmp/user" "$tmp/library" 猫)" = "$tmp/stickers/猫在睡觉.png"
 # shellcheck disable=SC2046
 check user_static ${CC:-gcc} -std=c11 -Wall -Werror -o "$tmp/user2" "$tmp/user.c" $(pc --cflags) "$at/lib/libbqb.a" \
-    $(pkg-config --libs vips sqlite3 jansson libutf8proc zlib) -ldnnl -lpthread -lm
+    $(pkg-config --libs vips sqlite3 jansson libutf8proc zlib $(pc --print-requires-private | grep -xE 'rlottie|vpx')) -ldnnl -lpthread -lm
 check user_static_finds test "$("$tmp/user2" "$tmp/library" 猫)" = "$tmp/stickers/猫在睡觉.png"
 LD_LIBRARY_PATH=$at/lib "$tmp/user" "$tmp/nowhere" 猫 2>"$tmp/said"
 check no_library_fails test $? = 1

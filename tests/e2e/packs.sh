@@ -1,5 +1,5 @@
 #!/bin/bash
-# Packs of stickers: zip archives.
+# Packs of stickers: zip archives, Telegram sets.
 cd "$(dirname "$0")/../.." || exit 2
 . tests/library_help.sh
 export BQB_THREADS=2
@@ -36,5 +36,29 @@ mkdir "$tmp/in"
 cp "$tmp/表情.zip" tests/golden/images/gray.png "$tmp/in/"
 BQB_LIBRARY=$tmp/lib3 run "$bqb" import "$tmp/in" --json
 json "an archive in a folder" '[.added,.others,.skipped]' '[1,1,0]'
+
+# Telegram's animations, in a folder and in an archive; exported as they are.
+mkdir "$tmp/set"
+cp fuzz/corpus/image/disc.tgs "$tmp/set/圆.tgs"
+cp fuzz/corpus/image/film.webm "$tmp/set/电影.webm"
+cp fuzz/corpus/image/film.webm "$tmp/set/misnamed.png"
+gzip -c tests/e2e/packs.sh >"$tmp/set/other.gz"
+head -c 200 fuzz/corpus/image/disc.tgs >"$tmp/set/cut.tgs"
+export BQB_LIBRARY=$tmp/telegram
+run "$bqb" import "$tmp/set" --json
+is "telegram: status" "$status" 0
+if grep -q 'built without' "$tmp/err"; then
+    skip "built without librlottie or libvpx"
+    has "telegram: how to get it" "$tmp/err" 'Debian: lib'
+else
+    json "telegram" '[.added,.already,.skipped,.others]' '[2,1,1,1]'
+    has "telegram: a damaged one" "$tmp/err" 'skipped .*cut.tgs: its gzip data are damaged or cut short'
+    run "$bqb" search --json --animated 圆
+    json "telegram: found" '.results[0]|[.caption,.animated]' '["圆",true]'
+    run "$bqb" similar "$tmp/set/圆.tgs" --json
+    json "telegram: similar" '.results|length' 1
+    run "$bqb" export "$tmp/telegram-out"
+    same "telegram: exported as it is" "$tmp/telegram-out/images/$(sha256sum <fuzz/corpus/image/disc.tgs | head -c 12).tgs" fuzz/corpus/image/disc.tgs
+fi
 
 summary packs

@@ -53,7 +53,7 @@ TEST(decode_names_what_it_found) {
         {"book.jpg", "%PDF-1.4\n", "a PDF"},
         {"old.png", "BM6\x03", "a BMP picture"},
         {"set.png", "PK\x03\x04", "a ZIP archive"},
-        {"clip.gif", "\x1a\x45\xdf\xa3\x01\xff", "a Matroska or WebM video"},
+        {"clip.gif", "\x1a\x45\xdf\xa3\x01\xff", "a Matroska video"},
         {"junk.gif", "\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7\xf6\xf5", "unknown binary data"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
