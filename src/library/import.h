@@ -38,7 +38,7 @@ typedef struct {
     size_t returned;  /* files that had been missing */
     size_t gone;      /* files newly marked missing */
     size_t skipped;   /* bad files, folders, lines: each told to skip() */
-    size_t damaged;   /* of skipped: databases that could not be read to their end */
+    size_t damaged;   /* of skipped: databases and archives that could not be read to their end */
     size_t near_copies; /* new stickers that are near copies of others (likeness.h) */
     size_t others;    /* files in folders that are no pictures */
 } bqb_import_report;

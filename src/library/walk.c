@@ -156,8 +156,7 @@ bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_er
     return s;
 }
 
-/* Words that live as long as the list. */
-static bqb_status keep_words(bqb_walk *w, const char **to, const char *words, bqb_err *err) {
+bqb_status bqb_walk_keep(bqb_walk *w, const char **to, const char *words, bqb_err *err) {
     char **captions = room(w->caption, w->n_captions, &w->cap_captions, sizeof *captions, err);
     if (!captions) return BQB_ENOMEM;
     w->caption = captions;
@@ -172,7 +171,7 @@ static bqb_status keep_words(bqb_walk *w, const char **to, const char *words, bq
 static bqb_status add_muge(void *ctx, const char *path, const char *caption, bqb_err *err) {
     bqb_walk *w = ctx;
     bqb_annotation given = {{0}};
-    bqb_status s = keep_words(w, &given.field[BQB_CAPTION], caption, err);
+    bqb_status s = bqb_walk_keep(w, &given.field[BQB_CAPTION], caption, err);
     return s ? s : bqb_walk_add(w, bqb_strdup(path), &given, true, err);
 }
 
@@ -222,7 +221,7 @@ static bqb_status add_lmdb(void *ctx, const bqb_lmdb_sticker *x, bqb_err *err) {
     if (s && err) *err = why;
     if (!s) s = bqb_keep_picture(&path, r->library, (const uint8_t *)r->bytes.data, r->bytes.len, err);
     for (size_t f = 0; f < BQB_FIELDS && !s; f++)
-        if (x->note.field[f]) s = keep_words(r->w, &given.field[f], x->note.field[f], err);
+        if (x->note.field[f]) s = bqb_walk_keep(r->w, &given.field[f], x->note.field[f], err);
     if (s) {
         free(path);
         return s;
@@ -257,63 +256,6 @@ static bqb_status read_lmdb(bqb_walk *w, const char *path, bqb_err *err) {
     bqb_buf_free(&r.bytes);
     bqb_lmdb_set_close(set);
     free(library);
-    return s;
-}
-
-/* ---- zip archives ---- */
-
-typedef struct {
-    bqb_walk *w;
-    const char *path, *library;
-} zip_reading;
-
-static void skip_zip(void *ctx, const char *name, const char *reason) {
-    zip_reading *r = ctx;
-    char *full = bqb_asprintf("%s/%s", r->path, name);
-    bqb_walk_skip(r->w, full ? full : r->path, reason);
-    free(full);
-}
-
-static bqb_status add_zip(void *ctx, const bqb_zip_sticker *x, bqb_err *err) {
-    zip_reading *r = ctx;
-    bqb_annotation given = {{0}};
-    char *path = NULL, *full = bqb_asprintf("%s/%s", r->path, x->name);
-    const char *name = NULL;
-    bqb_status s = full ? keep_words(r->w, &name, full, err) : bqb_fail_nomem(err, "name", strlen(x->name));
-    free(full);
-    for (size_t f = 0; f < BQB_FIELDS && !s; f++)
-        if (x->note.field[f]) s = keep_words(r->w, &given.field[f], x->note.field[f], err);
-    if (!s) s = bqb_keep_picture(&path, r->library, x->data, x->size, err);
-    if (!s) s = bqb_walk_add(r->w, path, &given, x->listed, err);
-    else free(path);
-    if (!s) r->w->item[r->w->n - 1].name = name;
-    return s;
-}
-
-static int zip_progress(void *ctx, const char *what, uint64_t done, uint64_t total) {
-    const bqb_walk *w = ((zip_reading *)ctx)->w;
-    return w->progress ? w->progress(w->ctx, what, done, total) : 0;
-}
-
-static bqb_status read_zip(bqb_walk *w, const char *path, bqb_err *err) {
-    if (!w->library) {
-        bqb_walk_skip(w, path, "there is no library to put its pictures into");
-        return BQB_OK;
-    }
-    char *library = realpath(w->library, NULL);
-    if (!library) return bqb_fail_errno(err, "%s", w->library);
-    zip_reading r = {.w = w, .path = path, .library = library};
-    bqb_zip_reader reader = {.sticker = add_zip, .skip = skip_zip, .progress = zip_progress, .ctx = &r};
-    bqb_err why = {0};
-    size_t others = 0;
-    bqb_status s = bqb_zip_set_each(path, &reader, &others, &why);
-    w->others += others;
-    free(library);
-    if (s == BQB_EFORMAT || s == BQB_ELIMIT) {
-        bqb_walk_skip(w, path, why.msg);
-        return BQB_OK;
-    }
-    if (s && err) *err = why;
     return s;
 }
 
@@ -365,8 +307,10 @@ bqb_status bqb_walk_folder(bqb_walk *w, const char *path, int depth, bqb_err *er
         if (!child) s = bqb_fail_nomem(err, path, 1);
         else if (fstatat(dirfd(d), e->d_name, &st, 0)) bqb_walk_skip(w, child, errno == ENOENT ? "a link to nothing" : strerror(errno));
         else if (S_ISDIR(st.st_mode)) s = bqb_walk_folder(w, child, depth + 1, err);
-        else if (!S_ISREG(st.st_mode) || !bqb_looks_like_picture(dirfd(d), e->d_name)) w->others++;
-        else {
+        else if (!S_ISREG(st.st_mode) || !bqb_looks_like_picture(dirfd(d), e->d_name)) {
+            w->others++;
+            if (S_ISREG(st.st_mode) && bqb_ends_with(e->d_name, ".json")) s = bqb_walk_telegram(w, child, path, err);
+        } else {
             s = bqb_walk_add(w, child, NULL, false, err);
             child = NULL;
         }
@@ -408,7 +352,7 @@ static bqb_status walk_root(bqb_walk *w, const char *path, bqb_err *err) {
         s = dir ? bqb_walk_table(w, real, *dir ? dir : "/", err) : bqb_fail_nomem(err, path, 1);
         free(dir);
     } else if (bqb_is_zip(real) || bqb_ends_with(path, ".zip")) {
-        s = read_zip(w, real, err);
+        s = bqb_walk_zip(w, real, err);
     } else {
         s = bqb_walk_add(w, real, NULL, true, err);
         real = NULL;

@@ -20,7 +20,8 @@ typedef struct bqb_walk bqb_walk;
 /* Gather the candidates of each path, absolute or relative to the working folder:
  *   a folder     every picture below it, by content where the extension does not
  *                tell; hidden files are left out, links followed, each folder
- *                visited once; a captions.tsv in a folder annotates its pictures
+ *                visited once; a captions.tsv in a folder annotates its pictures, and so
+ *                does the JSON of a Telegram set (telegram_set.h), which counts less
  *   X.tsv        what its column `file` lists, relative to its folder
  *   LMDB         a folder with the databases of Chinese-CLIP or Sticker820K, anywhere below a
  *                folder that is named, or a list of names beside Sticker820K's (lmdb_set.h):
@@ -64,7 +65,7 @@ size_t bqb_walk_roots(const bqb_walk *w);
 const char *bqb_walk_root(const bqb_walk *w, size_t i);
 
 size_t bqb_walk_skipped(const bqb_walk *w); /* times `skip` was called */
-size_t bqb_walk_damaged(const bqb_walk *w); /* of these, LMDB databases that could not be read to their end */
+size_t bqb_walk_damaged(const bqb_walk *w); /* of these, LMDB databases and archives that could not be read to their end */
 size_t bqb_walk_others(const bqb_walk *w);  /* files in folders that are no pictures */
 
 #endif

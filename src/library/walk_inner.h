@@ -60,4 +60,13 @@ bool bqb_looks_like_picture(int dir_fd, const char *name);
 /* In byte order, each path once: to be done last. */
 void bqb_walk_sort(bqb_walk *w);
 
+/* *to: a copy of words that lives as long as the list. */
+bqb_status bqb_walk_keep(bqb_walk *w, const char **to, const char *words, bqb_err *err);
+
+/* A zip archive: its pictures get files in the library (walk_packs.c). */
+bqb_status bqb_walk_zip(bqb_walk *w, const char *path, bqb_err *err);
+
+/* A JSON file in the folder dir: if it is a Telegram set's, its words for the files there. Else nothing. */
+bqb_status bqb_walk_telegram(bqb_walk *w, const char *path, const char *dir, bqb_err *err);
+
 #endif

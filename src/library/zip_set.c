@@ -4,6 +4,7 @@
 #include "file/table.h"
 #include "file/zip_name.h"
 #include "image/sniff.h"
+#include "library/telegram_set.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_PICTURE = 64 << 20, MAX_TABLE = 64 << 20, MAX_NAME = 1 << 18, MAX_GROWTH = 64 };
+enum { MAX_PICTURE = 64 << 20, MAX_TABLE = 64 << 20, MAX_SET = 1 << 20, MAX_NAME = 1 << 18, MAX_GROWTH = 64 };
 #define LEAST_TOTAL ((uint64_t)256 << 20)
 
 bool bqb_is_zip(const char *path) {
@@ -67,6 +68,8 @@ static const char *keep(reading *g, const char *text, size_t n) {
     copy[n] = 0;
     return copy;
 }
+
+static int by_name_only(const void *a, const void *b) { return strcmp(((const item *)a)->name, ((const item *)b)->name); }
 
 static int by_name(const void *a, const void *b) {
     const item *x = a, *y = b;
@@ -148,6 +151,15 @@ static const char *join(reading *g, const char *folder, size_t n_folder, const c
     return keep(g, joined, n);
 }
 
+static bqb_status add_row(reading *g, const char *name, const bqb_annotation *note, bqb_err *err) {
+    row *rows = bqb_grow(g->row, g->n_rows, &g->cap_rows, sizeof *rows, 256);
+    if (!rows) return bqb_fail_nomem(err, "captions", 2 * g->cap_rows * sizeof *rows);
+    g->row = rows;
+    rows[g->n_rows] = (row){.name = name, .note = *note, .order = g->n_rows};
+    g->n_rows++;
+    return BQB_OK;
+}
+
 static bqb_status take_rows(reading *g, const bqb_table *t, const item *it, bqb_err *err) {
     size_t folder = (size_t)(bqb_path_base(it->name) - it->name), file = bqb_table_find(t, "file");
     if (file == SIZE_MAX) {
@@ -168,22 +180,64 @@ static bqb_status take_rows(reading *g, const bqb_table *t, const item *it, bqb_
             skip(g, it->name, reason);
             continue;
         }
-        row *rows = bqb_grow(g->row, g->n_rows, &g->cap_rows, sizeof *rows, 256);
-        if (!rows) return bqb_fail_nomem(err, "captions", 2 * g->cap_rows * sizeof *rows);
-        g->row = rows;
-        row *to = &rows[g->n_rows];
-        *to = (row){.name = name, .order = g->n_rows};
+        bqb_annotation note = {{0}};
         for (size_t c = 0; c < bqb_table_columns(t); c++) {
             const char *column = bqb_table_column(t, c);
             bqb_field f = bqb_field_parse(column, strlen(column));
-            if (f != BQB_FIELDS) to->note.field[f] = bqb_table_cell(t, i, c);
+            if (f != BQB_FIELDS) note.field[f] = bqb_table_cell(t, i, c);
         }
-        g->n_rows++;
+        bqb_status s = add_row(g, name, &note, err);
+        if (s) return s;
     }
     return BQB_OK;
 }
 
 static bool is_table(const item *it) { return !strcmp(bqb_path_base(it->name), "captions.tsv"); }
+
+/* ---- Telegram's sets ---- */
+
+typedef struct {
+    reading *g;
+    const item *json;
+} set_reading;
+
+/* Files of that name beside the JSON. */
+static bqb_status take_sticker(void *ctx, const char *stem, const bqb_annotation *note, bqb_err *err) {
+    set_reading *set = ctx;
+    reading *g = set->g;
+    char name[4096];
+    bqb_annotation kept = {{0}};
+    bqb_status s = BQB_OK;
+    int folder = (int)(bqb_path_base(set->json->name) - set->json->name);
+    for (size_t i = 0; bqb_telegram_extensions[i] && !s; i++) {
+        int n = snprintf(name, sizeof name, "%.*s%s%s", folder, set->json->name, stem, bqb_telegram_extensions[i]);
+        item key = {.name = name};
+        const item *it = n < (int)sizeof name ? bsearch(&key, g->item, g->n, sizeof key, by_name_only) : NULL;
+        if (!it) continue;
+        for (int f = 0; f < BQB_FIELDS && !s; f++)
+            if (note->field[f] && !(kept.field[f] = keep(g, note->field[f], strlen(note->field[f])))) s = bqb_fail_nomem(err, "captions", 1);
+        if (!s) s = add_row(g, it->name, &kept, err);
+    }
+    return s;
+}
+
+/* Of JSON of other kinds nothing is said. */
+static bqb_status read_sets(reading *g, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < g->n && !s; i++) {
+        const item *it = &g->item[i];
+        size_t n = strlen(it->name);
+        bool got = false;
+        bqb_err why;
+        if (n < 5 || strcmp(it->name + n - 5, ".json") != 0 || it->entry->size > MAX_SET) continue;
+        if ((s = unpack(g, it, MAX_SET, &got, err)) || !got) continue;
+        set_reading set = {g, it};
+        s = bqb_telegram_set_each(g->bytes.data, g->bytes.len, take_sticker, &set, &why);
+        if (s == BQB_EFORMAT || s == BQB_ELIMIT) s = BQB_OK;
+        if (s) s = bqb_fail(err, s, "%s", why.msg);
+    }
+    return s;
+}
 
 static int by_row(const void *a, const void *b) {
     const row *x = a, *y = b;
@@ -211,7 +265,6 @@ static bqb_status read_tables(reading *g, bqb_err *err) {
         tables[g->n_tables++] = t;
         s = take_rows(g, t, &g->item[i], err);
     }
-    if (g->n_rows) qsort(g->row, g->n_rows, sizeof *g->row, by_row);
     return s;
 }
 
@@ -255,6 +308,8 @@ static bqb_status take_picture(reading *g, const item *it, bqb_err *err) {
 static bqb_status read_all(reading *g, bqb_err *err) {
     bqb_status s = list_items(g, err);
     if (!s) s = read_tables(g, err);
+    if (!s) s = read_sets(g, err); /* what a table says comes first */
+    if (!s && g->n_rows) qsort(g->row, g->n_rows, sizeof *g->row, by_row);
     for (size_t i = 0; i < g->n && !s; i++) {
         if (!is_table(&g->item[i])) s = take_picture(g, &g->item[i], err);
         if (!s && g->r->progress && g->r->progress(g->r->ctx, "unpack", i + 1, g->n))

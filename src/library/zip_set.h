@@ -11,7 +11,7 @@ bool bqb_is_zip(const char *path);
 
 typedef struct {
     const char *name;     /* inside the archive, UTF-8; lent for the call, like the rest */
-    bqb_annotation note;  /* what a captions.tsv says; listed: one does */
+    bqb_annotation note;  /* what a captions.tsv, or a Telegram set's JSON, says; listed: one does */
     bool listed;
     const uint8_t *data;  /* the picture's file */
     size_t size;

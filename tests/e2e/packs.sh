@@ -19,13 +19,13 @@ has "zip again" "$tmp/out" '^0 added, 6 already there, 2 skipped$'
 
 # Nothing is written but into the library, and what is wrong has its name.
 cp $packs/hostile "$tmp/hostile.zip"
-find "$tmp" -not -path "$tmp/lib*" -not -name out -not -name err | sort >"$tmp/before"
+elsewhere() { find "$tmp" -not -path "$tmp/lib*" -not -name out -not -name err | sort; }
+before=$(elsewhere)
 BQB_LIBRARY=$tmp/lib2 run "$bqb" import "$tmp/hostile.zip"
 is "hostile: status" "$status" 0
 has "hostile" "$tmp/out" '^1 added, 0 already there, 11 skipped$'
 has "hostile: encrypted" "$tmp/err" 'hostile.zip/locked.png: it is encrypted'
-find "$tmp" -not -path "$tmp/lib*" -not -name out -not -name err | sort >"$tmp/after"
-same "hostile: nothing is written elsewhere" "$tmp/before" "$tmp/after"
+is "hostile: nothing is written elsewhere" "$(elsewhere)" "$before"
 head -c 700 $packs/names >"$tmp/cut.zip"
 BQB_LIBRARY=$tmp/lib3 run "$bqb" import "$tmp/cut.zip"
 is "cut: status" "$status" 1
@@ -60,5 +60,18 @@ else
     run "$bqb" export "$tmp/telegram-out"
     same "telegram: exported as it is" "$tmp/telegram-out/images/$(sha256sum <fuzz/corpus/image/disc.tgs | head -c 12).tgs" fuzz/corpus/image/disc.tgs
 fi
+
+# What the set's JSON says of its stickers, in a folder and in an archive; a captions.tsv says more.
+mkdir "$tmp/emoji"
+cp tests/golden/images/gray.png "$tmp/emoji/AgADa.png"
+cp tests/golden/images/wide.png "$tmp/emoji/AgADb.png"
+printf '{"ok":true,"result":{"name":"x","stickers":[{"file_unique_id":"AgADa","emoji":"😂"},{"file_unique_id":"AgADb","emoji":"🍉"}]}}' >"$tmp/emoji/set.json"
+printf 'file\tcaption\nAgADb.png\t西瓜\n' >"$tmp/emoji/captions.tsv"
+BQB_LIBRARY=$tmp/emoji1 run "$bqb" import "$tmp/emoji"
+has "set.json" "$tmp/out" '^2 added, 0 already there, 0 skipped$'
+BQB_LIBRARY=$tmp/emoji1 run "$bqb" search --json 破涕为笑
+json "set.json: words" '.results[0]|[.caption,.emotion]' '["😂 破涕为笑","大笑"]'
+BQB_LIBRARY=$tmp/emoji1 run "$bqb" search --json 西瓜
+json "set.json: captions.tsv first" '.results[0].caption' '西瓜'
 
 summary packs
