@@ -33,6 +33,27 @@ is "show by a name in any bytes: status" $status 0
 run "$bqb" show --json "$tmp/in/really webp.png"
 json "by content, not by name" .format webp
 
+# Pictures that claim to be huge, are tiny, or have another extension: named with what is wrong, or taken by content.
+mkdir "$tmp/sizes"
+printf '\211\120\116\107\015\012\032\012\000\000\000\015\111\110\104\122\000\000\116\040\000\000\116\040\001\000\000\000\000\313\013\173\224\000\000\000\014\111\104\101\124\170\234\143\140\240\075\000\000\000\144\000\001\206\144\074\065\000\000\000\000\111\105\116\104\256\102\140\202' >"$tmp/sizes/huge.png"
+frame='\041\371\004\000\005\000\000\000\054\000\000\000\000\004\000\004\000\000\002\004\204\217\011\005\000'
+{
+    printf 'GIF89a\004\000\004\000\200\000\000\377\000\000\000\000\377'
+    printf "$frame%.0s" $(seq 5000)
+    printf ';'
+} >"$tmp/sizes/long.gif"
+cp $images/one_pixel.png "$tmp/sizes/one.png"
+cp $images/tall.webp "$tmp/sizes/x.gif"
+BQB_LIBRARY=$tmp/sizes-lib run timeout 60 "$bqb" import "$tmp/sizes"
+is "sizes: status" $status 0
+has "sizes: 20,000 × 20,000 is named" "$tmp/err" '^skipped .*/huge.png: .*20000 x 20000 pixels, at most'
+has "sizes: 5,000 frames are named" "$tmp/err" '^skipped .*/long.gif: .*5000 frames, at most 2000'
+has "sizes: 1 × 1 and a WebP named .gif are taken" "$tmp/out" '^2 added, 0 already there, 2 skipped$'
+BQB_LIBRARY=$tmp/sizes-lib run "$bqb" show --json "$tmp/sizes/x.gif"
+json "sizes: by content" .format webp
+BQB_LIBRARY=$tmp/sizes-lib run "$bqb" duplicates --json
+json "sizes: nothing to see is like nothing" '.groups|length' 0
+
 # Nothing could be imported at all.
 mkdir "$tmp/bad"
 cp "$tmp/in/page.jpg" "$tmp/in/empty.png" "$tmp/bad/"
