@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +10,7 @@ enum {
     PIECES = 8,
     VALUES = 1 << 16,
     FEW = 4096,        /* hashes that are gone through one by one */
-    FIRST_APART = 3,   /* bits in the first piece, */
-    OTHERS_APART = 2,  /* and in the others */
+    APART = 3,         /* bits in one piece, of BQB_HASH_NEAR in all */
     MASKS = 1 + 16 + 120 + 560,
 };
 
@@ -20,7 +20,7 @@ struct bqb_near {
     uint32_t *start[PIECES]; /* [VALUES + 1] where in list[] a value's keys begin; NULL: few */
     uint32_t *list[PIECES];  /* [n] keys by value */
     uint16_t mask[MASKS];    /* of 0, 1, 2, 3 bits */
-    size_t masks_of[FIRST_APART + 2]; /* where in mask[] those of so many bits begin */
+    size_t masks_of[APART + 2]; /* where in mask[] those of so many bits begin */
 };
 
 static unsigned piece_of(const uint64_t hash[2], size_t p) { return (unsigned)(hash[p / 4] >> (16 * (p % 4))) & 0xFFFF; }
@@ -87,9 +87,9 @@ ALWAYS int distance(const uint64_t a[2], const uint64_t b[2]) {
 }
 
 /* Append key i if it is near; false: no memory. */
-ALWAYS bool try_key(const bqb_near *ix, size_t i, const uint64_t hash[2], bqb_near_hits *hits) {
+ALWAYS bool try_key(const bqb_near *ix, size_t i, const uint64_t hash[2], int most_bits, bqb_near_hits *hits) {
     int bits = distance(ix->key[i].hash, hash);
-    if (bits > BQB_HASH_NEAR) return true;
+    if (bits > most_bits) return true;
     bqb_near_hit *grown = bqb_grow(hits->item, hits->n, &hits->cap, sizeof *grown, 32);
     if (!grown) return false;
     hits->item = grown;
@@ -97,43 +97,46 @@ ALWAYS bool try_key(const bqb_near *ix, size_t i, const uint64_t hash[2], bqb_ne
     return true;
 }
 
-ALWAYS bool search(const bqb_near *ix, const uint64_t hash[2], size_t most, bqb_near_hits *hits) {
+/* Whoever is within `bits` has, in some piece, fewer differing bits than that piece's share of bits + 1. */
+ALWAYS bool search(const bqb_near *ix, const uint64_t hash[2], int bits, size_t most, bqb_near_hits *hits) {
     size_t end = most ? hits->n + most : SIZE_MAX;
     if (!ix->start[0]) {
         for (size_t i = 0; i < ix->n && hits->n < end; i++)
-            if (!try_key(ix, i, hash, hits)) return false;
+            if (!try_key(ix, i, hash, bits, hits)) return false;
         return true;
     }
-    for (size_t apart = 0; apart <= FIRST_APART; apart++)
-        for (size_t p = 0; p < (apart > OTHERS_APART ? 1 : PIECES); p++) {
+    size_t share = (size_t)(bits + 1) / PIECES, more = (size_t)(bits + 1) % PIECES; /* the first `more` have one more */
+    for (size_t apart = 0; apart <= share && apart <= APART; apart++)
+        for (size_t p = 0; p < (apart < share ? PIECES : more); p++) {
             const uint32_t *start = ix->start[p], *list = ix->list[p];
             unsigned value = piece_of(hash, p);
             for (size_t m = ix->masks_of[apart]; m < ix->masks_of[apart + 1]; m++)
                 for (uint32_t k = start[value ^ ix->mask[m]]; k < start[(value ^ ix->mask[m]) + 1]; k++) {
-                    if (!try_key(ix, list[k], hash, hits)) return false;
+                    if (!try_key(ix, list[k], hash, bits, hits)) return false;
                     if (hits->n >= end) return true;
                 }
         }
     return true;
 }
 
-static bool search_any(const bqb_near *ix, const uint64_t hash[2], size_t most, bqb_near_hits *hits) {
-    return search(ix, hash, most, hits);
+static bool search_any(const bqb_near *ix, const uint64_t hash[2], int bits, size_t most, bqb_near_hits *hits) {
+    return search(ix, hash, bits, most, hits);
 }
 #if defined(__x86_64__)
-__attribute__((target("popcnt"))) static bool search_popcnt(const bqb_near *ix, const uint64_t hash[2], size_t most,
-                                                            bqb_near_hits *hits) {
-    return search(ix, hash, most, hits);
+__attribute__((target("popcnt"))) static bool search_popcnt(const bqb_near *ix, const uint64_t hash[2], int bits,
+                                                            size_t most, bqb_near_hits *hits) {
+    return search(ix, hash, bits, most, hits);
 }
 #endif
 
-bqb_status bqb_near_find(const bqb_near *ix, const uint64_t hash[2], size_t most, bqb_near_hits *hits, bqb_err *err) {
+bqb_status bqb_near_find(const bqb_near *ix, const uint64_t hash[2], int bits, size_t most, bqb_near_hits *hits, bqb_err *err) {
     bool done;
+    assert(bits >= 0 && bits <= BQB_HASH_NEAR);
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("popcnt")) done = search_popcnt(ix, hash, most, hits);
+    if (__builtin_cpu_supports("popcnt")) done = search_popcnt(ix, hash, bits, most, hits);
     else
 #endif
-        done = search_any(ix, hash, most, hits);
+        done = search_any(ix, hash, bits, most, hits);
     return done ? BQB_OK : bqb_fail_nomem(err, "near hashes", hits->cap * sizeof *hits->item);
 }
 

@@ -1,11 +1,11 @@
-/* Which of many hashes of 128 bits lie within BQB_HASH_NEAR of a given one: all
- * of them, without looking at each.
+/* Which of many hashes of 128 bits lie within a few bits (BQB_HASH_NEAR at most) of a
+ * given one: all of them, without looking at each.
  *
  * The bits are cut into eight pieces of 16. Hashes that differ in at most 24
  * bits differ by at most 3 in the first piece or by at most 2 in one of the
  * others, else there were 4 + 7·3 = 25. So every piece has a table of who has
  * which value there, and of each table only the values that are so near are
- * looked up: 1,656 in all, of half a million. Few hashes are simply gone through.
+ * looked up: 1,656 in all, of half a million; 24 of them for 8 bits. Few hashes are simply gone through.
  * Source: Norouzi, Punjani, Fleet, Fast search in Hamming space with multi-index
  * hashing, 2012; thresholds of unequal size as in Qin et al., GPH, 2018. */
 #ifndef BQB_IMAGE_NEAR_H
@@ -35,10 +35,10 @@ typedef struct {
     size_t n, cap;
 } bqb_near_hits;
 
-/* Append the keys near to this hash; an owner may be appended several times. Those in
+/* Append the keys that differ from this hash in at most `bits` bits, up to BQB_HASH_NEAR; an owner may be appended several times. Those in
  * which some piece is equal come first, and once `most` were appended (0: never) the search
  * ends. Any number of threads at once on one index. */
-bqb_status bqb_near_find(const bqb_near *ix, const uint64_t hash[2], size_t most, bqb_near_hits *hits, bqb_err *err);
+bqb_status bqb_near_find(const bqb_near *ix, const uint64_t hash[2], int bits, size_t most, bqb_near_hits *hits, bqb_err *err);
 
 /* By rising owner, each once, with its fewest bits. */
 void bqb_near_settle(bqb_near_hits *hits);

@@ -246,8 +246,8 @@ static void find_same(comparison *x, uint32_t i, candidate_list *l, bqb_near_hit
         const bqb_sketch *k = &x->sketch[a->first + f];
         hits->n = 0;
         if (k->flat) continue;
-        if (bqb_near_find(x->same, k->whole, HITS_MAX, hits, NULL)) x->failed = true;
-        if (has_border(k) && bqb_near_find(x->same, k->inner, HITS_MAX, hits, NULL)) x->failed = true;
+        if (bqb_near_find(x->same, k->whole, BQB_HASH_NEAR, HITS_MAX, hits, NULL)) x->failed = true;
+        if (has_border(k) && bqb_near_find(x->same, k->inner, BQB_HASH_NEAR, HITS_MAX, hits, NULL)) x->failed = true;
         bqb_near_settle(hits);
         for (size_t h = 0; h < hits->n && !x->failed; h++) {
             uint32_t other = hits->item[h].owner / 4;
@@ -266,14 +266,14 @@ static void find_other_words(comparison *x, uint32_t i, candidate_list *l, bqb_n
     for (size_t f = 0; f < a->n; f++) {
         const bqb_sketch *k = &x->sketch[a->first + f];
         if (k->flat) continue;
-        if (bqb_near_find(x->upper, k->upper, HITS_MAX, hits, NULL)) x->failed = true;
-        if (bqb_near_find(x->lower, k->lower, HITS_MAX, hits, NULL)) x->failed = true;
+        if (bqb_near_find(x->upper, k->upper, PART_NEAR, HITS_MAX, hits, NULL)) x->failed = true;
+        if (bqb_near_find(x->lower, k->lower, PART_NEAR, HITS_MAX, hits, NULL)) x->failed = true;
     }
     for (size_t h = 0; h < hits->n; h++) hits->item[h].owner /= 4;
     bqb_near_settle(hits);
     for (size_t h = 0; h < hits->n && n < WORDS_MAX && !x->failed; h++) {
         uint32_t other = hits->item[h].owner;
-        if (hits->item[h].bits > PART_NEAR || !is_due(x, i, other) || !other_words(x, a, &x->e[other])) continue;
+        if (!is_due(x, i, other) || !other_words(x, a, &x->e[other])) continue;
         candidate *c = candidate_for(x, l, other, hits->item[h].bits);
         if (c) c->l = BQB_OTHER_WORDS;
         n++;

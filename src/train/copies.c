@@ -195,8 +195,8 @@ static void find_near(const search *s, relation *r, size_t place) {
         const bqb_look *l = &s->look[a->first_look + f];
         bqb_near_hits *h = &r->hits[f];
         if (l->flat) continue;
-        r->failed = bqb_near_find(s->near, l->whole, 0, h, NULL);
-        if (!r->failed && memcmp(l->whole, l->inner, sizeof l->whole)) r->failed = bqb_near_find(s->near, l->inner, 0, h, NULL);
+        r->failed = bqb_near_find(s->near, l->whole, BQB_HASH_NEAR, 0, h, NULL);
+        if (!r->failed && memcmp(l->whole, l->inner, sizeof l->whole)) r->failed = bqb_near_find(s->near, l->inner, BQB_HASH_NEAR, 0, h, NULL);
         bqb_near_settle(h);
         while (h->n && h->item[h->n - 1].owner / 4 >= place) h->n--;
     }
