@@ -9,7 +9,6 @@
 
 enum { MOST_SIDE = 4096, MOST_PIXELS = 1600000, MOST_SCALE = 4, LEAST_BORDER = 16 };
 
-static int max3(int a, int b, int c) { return a > b ? (a > c ? a : c) : (b > c ? b : c); }
 static int min3(int a, int b, int c) { return a < b ? (a < c ? a : c) : (b < c ? b : c); }
 static uint8_t clamp(int v) { return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v); }
 
@@ -17,53 +16,19 @@ static uint8_t luma(const uint8_t *p) { return (uint8_t)((p[0] * 299 + p[1] * 58
 
 /* Soft steps, so that enlarging finds smooth edges. */
 static uint8_t value(const uint8_t *p, bqb_text_layer_kind kind) {
-    int most = max3(p[0], p[1], p[2]), least = min3(p[0], p[1], p[2]);
+    int least = min3(p[0], p[1], p[2]);
     switch (kind) {
     case BQB_LAYER_INVERTED: return (uint8_t)(255 - luma(p));
     case BQB_LAYER_LIGHT: return clamp(255 - (least - 150) * 255 / 80);
-    case BQB_LAYER_DARK: return clamp((most - 30) * 255 / 80);
-    case BQB_LAYER_COLOURFUL: return clamp(255 - (most - least) * 3 / 2);
     default: return luma(p);
     }
-}
-
-/* Sauvola: dark where below mean * (1 + k (deviation / 128 - 1)) of a window; sums over whole rectangles. */
-static bqb_status local_threshold(uint8_t *gray, size_t w, size_t h, bqb_err *err) {
-    const double k = 0.2;
-    size_t r = (w < h ? w : h) / 16 + 4, W = w + 1;
-    uint64_t *sum = bqb_calloc((h + 1) * W, 2 * sizeof *sum);
-    if (!sum) return bqb_fail_nomem(err, "thresholds", (h + 1) * W * 2 * sizeof *sum);
-    uint64_t *sq = sum + (h + 1) * W;
-    for (size_t y = 0; y < h; y++) {
-        uint64_t row = 0, row_sq = 0;
-        for (size_t x = 0; x < w; x++) {
-            uint64_t v = gray[y * w + x];
-            row += v;
-            row_sq += v * v;
-            sum[(y + 1) * W + x + 1] = sum[y * W + x + 1] + row;
-            sq[(y + 1) * W + x + 1] = sq[y * W + x + 1] + row_sq;
-        }
-    }
-    for (size_t y = 0; y < h; y++) {
-        size_t y0 = y > r ? y - r : 0, y1 = y + r + 1 < h ? y + r + 1 : h;
-        for (size_t x = 0; x < w; x++) {
-            size_t x0 = x > r ? x - r : 0, x1 = x + r + 1 < w ? x + r + 1 : w;
-            double n = (double)((y1 - y0) * (x1 - x0));
-            double s = (double)(sum[y1 * W + x1] + sum[y0 * W + x0] - sum[y0 * W + x1] - sum[y1 * W + x0]) / n;
-            double q = (double)(sq[y1 * W + x1] + sq[y0 * W + x0] - sq[y0 * W + x1] - sq[y1 * W + x0]) / n;
-            double deviation = sqrt(q > s * s ? q - s * s : 0);
-            gray[y * w + x] = gray[y * w + x] > s * (1 + k * (deviation / 128 - 1)) ? 255 : 0;
-        }
-    }
-    free(sum);
-    return BQB_OK;
 }
 
 bqb_status bqb_text_layer_plain(uint8_t *gray, const uint8_t *rgb, size_t w, size_t h, bqb_text_layer_kind kind,
                                 bqb_err *err) {
     if (!w || !h || w > MOST_SIDE || h > MOST_SIDE) return bqb_fail(err, BQB_EINVAL, "a layer of %zu x %zu", w, h);
     for (size_t i = 0; i < w * h; i++) gray[i] = value(rgb + 3 * i, kind);
-    return kind == BQB_LAYER_LOCAL ? local_threshold(gray, w, h, err) : BQB_OK;
+    return BQB_OK;
 }
 
 /* The middle one of the values along the edge: what the border continues. */

@@ -1,8 +1,4 @@
-/* Pictures prepared for reading: one gray layer in which the text is dark and as
- * little else as possible is there.
- *
- * Sticker text is light, dark or colourful, often with an outline of the
- * opposite, on anything. Each layer keeps what one of these looks like. */
+/* Whole pictures prepared for reading: one gray layer in which text is dark on light, enlarged, in a border. */
 #ifndef BQB_IMAGE_TEXT_LAYER_H
 #define BQB_IMAGE_TEXT_LAYER_H
 
@@ -12,9 +8,6 @@ typedef enum {
     BQB_LAYER_GRAY,      /* brightness */
     BQB_LAYER_INVERTED,  /* its opposite */
     BQB_LAYER_LIGHT,     /* what is nearly white becomes dark, all else white */
-    BQB_LAYER_DARK,      /* what is nearly black stays dark */
-    BQB_LAYER_COLOURFUL, /* the more colour, the darker */
-    BQB_LAYER_LOCAL,     /* black or white by the mean and deviation around each pixel (Sauvola) */
     BQB_LAYERS
 } bqb_text_layer_kind;
 

@@ -20,8 +20,7 @@ enum { LSTM_ONLY = 1, SINGLE_BLOCK = 6, SINGLE_LINE = 7, SPARSE_TEXT = 11, RAW_L
     X(const char *, TessVersion, (void))                                                                        \
     X(void *, TessBaseAPICreate, (void))                                                                        \
     X(void, TessBaseAPIDelete, (void *))                                                                        \
-    X(int, TessBaseAPIInit4,                                                                                    \
-      (void *, const char *, const char *, int, char **, int, char **, char **, size_t, int))                   \
+    X(int, TessBaseAPIInit2, (void *, const char *, const char *, int))                                         \
     X(int, TessBaseAPISetVariable, (void *, const char *, const char *))                                        \
     X(void, TessBaseAPISetPageSegMode, (void *, int))                                                           \
     X(void, TessBaseAPISetImage, (void *, const unsigned char *, int, int, int, int))                           \
@@ -81,13 +80,10 @@ static bqb_status need_library(bqb_err *err) {
 
 /* An API with this language, or NULL. */
 static void *start(const char *language) {
-    /* Words of stickers are not those of its dictionaries. */
-    static char no[] = "0", system[] = "load_system_dawg", frequent[] = "load_freq_dawg";
-    char *names[] = {system, frequent}, *values[] = {no, no};
     void *api = tess.TessBaseAPICreate();
     if (!api) return NULL;
     tess.TessBaseAPISetVariable(api, "debug_file", "/dev/null");
-    if (!tess.TessBaseAPIInit4(api, NULL, language, LSTM_ONLY, NULL, 0, names, values, 2, 0)) return api;
+    if (!tess.TessBaseAPIInit2(api, NULL, language, LSTM_ONLY)) return api;
     tess.TessBaseAPIDelete(api);
     return NULL;
 }
@@ -190,6 +186,8 @@ bqb_status bqb_ocr_read(bqb_ocr *o, bqb_readout *out, const uint8_t *gray, size_
     int levels = tess.omp_set_levels ? tess.omp_get_levels() : 0;
     if (tess.omp_set_levels) tess.omp_set_levels(0);
     tess.TessBaseAPISetPageSegMode(o->api, layout == BQB_OCR_PAGE ? SINGLE_BLOCK : layout == BQB_OCR_SPARSE ? SPARSE_TEXT : layout == BQB_OCR_LINE ? SINGLE_LINE : RAW_LINE);
+    /* Cut-out lines are dark on white; on whole pictures what it doubts may be light on dark. */
+    tess.TessBaseAPISetVariable(o->api, "tessedit_do_invert", layout == BQB_OCR_LINE || layout == BQB_OCR_RAW ? "0" : "1");
     tess.TessBaseAPISetImage(o->api, gray, (int)w, (int)h, 1, (int)w);
     tess.TessBaseAPISetSourceResolution(o->api, 300);
     bqb_status s = BQB_OK;

@@ -34,12 +34,8 @@ static const way ways[] = {
     {"lines-44", true, BQB_LAYERS, 44, BQB_OCR_LINE},
     {"lines-44-raw", true, BQB_LAYERS, 44, BQB_OCR_RAW},
     {"lines-32", true, BQB_LAYERS, 32, BQB_OCR_LINE},
-    /* Measured, and not worth their time beside those above. */
-    {"dark-600-page", false, BQB_LAYER_DARK, 600, BQB_OCR_PAGE},
-    {"local-600-page", false, BQB_LAYER_LOCAL, 600, BQB_OCR_PAGE},
-    {"lines-64", true, BQB_LAYERS, 64, BQB_OCR_LINE},
 };
-enum { WAYS = sizeof ways / sizeof *ways, MIXTURE = 0x1FF, LINES = 8, CUT = 44 };
+enum { WAYS = sizeof ways / sizeof *ways, LINES = 8, CUT = 44 };
 
 size_t bqb_reader_ways(void) { return WAYS; }
 const char *bqb_reader_way_name(size_t i) { return i < WAYS ? ways[i].name : ""; }
@@ -60,16 +56,14 @@ static bqb_status take_frame(frame *f, const bqb_image_reader *r, const uint8_t 
     f->h = (size_t)((double)info->height * scale);
     if (!f->w) f->w = 1;
     if (!f->h) f->h = 1;
-    uint8_t *rgba = bqb_calloc(n, 4);
+    uint8_t *rgb = C == 3 ? NULL : bqb_calloc(n, 3);
     f->rgb = bqb_calloc(f->w * f->h, 3);
-    bqb_status s = rgba && f->rgb ? BQB_OK : bqb_fail_nomem(err, "frame", n * 4);
-    if (!s) {
-        bqb_alpha_add(rgba, px, n, C);
-        bqb_alpha_over_white(rgba, rgba, n);
-        s = bqb_resample(f->rgb, f->w, f->h, rgba, info->width, info->height, 3, err);
-    }
+    bqb_status s = (rgb || C == 3) && f->rgb ? BQB_OK : bqb_fail_nomem(err, "frame", n * 4);
+    for (size_t i = 0; C == 1 && !s && i < n; i++) rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = px[i];
+    if (C == 4 && !s) bqb_alpha_over_white(rgb, px, n);
+    if (!s) s = bqb_resample(f->rgb, f->w, f->h, C == 3 ? px : rgb, info->width, info->height, 3, err);
     if (!s) s = bqb_resample(f->look, LOOK, LOOK, f->rgb, f->w, f->h, 3, err);
-    free(rgba);
+    free(rgb);
     return s;
 }
 
@@ -167,7 +161,7 @@ bqb_status bqb_read_sticker(bqb_merged *out, bqb_readout *readout, bqb_ocr *o, c
     frame f[FRAMES] = {{0}};
     bqb_readout own = {0}, *r = readout ? readout : &own;
     size_t n = 0;
-    uint32_t which = options && options->ways ? options->ways : MIXTURE;
+    uint32_t which = options && options->ways ? options->ways : UINT32_MAX;
     *out = (bqb_merged){.belief = 0};
     bqb_status s = load(f, &n, data, size, name, err);
     for (size_t i = 0; i < n && !s; i++) s = read_frame(r, o, &f[i], (uint8_t)i, which, err);

@@ -5,16 +5,15 @@
 #include "library/ocr.h"
 #include "text/readout.h"
 
-/* The ways of reading, in the order in which they are tried; the first alone is the plain reading. */
+/* The ways of reading, at most 32; the first alone is the plain reading. */
 size_t bqb_reader_ways(void);
 const char *bqb_reader_way_name(size_t way);
 
-/* All: which ways to use; a zeroed one is the mixture that annotate uses. */
 typedef struct {
-    uint32_t ways;   /* bit i: way i; 0: as the mixture decides */
+    uint32_t ways;   /* bit i: way i; 0: all */
 } bqb_reader_options;
 
-/* Read the picture in data. readout (may be NULL) gets every line of every reading, added to what it holds.
+/* Read the picture in data; options NULL: all ways. readout (may be NULL) gets every line of every reading, added to what it holds.
  * Errors: of decoding (BQB_EFORMAT, BQB_ELIMIT), BQB_ENOMEM. */
 bqb_status bqb_read_sticker(bqb_merged *out, bqb_readout *readout, bqb_ocr *o, const void *data, size_t size,
                             const char *name, const bqb_reader_options *options, bqb_err *err);

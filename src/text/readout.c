@@ -202,11 +202,19 @@ static bool has_cjk(const bqb_read_line *l) {
     return false;
 }
 
+/* Nothing but strokes, as any drawing has them. */
+static bool is_strokes(const bqb_read_line *l) {
+    for (size_t i = 0; i < l->n; i++)
+        if (is_letter(l->c[i].cp) && !is_one_of(l->c[i].cp, "一二三丨丿乙人入八个了儿几厂")) return false;
+    return true;
+}
+
 /* Is what was read there writing at all? */
 static bool is_writing(const place *p) {
     const bqb_read_line *l = p->line[p->best];
     double belief = p->belief[p->best], support = p->support[p->best];
     if (!has_cjk(l)) return l->n >= 2 && belief > 0.85 && support > 2;
+    if (l->n <= 3 && is_strokes(l)) return false;
     if (l->n == 1) return belief > 0.7 && support > 1.4;
     return belief > 0.3 && support > 1.2;
 }
@@ -291,7 +299,7 @@ static bqb_status add_wrapped(weighted *all, size_t *count, const place *p, size
 }
 
 static bqb_status list(bqb_merged *out, const place *p, size_t n, bqb_err *err) {
-    weighted *all = bqb_calloc(PLACES * IN_PLACE + PLACES, sizeof *all);
+    weighted *all = bqb_calloc(PLACES * (IN_PLACE + 1), sizeof *all);
     size_t count = 0, kept = 0;
     bqb_status s = all ? bqb_buf_puts(&out->all, "", err) : bqb_fail_nomem(err, "lines", PLACES * IN_PLACE * sizeof *all);
     for (size_t i = 0; i < n && !s; i++)

@@ -32,16 +32,10 @@ TEST(text_layers_keep_what_they_are_for) {
     CHECK_MSG(block == 0 && ground == 255, "white on gray, light: %d on %d", block, ground);
     look(&block, &ground, gray, red, BQB_LAYER_LIGHT);
     CHECK_MSG(block == 255 && ground == 255, "red on gray, light: %d on %d", block, ground);
-    look(&block, &ground, gray, black, BQB_LAYER_DARK);
-    CHECK_MSG(block == 0 && ground == 255, "black on gray, dark: %d on %d", block, ground);
-    look(&block, &ground, gray, red, BQB_LAYER_DARK);
-    CHECK_MSG(block == 255 && ground == 255, "red on gray, dark: %d on %d", block, ground);
     look(&block, &ground, black, white, BQB_LAYER_INVERTED);
     CHECK_MSG(block == 0 && ground == 255, "white on black, inverted: %d on %d", block, ground);
     look(&block, &ground, white, gray, BQB_LAYER_GRAY);
     CHECK_MSG(block == 120 && ground == 255, "gray on white: %d on %d", block, ground);
-    look(&block, &ground, gray, black, BQB_LAYER_LOCAL);
-    CHECK_MSG(block == 0 && ground == 255, "black on gray, local: %d on %d", block, ground);
 }
 
 TEST(text_layer_is_scaled_and_bordered) {
