@@ -4,6 +4,7 @@
 #include "image/resample.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,24 @@ static uint8_t value(const uint8_t *p, bqb_text_layer_kind kind) {
     case BQB_LAYER_LIGHT: return clamp(255 - (least - 150) * 255 / 80);
     default: return luma(p);
     }
+}
+
+void bqb_text_lay(uint8_t *rgb, const uint8_t *rgba, size_t n) {
+    enum { GRAY_GROUND = 110, WHITISH = 215 };
+    size_t seen = 0, whitish = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *p = rgba + 4 * i;
+        if (p[3] < 128) continue;
+        seen++;
+        whitish += min3(p[0], p[1], p[2]) >= WHITISH;
+    }
+    bool vanishes = seen < n - n / 5 && whitish * 2 > seen;
+    unsigned ground = vanishes ? GRAY_GROUND : 255;
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < 3; k++) {
+            unsigned a = rgba[4 * i + 3];
+            rgb[3 * i + (size_t)k] = (uint8_t)(bqb_mul255(rgba[4 * i + (size_t)k], a) + bqb_mul255(ground, 255 - a));
+        }
 }
 
 bqb_status bqb_text_layer_plain(uint8_t *gray, const uint8_t *rgb, size_t w, size_t h, bqb_text_layer_kind kind,

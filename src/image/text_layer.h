@@ -23,6 +23,10 @@ bqb_status bqb_text_layer_new(bqb_text_layer *out, const uint8_t *rgb, size_t w,
                               size_t height, bqb_err *err);
 void bqb_text_layer_free(bqb_text_layer *l);
 
+/* rgb out [n,3] from rgba [n,4]: laid over white or, where most of what can be seen is itself nearly white
+ * and would vanish there, over gray. */
+void bqb_text_lay(uint8_t *rgb, const uint8_t *rgba, size_t n);
+
 /* The layer at the picture's own size: gray out [h,w]. */
 bqb_status bqb_text_layer_plain(uint8_t *gray, const uint8_t *rgb, size_t w, size_t h, bqb_text_layer_kind kind,
                                 bqb_err *err);

@@ -24,7 +24,7 @@ typedef struct {
     bqb_merged read;
     bqb_status status;
     bqb_err why;
-    bool done;
+    bool done, no_reader;
 } job;
 
 typedef struct {
@@ -63,6 +63,7 @@ static void read_one(void *ctx, size_t i, int worker) {
     if (atomic_load(&w->stop)) return;
     j->status = BQB_OK;
     if (!w->ocr[worker]) j->status = bqb_ocr_open(&w->ocr[worker], &j->why);
+    j->no_reader = j->status != BQB_OK;
     if (!j->status) j->status = read_file(j, w->ocr[worker]);
     j->done = true;
     size_t n = atomic_fetch_add(&w->finished, 1) + 1;
@@ -93,7 +94,7 @@ static bqb_status store(work *w, job *j, bqb_err *err) {
 static bqb_status hard_failure(const work *w, bqb_err *err) {
     for (size_t i = 0; i < w->n; i++) {
         bqb_status s = w->jobs[i].done ? w->jobs[i].status : BQB_OK;
-        if (s != BQB_ENOMEM && (s != BQB_EUNSUPPORTED || w->ocr[0])) continue;
+        if (s != BQB_ENOMEM && !(s && w->jobs[i].no_reader)) continue;
         if (err) *err = w->jobs[i].why;
         return s;
     }

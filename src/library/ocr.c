@@ -97,6 +97,7 @@ static int try_languages(int *there) {
     if (child < 0) return 0;
     if (!child) {
         if (!freopen("/dev/null", "w", stderr)) _exit(0);
+        if (tess.omp_set_levels) tess.omp_set_levels(0); /* threads that the parent had are not here */
         int found = 0;
         const char *const language[] = {"chi_sim", "eng"};
         for (int i = 0; i < 2; i++) {

@@ -40,7 +40,7 @@ enum { WAYS = sizeof ways / sizeof *ways, LINES = 8, CUT = 44 };
 size_t bqb_reader_ways(void) { return WAYS; }
 const char *bqb_reader_way_name(size_t i) { return i < WAYS ? ways[i].name : ""; }
 
-/* One frame, ready to be prepared: colours over white, at most MOST_SIDE. */
+/* One frame, ready to be prepared: colours over a plain ground, at most MOST_SIDE. */
 typedef struct {
     uint8_t *rgb;
     size_t w, h;
@@ -60,7 +60,7 @@ static bqb_status take_frame(frame *f, const bqb_image_reader *r, const uint8_t 
     f->rgb = bqb_calloc(f->w * f->h, 3);
     bqb_status s = (rgb || C == 3) && f->rgb ? BQB_OK : bqb_fail_nomem(err, "frame", n * 4);
     for (size_t i = 0; C == 1 && !s && i < n; i++) rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = px[i];
-    if (C == 4 && !s) bqb_alpha_over_white(rgb, px, n);
+    if (C == 4 && !s) bqb_text_lay(rgb, px, n);
     if (!s) s = bqb_resample(f->rgb, f->w, f->h, C == 3 ? px : rgb, info->width, info->height, 3, err);
     if (!s) s = bqb_resample(f->look, LOOK, LOOK, f->rgb, f->w, f->h, 3, err);
     free(rgb);

@@ -38,6 +38,22 @@ TEST(text_layers_keep_what_they_are_for) {
     CHECK_MSG(block == 120 && ground == 255, "gray on white: %d on %d", block, ground);
 }
 
+/* White words on nothing must not vanish on white; dark ones, and pictures without transparency, stay as they are. */
+TEST(text_layer_lays_white_over_gray) {
+    uint8_t rgba[10 * 4], rgb[10 * 3];
+    memset(rgba, 0, sizeof rgba);
+    for (int i = 0; i < 3; i++) memset(rgba + 4 * i, 255, 4);
+    bqb_text_lay(rgb, rgba, 10);
+    CHECK_MSG(rgb[0] == 255 && rgb[29] < 128, "white over nothing: %d on %d", rgb[0], rgb[29]);
+    for (int i = 0; i < 3; i++) rgba[4 * i] = rgba[4 * i + 1] = rgba[4 * i + 2] = 20;
+    bqb_text_lay(rgb, rgba, 10);
+    CHECK_MSG(rgb[0] == 20 && rgb[29] == 255, "dark over nothing: %d on %d", rgb[0], rgb[29]);
+    memset(rgba, 255, sizeof rgba);
+    rgba[39] = 0; /* one hole alone */
+    bqb_text_lay(rgb, rgba, 10);
+    CHECK_MSG(rgb[29] == 255, "a hole in white: %d", rgb[29]);
+}
+
 TEST(text_layer_is_scaled_and_bordered) {
     static uint8_t rgb[W * H * 3];
     const uint8_t white[3] = {255, 255, 255}, black[3] = {0, 0, 0};
