@@ -3,6 +3,7 @@
 
 #include "base/words.h"
 #include "cli/eval_report.h"
+#include "train/memory.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -76,6 +77,21 @@ static bqb_status classify(cli_evaluation *e, bqb_clip *m, cli_progress *bar, bq
     return BQB_OK;
 }
 
+/* Before minutes of encoding: what all of it will hold, and whether that is there. */
+static bqb_status check_memory(const settings *o, const bqb_dataset *ds, size_t D, bqb_err *err) {
+    static const double gib = 1073741824.0;
+    size_t n = bqb_dataset_count(ds), queries = o->all || o->one == BQB_ASK_SHORT ? bqb_dataset_query_count(ds) : 0;
+    if (o->limit && o->limit < n) n = o->limit;
+    size_t at_once = queries > n ? queries : n, texts = o->all ? BQB_FIELDS * n + n + queries : at_once;
+    double need = bqb_measure_bytes(n, at_once, texts, D), there = bqb_memory_there();
+    if (need > there)
+        return bqb_fail(err, BQB_ELIMIT, "the features of %zu pictures and up to %zu texts need about %.1f GiB of memory, there are %.1f; --limit N takes fewer",
+                        n, at_once, need / gib, there / gib);
+    if (need > 0.1 * gib)
+        fprintf(stderr, "memory: about %.2f of %.1f GiB for the features of %zu pictures and up to %zu texts\n", need / gib, there / gib, n, at_once);
+    return BQB_OK;
+}
+
 static bqb_status report(const cli_evaluation *e, const settings *o, bqb_clip *m, cli_progress *bar, bqb_err *err) {
     bqb_status s = BQB_OK;
     if (o->predictions) s = cli_eval_write_predictions(o->predictions, e, err);
@@ -104,6 +120,7 @@ static int run(settings *o) {
     if (!s) s = bqb_dataset_open(&ds, o->data.item, o->data.n, &err);
     if (!s && *bqb_dataset_notes(ds)) fprintf(stderr, "stickers:\n%s", bqb_dataset_notes(ds));
     if (!s) s = bqb_clip_open(&m, e.model, BQB_TOWER_BOTH, p, (int)o->threads, &err);
+    if (!s) s = check_memory(o, ds, bqb_clip_get_config(m)->embed, &err);
     if (!s) {
         bqb_pixels_options po = {.R = bqb_clip_get_config(m)->resolution, .drop_alpha = o->drop_alpha,
                                  .threads = (int)o->threads};

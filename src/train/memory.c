@@ -1,6 +1,7 @@
 #include "train/memory.h"
 
 #include "base/fs.h"
+#include "train/rank.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,4 +69,9 @@ void bqb_memory_advice(char *out, size_t size, const bqb_clip_config *c, const b
     while (other.plan.chunk > 1 && !fits(c, &other, bytes)) other.plan.chunk /= 2;
     if (fits(c, &other, bytes) && used < size)
         snprintf(out + used, size - used, "%s --chunk %zu", used ? ", or" : "", other.plan.chunk);
+}
+
+double bqb_measure_bytes(size_t pictures, size_t texts_at_once, size_t texts, size_t D) {
+    double feature = 4.0 * (double)D, answer = (double)(sizeof(bqb_place) + 10 * sizeof(uint32_t) + sizeof(char *));
+    return feature * ((double)pictures + (double)texts_at_once) + answer * (double)texts;
 }

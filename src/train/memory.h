@@ -26,4 +26,8 @@ double bqb_memory_there(void);
 /* What would fit into `bytes`, as options for people: " --batch 32; or --chunk 16, …"; "" when nothing would. */
 void bqb_memory_advice(char *out, size_t size, const bqb_clip_config *c, const bqb_memory_plan *p, double bytes);
 
+/* Bytes that measuring holds at once: the features [D] of all pictures and of the texts of one kind of query,
+ * and the ranks and ten best of every text that is asked. */
+double bqb_measure_bytes(size_t pictures, size_t texts_at_once, size_t texts, size_t D);
+
 #endif

@@ -81,3 +81,10 @@ TEST(memory_there_is_the_least_limit) {
     CHECK(bqb_memory_there() == (double)is.rlim_cur);
     setrlimit(RLIMIT_AS, &was);
 }
+
+/* 100,000 pairs at D = 512: two times 2 KB each, and some 70 bytes a text. */
+TEST(memory_of_measuring) {
+    double bytes = bqb_measure_bytes(100000, 100000, 100000, 512);
+    CHECK_MSG(bytes > 4.1e8 && bytes < 4.2e8, "%g", bytes);
+    CHECK(bqb_measure_bytes(100000, 200000, 200000, 512) > 1.4 * bytes && bqb_measure_bytes(0, 0, 0, 512) == 0);
+}
