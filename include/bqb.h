@@ -84,9 +84,9 @@ typedef struct {
     int all;             /* not 0: near copies as results of their own, hidden ones too; else one of a group is shown */
     const char *const *pictures;     /* more pictures: what looks like all of them */
     size_t n_pictures;
-    const char *const *not_words;    /* words: stickers that have them are left out, and what looks like them stands back */
+    const char *const *not_words;    /* words: stickers that have one are left out, what looks like it ranks lower */
     size_t n_not_words;
-    const char *const *not_pictures; /* pictures: what looks like one of them stands back */
+    const char *const *not_pictures; /* pictures: what looks like one of them ranks lower */
     size_t n_not_pictures;
 } bqb_query;
 

@@ -81,8 +81,8 @@ int cli_search(const cli_env *env, int argc, char **argv) {
     int n_words, status;
     const cli_option options[] = {
         {"image", 0, CLI_LIST, &o.image, "FILE", "find what looks like this picture (and, with words, fits both); repeatable"},
-        {"not", 0, CLI_LIST, &o.not_words, "WORDS", "leave out what has these words, put back what looks like them; repeatable"},
-        {"not-image", 0, CLI_LIST, &o.not_image, "FILE", "put back what looks like this picture; repeatable"},
+        {"not", 0, CLI_LIST, &o.not_words, "WORDS", "leave out what has these words, lower what looks like them; repeatable"},
+        {"not-image", 0, CLI_LIST, &o.not_image, "FILE", "lower what looks like this picture; repeatable"},
         {"queries", 0, CLI_STRING, &o.queries, "FILE", "answer every line of FILE (- reads standard input)"},
         {"explain", 0, CLI_FLAG, &o.explain, NULL, "why each result stands where it does"},
         {"by", 0, CLI_STRING, &o.by, "WHAT", "rank by words, picture or all (all)"},

@@ -33,8 +33,9 @@ static bqb_status encode_words(bqb_clip *m, float *out, const char *words, bqb_e
 static bqb_status encode_mean(bqb_clip *m, float *out, const char *const *paths, size_t n, bqb_err *err) {
     size_t D = bqb_clip_get_config(m)->embed;
     if (n == 1) return bqb_encode_picture(m, out, paths[0], err);
-    float *one = bqb_calloc(2 * D, sizeof *one), *first = one + D;
+    float *one = bqb_calloc(2 * D, sizeof *one);
     if (!one) return bqb_fail_nomem(err, "query", 2 * D * sizeof *one);
+    float *first = one + D;
     bqb_status s = BQB_OK;
     for (size_t i = 0; i < n && !s; i++) {
         s = bqb_encode_picture(m, one, paths[i], err);

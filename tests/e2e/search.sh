@@ -90,6 +90,10 @@ run "$bqb" search --json --explain --image "$tmp/in/IMG_0001.png" --not-image "$
 json "--not-image takes away" '[.results[]|select(.caption == "加班好累").explain|(.unlike.gain < 0)]' '[true]'
 run "$bqb" search --json --explain 小猫 --not-image "$tmp/in/IMG_0004.jpg" --image "$tmp/in/IMG_0002.webp" --not 加班
 json "all at once" '[(.results|length),.results[0].caption,([.results[0].explain|has("like","unlike","picture")]|all)]' '[3,"一只小猫在睡觉",true]'
+run env BQB_MODEL="$tmp/nowhere" "$bqb" search --json --by words 小猫 --not 大哭
+json "--not by words alone" '[.results[].caption]' '["一只小猫在睡觉"]'
+run "$bqb" search --json --by picture 小猫 --not 大哭
+json "--not by picture" '[(.results|length),([.results[].caption]|index("大哭的小猫"))]' '[3,null]'
 run "$bqb" search --not 哭
 is "--not alone: status" $status 2
 run "$bqb" search 猫 --not '，'

@@ -86,6 +86,18 @@ TEST(api_import_and_search) {
     CHECK_OK(bqb_search(b, &q, &found, &err), err);
     CHECK(bqb_results_count(found) == 1);
     bqb_results_free(found);
+    const char *pictures[] = {inside("in/好累.png"), inside("in/a00001.jpg")}, *without[] = {"开心"};
+    q = (bqb_query){.pictures = pictures, .n_pictures = 2, .not_words = without, .n_not_words = 1};
+    CHECK_OK(bqb_search(b, &q, &found, &err), err);
+    CHECK(bqb_results_count(found) == 2);
+    bqb_results_free(found);
+    q = (bqb_query){.text = "好累", .not_pictures = pictures, .n_not_pictures = 1};
+    CHECK_OK(bqb_search(b, &q, &found, &err), err);
+    CHECK(bqb_results_count(found) == 3);
+    bqb_results_free(found);
+    pictures[1] = "nothing.png";
+    q = (bqb_query){.pictures = pictures, .n_pictures = 2};
+    CHECK(bqb_search(b, &q, &found, &err) != BQB_OK && found == NULL && strstr(err.msg, "nothing.png"));
     q = (bqb_query){.style = "像素"};
     CHECK(bqb_search(b, &q, &found, &err) == BQB_EINVAL && found == NULL);
     bqb_close(b);
