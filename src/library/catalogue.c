@@ -79,6 +79,9 @@ static const char *const sql[N_STATEMENTS] = {
     [LOOK] = "SAVEPOINT look",
     [LOOKED] = "RELEASE look",
     [BUMP] = "UPDATE meta SET value = value + 1 WHERE key = 'generation'",
+    [RESHAPE] = "INSERT OR REPLACE INTO meta SELECT 'reshaped', value FROM meta WHERE key = 'generation'",
+    [KEEP_SHAPE] = "INSERT OR IGNORE INTO meta SELECT 'reshaped', value FROM meta WHERE key = 'generation'",
+    [RESHAPED] = "SELECT value FROM meta WHERE key = 'reshaped'",
     [GENERATION] = "SELECT value FROM meta WHERE key = 'generation'",
     [UID] = "SELECT value FROM meta WHERE key = 'uid'",
     [STICKER_ADD] = "INSERT INTO sticker(sha256, size_bytes, format, width, height, frames, duration_ms, added)"
@@ -90,8 +93,8 @@ static const char *const sql[N_STATEMENTS] = {
     [STICKER_NEIGHBOURS] = "SELECT (SELECT max(sha256) FROM sticker WHERE sha256 < ?1),"
                            " (SELECT min(sha256) FROM sticker WHERE sha256 > ?1)",
     [STICKER_DELETE] = "DELETE FROM sticker WHERE id = ?",
-    [STICKER_REFRESH] = "UPDATE sticker SET missing = NOT EXISTS(SELECT 1 FROM file WHERE sticker = ?1 AND"
-                        " missing = 0) WHERE id = ?1",
+    [STICKER_REFRESH] = "UPDATE sticker SET missing = NOT missing WHERE id = ?1 AND missing <> (NOT EXISTS("
+                        "SELECT 1 FROM file WHERE sticker = ?1 AND missing = 0))",
     [STICKER_ORPHAN] = "SELECT NOT EXISTS(SELECT 1 FROM file WHERE sticker = ?)",
     [STICKER_ORPHANS] = "SELECT id FROM sticker s WHERE missing = 1 AND NOT EXISTS(SELECT 1 FROM file f"
                         " WHERE f.sticker = s.id) LIMIT 1",
@@ -158,6 +161,11 @@ static const char *const sql[N_STATEMENTS] = {
     [EMBEDDING_EACH] = "SELECT e.sticker, e.vector, m.dim FROM model m JOIN embedding e ON e.model = m.id"
                        " JOIN sticker s ON s.id = e.sticker WHERE m.name = ? AND e.kind = ? AND s.missing = 0"
                        " ORDER BY e.sticker",
+    [EMBEDDING_AFTER] = "SELECT e.sticker, e.vector, m.dim FROM model m JOIN embedding e ON e.model = m.id"
+                        " JOIN sticker s ON s.id = e.sticker WHERE m.name = ? AND e.kind = ? AND e.sticker > ?"
+                        " AND s.missing = 0 ORDER BY e.sticker",
+    [EMBEDDING_LAST] = "SELECT max(e.sticker) FROM embedding e WHERE e.model = (SELECT id FROM model WHERE name = ?)"
+                       " AND e.kind = ?",
     [EMBEDDING_LACKING] = "SELECT min(f.path), f.sticker, f.size_bytes, f.mtime_ns, 0 FROM file f"
                           " WHERE f.missing = 0 AND NOT EXISTS(SELECT 1 FROM model m JOIN embedding e"
                           " ON e.model = m.id WHERE m.name = ? AND e.kind = ? AND e.sticker = f.sticker)"
@@ -479,13 +487,16 @@ const char *bqb_catalogue_dir(const bqb_catalogue *c) { return c->dir; }
 /* ---- transactions ---- */
 
 bqb_status bqb_catalogue_begin(bqb_catalogue *c, bqb_err *err) {
-    c->changed = c->regroup = false;
+    c->changed = c->added = c->regroup = false;
     return bqb_db_run_plain(c, BEGIN, err);
 }
 
 bqb_status bqb_catalogue_commit(bqb_catalogue *c, bqb_err *err) {
     bqb_status s = c->regroup ? bqb_db_regroup(c, err) : BQB_OK;
-    if (!s && c->changed) s = bqb_db_run_plain(c, BUMP, err);
+    if (!s && (c->changed || c->added)) {
+        s = bqb_db_run_plain(c, BUMP, err);
+        if (!s) s = bqb_db_run_plain(c, c->changed ? RESHAPE : KEEP_SHAPE, err);
+    }
     return s ? s : bqb_db_run_plain(c, COMMIT, err);
 }
 
@@ -515,5 +526,16 @@ bqb_status bqb_catalogue_generation(bqb_catalogue *c, uint64_t *generation, char
     if (!text || strlen((const char *)text) != 32) s = bqb_fail(err, BQB_EFORMAT, "%s: damaged (no identity)", c->path);
     else memcpy(uid, text, 33);
     sqlite3_reset(st);
+    return s;
+}
+
+bqb_status bqb_catalogue_reshaped(bqb_catalogue *c, uint64_t *generation, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row = false;
+    *generation = UINT64_MAX;
+    bqb_status s = bqb_db_prepare(c, RESHAPED, &st, err);
+    if (!s) s = bqb_db_step(c, st, &row, err);
+    if (row) *generation = (uint64_t)sqlite3_column_int64(st, 0);
+    if (row) sqlite3_reset(st);
     return s;
 }

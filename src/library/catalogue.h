@@ -51,6 +51,10 @@ void bqb_catalogue_looked(bqb_catalogue *c);
  * that carry both are up to date. */
 bqb_status bqb_catalogue_generation(bqb_catalogue *c, uint64_t *generation, char uid[33], bqb_err *err);
 
+/* The generation of the last change that was more than new stickers and vectors behind all others: a cache that is
+ * no older need only be added to. UINT64_MAX: not known. */
+bqb_status bqb_catalogue_reshaped(bqb_catalogue *c, uint64_t *generation, bqb_err *err);
+
 /* --- stickers and their files --- */
 
 typedef int64_t bqb_sticker_id; /* > 0, rising, never used again */
@@ -254,6 +258,10 @@ bqb_status bqb_catalogue_count_embeddings(bqb_catalogue *c, const char *model, c
 typedef int (*bqb_embedding_fn)(void *ctx, bqb_sticker_id id, const void *f16, size_t dim);
 bqb_status bqb_catalogue_each_embedding(bqb_catalogue *c, const char *model, const char *kind,
                                         bqb_embedding_fn fn, void *ctx, bqb_err *err);
+
+/* The same for the stickers past `last` alone. */
+bqb_status bqb_catalogue_each_embedding_after(bqb_catalogue *c, const char *model, const char *kind,
+                                              bqb_sticker_id last, bqb_embedding_fn fn, void *ctx, bqb_err *err);
 
 /* A path that is not missing of every sticker without an embedding, in byte order. */
 bqb_status bqb_catalogue_each_unembedded(bqb_catalogue *c, const char *model, const char *kind, bqb_path_fn fn,

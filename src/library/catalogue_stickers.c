@@ -45,7 +45,7 @@ bqb_status bqb_catalogue_put_sticker(bqb_catalogue *c, bqb_sticker *t, bool *add
     sqlite3_bind_int64(st, 8, t->added);
     if ((s = bqb_db_run(c, st, err))) return s;
     t->id = sqlite3_last_insert_rowid(c->db);
-    *added = c->changed = true;
+    *added = c->added = true;
     return bqb_db_words_put(c, t->id, WORDS_ADD, err);
 }
 
@@ -164,13 +164,15 @@ bqb_status bqb_catalogue_get_file(bqb_catalogue *c, const char *path, bqb_file *
     return BQB_OK;
 }
 
-/* Does the sticker still have files, and is one of them there? */
+/* Does the sticker still have files, and is one of them there? Whether it is shown may change by it. */
 static bqb_status refresh(bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {
     sqlite3_stmt *st;
     bqb_status s = bqb_db_prepare(c, STICKER_REFRESH, &st, err);
     if (s) return s;
     sqlite3_bind_int64(st, 1, id);
-    return bqb_db_run(c, st, err);
+    s = bqb_db_run(c, st, err);
+    if (!s && sqlite3_changes(c->db)) c->changed = true;
+    return s;
 }
 
 static bqb_status remove_if_orphan(bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {
@@ -216,7 +218,7 @@ static bqb_status hold(bqb_catalogue *c, const char *path, const bqb_file *f, bq
     sqlite3_bind_int(st, 5, f->missing);
     if ((s = bqb_db_run(c, st, err))) return s;
     if (!known || old.sticker != f->sticker || old.missing != f->missing) {
-        c->changed = true;
+        c->added = true;
         s = refresh(c, f->sticker, err);
     }
     if (!s && known && old.sticker != f->sticker) {
@@ -246,7 +248,7 @@ bqb_status bqb_catalogue_drop_file(bqb_catalogue *c, const char *path, bqb_err *
     if ((s = bqb_db_prepare(c, FILE_DROP, &st, err))) return s;
     bind_path(st, 1, path);
     if ((s = bqb_db_run(c, st, err)) || old.missing) return s;
-    c->changed = true;
+    c->added = true;
     return refresh(c, old.sticker, err);
 }
 

@@ -25,6 +25,18 @@ static bqb_status has_row(bqb_catalogue *c, sqlite3_stmt *st, bool *has, bqb_err
     return s;
 }
 
+/* Do all vectors of this kind belong to stickers before this one? */
+static bqb_status is_last(bqb_catalogue *c, bqb_sticker_id id, const char *model, const char *kind, bool *last, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row;
+    bqb_status s = prepare_kind(c, EMBEDDING_LAST, &st, model, kind, err);
+    if (!s) s = bqb_db_step(c, st, &row, err);
+    if (s) return s;
+    *last = !row || sqlite3_column_int64(st, 0) < id; /* none: NULL, 0 */
+    if (row) sqlite3_reset(st);
+    return BQB_OK;
+}
+
 bqb_status bqb_catalogue_put_embedding(bqb_catalogue *c, bqb_sticker_id id, const char *model, const char *kind,
                                        const float *vec, size_t dim, bqb_err *err) {
     sqlite3_stmt *st;
@@ -38,6 +50,8 @@ bqb_status bqb_catalogue_put_embedding(bqb_catalogue *c, bqb_sticker_id id, cons
         sqlite3_bind_int64(st, 2, (int64_t)dim);
         s = bqb_db_run(c, st, err);
     }
+    bool last = false;
+    if (!s) s = is_last(c, id, model, kind, &last, err);
     if (!s) s = prepare_kind(c, EMBEDDING_PUT, &st, model, kind, err);
     if (!s) {
         sqlite3_bind_int64(st, 3, id);
@@ -47,7 +61,8 @@ bqb_status bqb_catalogue_put_embedding(bqb_catalogue *c, bqb_sticker_id id, cons
         if (!s && !sqlite3_changes(c->db))
             s = bqb_fail(err, BQB_EINVAL, "%s: model %.12s has vectors of another width than %zu", c->path, model, dim);
         sqlite3_clear_bindings(st);
-        c->changed = true;
+        if (last) c->added = true;
+        else c->changed = true;
     }
     free(half);
     return s;
@@ -122,12 +137,10 @@ bqb_status bqb_catalogue_count_embeddings(bqb_catalogue *c, const char *model, c
     return BQB_OK;
 }
 
-bqb_status bqb_catalogue_each_embedding(bqb_catalogue *c, const char *model, const char *kind, bqb_embedding_fn fn,
-                                        void *ctx, bqb_err *err) {
-    sqlite3_stmt *st;
+/* Hand the rows (sticker, vector, width) of st to fn. */
+static bqb_status each_vector(bqb_catalogue *c, sqlite3_stmt *st, bqb_embedding_fn fn, void *ctx, bqb_err *err) {
     bool row;
-    bqb_status s = prepare_kind(c, EMBEDDING_EACH, &st, model, kind, err);
-    if (s) return s;
+    bqb_status s;
     while (!(s = bqb_db_step(c, st, &row, err)) && row) {
         const void *blob = sqlite3_column_blob(st, 1);
         int64_t dim = sqlite3_column_int64(st, 2);
@@ -143,6 +156,22 @@ bqb_status bqb_catalogue_each_embedding(bqb_catalogue *c, const char *model, con
     }
     sqlite3_reset(st);
     return s;
+}
+
+bqb_status bqb_catalogue_each_embedding(bqb_catalogue *c, const char *model, const char *kind, bqb_embedding_fn fn,
+                                        void *ctx, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = prepare_kind(c, EMBEDDING_EACH, &st, model, kind, err);
+    return s ? s : each_vector(c, st, fn, ctx, err);
+}
+
+bqb_status bqb_catalogue_each_embedding_after(bqb_catalogue *c, const char *model, const char *kind,
+                                              bqb_sticker_id last, bqb_embedding_fn fn, void *ctx, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = prepare_kind(c, EMBEDDING_AFTER, &st, model, kind, err);
+    if (s) return s;
+    sqlite3_bind_int64(st, 3, last);
+    return each_vector(c, st, fn, ctx, err);
 }
 
 bqb_status bqb_catalogue_each_unembedded(bqb_catalogue *c, const char *model, const char *kind, bqb_path_fn fn,

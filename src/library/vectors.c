@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "library/vectors.h"
 
 #include "base/fs.h"
@@ -5,21 +6,37 @@
 #include "base/thread.h"
 #include "file/safetensors.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* File and memory have one layout: this head, then id, f16, i8, scale and err,
- * each from a multiple of 64 bytes. Machine order: a cache does not travel. */
+ * each from a multiple of 64 bytes, with room for `room` rows. Machine order: a cache does not travel.
+ *
+ * New rows are written behind the n that there are, into the file that others may have mapped: they know of n rows
+ * and look no further. Then the state changes in one write; a state that was written in part does not fit its check. */
+typedef struct {
+    uint64_t generation, n, check;
+} state;
+
 typedef struct {
     char magic[8];
     char uid[32], model[64], kind[16];
-    uint64_t generation, n, dim, size;
-    uint8_t zero[104];
+    uint64_t room, dim, size;
+    state now;
+    uint8_t zero[88];
 } head;
 _Static_assert(sizeof(head) == 256, "sections start at multiples of 64");
 
-static const char magic[8] = "bqbvec1";
+static const char magic[8] = "bqbvec2";
+
+static uint64_t check_of(const state *t) { return (t->generation * 0x9E3779B97F4A7C15u) ^ (t->n * 0xC2B2AE3D27D4EB4Fu) ^ 0x62716200u; }
 
 typedef struct {
     bqb_vectors v;
@@ -77,8 +94,11 @@ static void quantise(int8_t *i8, float *scale, float *lost, const uint16_t *f16,
     *lost = (float)(sqrt(sum_sq) * (1 + 1e-6) + 1e-9);
 }
 
-static bqb_status block_new(holder *h, layout *l, size_t n, size_t dim, bqb_err *err) {
-    if (!lay_out(l, n, dim)) return bqb_fail(err, BQB_ELIMIT, "%zu vectors of %zu numbers do not fit in memory", n, dim);
+/* Room for stickers to come. */
+static size_t spare(size_t n) { return 64 + n / 8; }
+
+static bqb_status block_new(holder *h, layout *l, size_t n, size_t room, size_t dim, bqb_err *err) {
+    if (!lay_out(l, n + room, dim)) return bqb_fail(err, BQB_ELIMIT, "%zu vectors of %zu numbers do not fit in memory", n, dim);
     h->block = bqb_alloc_aligned(l->size, 1);
     if (!h->block) return bqb_fail_nomem(err, "vectors", l->size);
     memset(h->block, 0, l->size);
@@ -111,7 +131,7 @@ bqb_status bqb_vectors_new(bqb_vectors **out, const int64_t *id, const uint16_t 
     *out = NULL;
     holder *h = bqb_calloc(1, sizeof *h);
     if (!h) return bqb_fail_nomem(err, "vectors", sizeof *h);
-    bqb_status s = block_new(h, &l, n, dim, err);
+    bqb_status s = block_new(h, &l, n, 0, dim, err);
     if (s) {
         free(h);
         return s;
@@ -142,33 +162,42 @@ size_t bqb_vectors_row(const bqb_vectors *v, bqb_sticker_id id) {
     return SIZE_MAX;
 }
 
-static void fill_head(head *out, const char *uid, const char *model, const char *kind, uint64_t generation, size_t n,
-                      size_t dim, size_t size) {
+static void fill_head(head *out, const char *uid, const char *model, const char *kind, size_t room, size_t dim,
+                      size_t size, state now) {
     memset(out, 0, sizeof *out);
     memcpy(out->magic, magic, sizeof magic);
     memcpy(out->uid, uid, 32);
     memcpy(out->model, model, strnlen(model, sizeof out->model));
     memcpy(out->kind, kind, strnlen(kind, sizeof out->kind));
-    out->generation = generation;
-    out->n = n;
+    out->room = room;
     out->dim = dim;
     out->size = size;
+    out->now = now;
 }
 
-/* Is the cache file what the catalogue would give now? */
-static bool map_cache(holder *h, const char *path, const char *uid, const char *model, const char *kind,
-                      uint64_t generation) {
-    head got, want;
-    layout l;
-    if (!bqb_is_file(path) || bqb_map_open(&h->map, path, NULL)) return false;
-    if (h->map.size < sizeof got) goto stale;
-    memcpy(&got, h->map.data, sizeof got);
-    fill_head(&want, uid, model, kind, generation, (size_t)got.n, (size_t)got.dim, h->map.size);
-    if (memcmp(&got, &want, sizeof got) || !lay_out(&l, (size_t)got.n, (size_t)got.dim) || l.size != h->map.size)
-        goto stale;
-    point(&h->v, (const char *)h->map.data, &l, (size_t)got.n, (size_t)got.dim);
-    return true;
-stale:
+/* What is wanted of a cache. */
+typedef struct {
+    const char *path, *uid, *model, *kind;
+} wanted;
+
+/* Is this the head of a sound cache of `size` bytes of that model and kind? */
+static bool is_ours(const head *got, size_t size, const wanted *w, layout *l) {
+    head want;
+    fill_head(&want, w->uid, w->model, w->kind, (size_t)got->room, (size_t)got->dim, size, got->now);
+    return !memcmp(got, &want, sizeof want) && got->now.check == check_of(&got->now) && got->now.n <= got->room &&
+           lay_out(l, (size_t)got->room, (size_t)got->dim) && l->size == size;
+}
+
+/* Map the cache file if it is sound, whatever its generation. */
+static bool map_cache(holder *h, const wanted *w, head *got, layout *l) {
+    if (!bqb_is_file(w->path) || bqb_map_open(&h->map, w->path, NULL)) return false;
+    if (h->map.size >= sizeof *got) {
+        memcpy(got, h->map.data, sizeof *got);
+        if (is_ours(got, h->map.size, w, l)) {
+            point(&h->v, (const char *)h->map.data, l, (size_t)got->now.n, (size_t)got->dim);
+            return true;
+        }
+    }
     bqb_map_close(&h->map);
     return false;
 }
@@ -194,7 +223,7 @@ static bqb_status collect(holder *h, layout *l, bqb_catalogue *c, const char *mo
     size_t n, dim;
     *moved = false;
     bqb_status s = bqb_catalogue_count_embeddings(c, model, kind, &dim, &n, err);
-    if (!s) s = block_new(h, l, n, dim, err);
+    if (!s) s = block_new(h, l, n, spare(n), dim, err);
     if (s) return s;
     filling f = {.h = h, .l = l};
     s = bqb_catalogue_each_embedding(c, model, kind, take, &f, err);
@@ -205,6 +234,94 @@ static bqb_status collect(holder *h, layout *l, bqb_catalogue *c, const char *mo
         return BQB_OK;
     }
     return s;
+}
+
+/* ---- adding to a cache ---- */
+
+typedef struct {
+    int64_t *id;
+    uint16_t *f16;
+    size_t n, cap, cap_f16, dim, most;
+} new_rows;
+
+static int take_new(void *ctx, bqb_sticker_id id, const void *f16, size_t dim) {
+    new_rows *r = ctx;
+    if (dim != r->dim || r->n == r->most) return 1;
+    int64_t *ids = bqb_grow(r->id, r->n, &r->cap, sizeof *ids, 64);
+    if (ids) r->id = ids;
+    uint16_t *rows = bqb_grow(r->f16, r->n, &r->cap_f16, dim * sizeof *rows, 64);
+    if (rows) r->f16 = rows;
+    if (!ids || !rows) return 1;
+    memcpy(r->f16 + r->n * dim, f16, dim * sizeof *rows);
+    r->id[r->n++] = id;
+    return 0;
+}
+
+static bool put_at(int fd, const void *bytes, size_t n, size_t at) {
+    for (size_t done = 0; done < n;) {
+        ssize_t k = pwrite(fd, (const char *)bytes + done, n - done, (off_t)(at + done));
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) return false;
+        done += (size_t)k;
+    }
+    return true;
+}
+
+static bool write_rows(int fd, const layout *l, size_t at, const bqb_vectors *v) {
+    return put_at(fd, v->id, v->n * sizeof *v->id, l->id + at * sizeof *v->id) &&
+           put_at(fd, v->f16, v->n * v->dim * sizeof *v->f16, l->f16 + at * v->dim * sizeof *v->f16) &&
+           put_at(fd, v->i8, v->n * v->stride, l->i8 + at * v->stride) &&
+           put_at(fd, v->scale, v->n * sizeof *v->scale, l->scale + at * sizeof *v->scale) &&
+           put_at(fd, v->err, v->n * sizeof *v->err, l->err + at * sizeof *v->err);
+}
+
+/* Under a lock, as long as the file is what it was: the rows, then, once these are safe, the state. */
+static bool extend_file(const wanted *w, const head *was, const layout *l, const bqb_vectors *v, uint64_t generation) {
+    int fd = open(w->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    head now;
+    struct stat st;
+    if (fd < 0) return false;
+    bool ok = !flock(fd, LOCK_EX) && pread(fd, &now, sizeof now, 0) == (ssize_t)sizeof now && !memcmp(&now, was, sizeof now) &&
+              !fstat(fd, &st) && (size_t)st.st_size == l->size;
+    if (ok) ok = write_rows(fd, l, (size_t)was->now.n, v) && !fdatasync(fd);
+    if (ok) {
+        state next = {.generation = generation, .n = was->now.n + v->n};
+        next.check = check_of(&next);
+        ok = put_at(fd, &next, sizeof next, offsetof(head, now));
+    }
+    close(fd);
+    return ok;
+}
+
+/* Bring a mapped cache that only lacks stickers behind its last up to date, in its file; false: it cannot be done so. */
+static bool extend(holder *h, bqb_catalogue *c, const wanted *w, head *got, layout *l, uint64_t generation) {
+    uint64_t reshaped, after;
+    char uid[33];
+    bqb_vectors *v = NULL;
+    new_rows r = {.dim = h->v.dim, .most = (size_t)(got->room - got->now.n)};
+    if (!h->v.n || got->now.generation >= generation) return false;
+    if (bqb_catalogue_reshaped(c, &reshaped, NULL) || reshaped > got->now.generation) return false;
+    bool ok = !bqb_catalogue_each_embedding_after(c, w->model, w->kind, h->v.id[h->v.n - 1], take_new, &r, NULL) &&
+              !bqb_catalogue_generation(c, &after, uid, NULL) && after == generation &&
+              !bqb_vectors_new(&v, r.id, r.f16, r.n, r.dim, NULL) && extend_file(w, got, l, v, generation);
+    bqb_vectors_close(v);
+    free(r.id);
+    free(r.f16);
+    if (!ok) return false;
+    bqb_map_close(&h->map);
+    return map_cache(h, w, got, l) && got->now.generation == generation;
+}
+
+/* Is the cache file what the catalogue would give now, or can it be made so by adding to it? */
+static bool use_cache(holder *h, bqb_catalogue *c, const wanted *w, uint64_t generation) {
+    head got;
+    layout l;
+    for (int tries = 0; tries < 2; tries++) { /* another may be adding, too: then its work is used */
+        if (!map_cache(h, w, &got, &l)) return false;
+        if (got.now.generation == generation || extend(h, c, w, &got, &l, generation)) return true;
+        bqb_map_close(&h->map);
+    }
+    return false;
 }
 
 bqb_status bqb_vectors_open(bqb_vectors **out, bqb_catalogue *c, const char *model, const char *kind, bqb_err *err) {
@@ -219,14 +336,15 @@ bqb_status bqb_vectors_open(bqb_vectors **out, bqb_catalogue *c, const char *mod
         char uid[33];
         layout l;
         s = bqb_catalogue_generation(c, &generation, uid, err);
-        if (s || map_cache(h, path, uid, model, kind, generation)) break;
+        if (s || use_cache(h, c, &(wanted){path, uid, model, kind}, generation)) break;
         s = collect(h, &l, c, model, kind, &moved, err);
         if (!s && !moved) s = bqb_catalogue_generation(c, &after, uid, err);
         if (s || moved) continue;
         quantise_all(h, &l);
         if (after != generation) break; /* good for this search, but not to be kept */
-        head *to = (head *)(void *)h->block;
-        fill_head(to, uid, model, kind, generation, h->v.n, h->v.dim, l.size);
+        state now = {.generation = generation, .n = h->v.n};
+        now.check = check_of(&now);
+        fill_head((head *)(void *)h->block, uid, model, kind, h->v.n + spare(h->v.n), h->v.dim, l.size, now);
         if (h->v.n && !bqb_make_dirs(dir, NULL)) (void)bqb_file_write(path, h->block, l.size, NULL);
     }
     if (!s && moved && !h->map.data && !h->block)

@@ -1,8 +1,9 @@
 /* All embeddings of one model and kind, laid out for the scan.
  *
- * Kept mapped in LIBRARY/cache, written in one step, and made again from the
- * catalogue when its generation has moved on or the file is not there; where it
- * cannot be written (a library on a read-only disk) it lives in memory. */
+ * Kept mapped in LIBRARY/cache. When the catalogue's generation has moved on and
+ * there are only new stickers behind all others, these are added to the file,
+ * beside whoever reads it; else it is made again and replaced in one step. Where
+ * it cannot be written (a library on a read-only disk) it lives in memory. */
 #ifndef BQB_LIBRARY_VECTORS_H
 #define BQB_LIBRARY_VECTORS_H
 
