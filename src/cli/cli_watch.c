@@ -3,6 +3,7 @@
 
 #include "cli/importing.h"
 #include "cli/output.h"
+#include "library/embed_words.h"
 #include "library/watch.h"
 
 #include <stdio.h>
@@ -22,6 +23,8 @@ typedef struct {
     cli_progress bar; /* first: the progress function gets this address */
     bool json, ready, waited;
     size_t told;
+    bqb_catalogue *c;
+    const char *model_dir; /* NULL: without a model */
 } screen;
 
 enum { MOST_REASONS = 50 };
@@ -88,14 +91,25 @@ static void on_ready(screen *s, const bqb_import_report *r) {
                 r->skipped);
 }
 
+/* What new stickers say gets its vectors, too. */
+static void embed_words(screen *s, const bqb_import_report *r) {
+    bqb_err err;
+    if (!s->model_dir || !(r->added || r->changed || r->annotated || r->returned)) return;
+    bqb_status st = bqb_embed_words_by(s->c, s->model_dir, cli_progress_show, s, NULL, &err);
+    cli_progress_end(&s->bar);
+    if (st && st != BQB_ECANCEL) (void)cli_fail(&err);
+}
+
 static void on_news(void *ctx, bqb_watch_news news, const char *text, const bqb_import_report *r) {
     screen *s = ctx;
     cli_progress_end(&s->bar);
     switch (news) {
     case BQB_WATCH_READY:
+        embed_words(s, r);
         on_ready(s, r);
         return;
     case BQB_WATCH_ROUND:
+        embed_words(s, r);
         return;
     case BQB_WATCH_VANISHED:
         if (s->json) print_event("vanished", text, NULL, NULL);
@@ -147,6 +161,8 @@ int cli_watch(const cli_env *env, int argc, char **argv) {
     if (!s) {
         bqb_embedder embedder;
         if (m) embedder = bqb_embedder_of_clip(m);
+        shown.c = c;
+        shown.model_dir = m ? cli_model_dir(model) : NULL;
         cli_catch_interrupts();
         bqb_watch_options o = {
             .import = {.embedder = m ? &embedder : NULL, .skip = on_skip, .progress = cli_progress_show,

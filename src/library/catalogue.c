@@ -167,13 +167,13 @@ static const char *const sql[N_STATEMENTS] = {
     [EMBEDDING_LAST] = "SELECT max(e.sticker) FROM embedding e WHERE e.model = (SELECT id FROM model WHERE name = ?)"
                        " AND e.kind = ?",
     [EMBEDDING_LACKING] = "SELECT min(f.path), f.sticker, f.size_bytes, f.mtime_ns, 0 FROM file f"
-                          " WHERE f.missing = 0 AND NOT EXISTS(SELECT 1 FROM model m JOIN embedding e"
-                          " ON e.model = m.id WHERE m.name = ? AND e.kind = ? AND e.sticker = f.sticker)"
-                          " GROUP BY f.sticker ORDER BY 1",
+                          " WHERE f.missing = 0 AND f.sticker IN(SELECT s.id FROM sticker s WHERE s.missing = 0 AND"
+                          " NOT EXISTS(SELECT 1 FROM embedding e WHERE e.model = (SELECT id FROM model WHERE name = ?)"
+                          " AND e.kind = ? AND e.sticker = s.id)) GROUP BY f.sticker ORDER BY 1",
     [EMBEDDING_STALE] = "DELETE FROM embedding WHERE sticker = ? AND kind = 'text'",
-    [UNWORDED] = "SELECT s.id FROM sticker s WHERE s.missing = 0 AND EXISTS(SELECT 1 FROM annotation a"
-                 " WHERE a.sticker = s.id AND a.field IN ('caption', 'ocr')) AND NOT EXISTS(SELECT 1 FROM model m"
-                 " JOIN embedding e ON e.model = m.id WHERE m.name = ? AND e.kind = 'text' AND e.sticker = s.id)"
+    [UNWORDED] = "SELECT s.id FROM sticker s WHERE s.missing = 0 AND NOT EXISTS(SELECT 1 FROM embedding e"
+                 " WHERE e.model = (SELECT id FROM model WHERE name = ?) AND e.kind = 'text' AND e.sticker = s.id)"
+                 " AND EXISTS(SELECT 1 FROM annotation a WHERE a.sticker = s.id AND a.field IN ('caption', 'ocr'))"
                  " ORDER BY s.id",
     [MODEL_MAIN] = "SELECT m.name FROM model m JOIN embedding e ON e.model = m.id GROUP BY m.id"
                    " ORDER BY count(*) DESC, m.id DESC LIMIT 1",
@@ -206,12 +206,12 @@ static const char *const sql[N_STATEMENTS] = {
               " (SELECT count(*) FROM sticker WHERE missing = 0 AND frames > 1),"
               " (SELECT count(*) FROM file WHERE missing = 0),"
               " (SELECT count(*) FROM sticker WHERE missing = 1),"
-              " (SELECT count(DISTINCT e.sticker) FROM embedding e JOIN sticker s ON s.id = e.sticker"
-              "  WHERE s.missing = 0),"
-              " (SELECT count(DISTINCT model) FROM embedding),"
+              " (SELECT count(*) FROM sticker s WHERE s.missing = 0 AND EXISTS(SELECT 1 FROM embedding e"
+              "  WHERE e.sticker = s.id)),"
+              " (SELECT count(*) FROM model m WHERE EXISTS(SELECT 1 FROM embedding e WHERE e.model = m.id)),"
               " (SELECT coalesce(sum(size_bytes), 0) FROM sticker WHERE missing = 0)",
-    [STATS_FIELD] = "SELECT count(DISTINCT a.sticker) FROM annotation a JOIN sticker s ON s.id = a.sticker"
-                    " WHERE a.field = ? AND s.missing = 0",
+    [STATS_FIELD] = "SELECT count(*) FROM sticker s WHERE s.missing = 0 AND EXISTS(SELECT 1 FROM annotation a"
+                    " WHERE a.sticker = s.id AND a.field = ?)",
 };
 
 /* ---- errors and statements ---- */
@@ -234,7 +234,8 @@ bqb_status bqb_db_fail(const bqb_catalogue *c, int rc, bqb_err *err) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_FORMAT:
-        return bqb_fail(err, BQB_EFORMAT, "%s: damaged, or not a library (%s)", c->path, why);
+        return bqb_fail(err, BQB_EFORMAT, "%s: damaged, or not a library (%s). Your pictures are untouched: move this file "
+                        "away and import again, or save what can be saved with `sqlite3 FILE .recover`", c->path, why);
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_CANTOPEN:

@@ -105,7 +105,7 @@ done
 cp "$tmp/in/noise.gif" "$tmp/lib/library.db"
 run "$bqb" import "$tmp/in"
 is "junk for a library: status" $status 1
-has "junk for a library" "$tmp/err" 'library.db: damaged'
+has "junk for a library" "$tmp/err" 'library.db: damaged.*pictures are untouched.*sqlite3 FILE .recover'
 cp "$tmp/good.db" "$tmp/lib/library.db"
 run "$bqb" search --json 好猫
 json "the good one again" '.results[0].caption' 一只好猫
