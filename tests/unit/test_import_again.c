@@ -3,6 +3,9 @@
 #include "library_help.h"
 #include "test.h"
 
+#include "library/import_gone.h"
+#include "library/turns.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
