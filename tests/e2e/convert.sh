@@ -18,7 +18,7 @@ same ofa "$tmp/hf/model.safetensors" "$tmp/back2/model.safetensors"
 # The file alone: shapes from the weights.
 mkdir "$tmp/alone"
 cp "$tmp/pt/model.pt" "$tmp/alone/clip_cn_mini.pt"
-expect no_vocabulary 1 '' 'no vocab.txt beside it; --vocab FILE' "$bqb" model convert "$tmp/alone/clip_cn_mini.pt" "$tmp/never"
+expect no_vocabulary 1 '' 'no vocab.txt and no tokenizer.json beside it; --vocab FILE' "$bqb" model convert "$tmp/alone/clip_cn_mini.pt" "$tmp/never"
 expect alone 0 '' - "$bqb" model convert "$tmp/alone/clip_cn_mini.pt" "$tmp/back3" --vocab "$tmp/hf/vocab.txt"
 same alone "$tmp/hf/model.safetensors" "$tmp/back3/model.safetensors"
 same alone_config "$tmp/hf/config.json" "$tmp/back3/config.json"

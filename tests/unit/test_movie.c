@@ -155,7 +155,7 @@ TEST(webm_that_is_cut_has_the_frames_before) {
 
 static bool misbehave(void *ctx, uint8_t *pixels, size_t frame) {
     const char *how = ctx;
-    if (*how == 'c') raise(SIGSEGV);
+    if (*how == 'c') raise(SIGABRT); /* which no sanitizer takes for itself */
     while (*how == 'h') pixels[0]++;
     if (*how == 'f') return false;
     if (*how == 'e') _exit(0);
@@ -177,7 +177,7 @@ static void apart(const char *how, bqb_status status, const char *why) {
 TEST(apart_decoder_ends_alone) {
     apart("gives", BQB_OK, "");
     apart("fails", BQB_EFORMAT, "is damaged");
-    apart("crashes", BQB_EFORMAT, "ends with signal 11");
+    apart("crashes", BQB_EFORMAT, "ends with signal 6");
     apart("exits", BQB_EFORMAT, "is damaged");
     apart("hangs", BQB_ELIMIT, "longer than 300 ms");
 }
