@@ -180,5 +180,6 @@ int cli_eval(const cli_env *env, int argc, char **argv) {
         return cli_usage_error("eval", "--predictions, --save-score and --muge need one kind of query, not all");
     if (o.texts && o.page) return cli_usage_error("eval", "--html shows --query, not --texts");
     if (o.texts && o.all) return cli_usage_error("eval", "either --texts or --query all");
-    return run(&o);
+    status = cli_spare("eval", "html", o.page, ".html .htm");
+    return status >= 0 ? status : run(&o);
 }

@@ -82,6 +82,22 @@ run "$bqb" duplicates --json
 json "a keeper that is removed hides nobody" '[.groups[0].keeper,(.groups[0].stickers|length)]' '[null,2]'
 is "all files are there" "$(ls "$tmp/in" | wc -l)" 6
 
+# No output is written over something else: a sticker, the library, a picture.
+before=$(sha256sum "$tmp/in/a.png" "$tmp/in/d.jpg")
+run "$bqb" duplicates --sheet "$tmp/in/a.png"
+is "a sheet over a sticker" $status 1
+has "is refused by name" "$tmp/err" 'a.png is a sticker of the library'
+run "$bqb" duplicates --sheet "$BQB_LIBRARY/library.db"
+is "a sheet over the library" $status 2
+run "$bqb" stats --chart "$tmp/in/d.jpg"
+is "a chart over a picture" $status 2
+run "$bqb" embed text --npy "$tmp/in/d.jpg" 猫
+is "an array over a picture" $status 2
+run "$bqb" eval --data "$tmp/in/captions.tsv" --html "$tmp/in/d.jpg"
+is "a page over a picture" $status 2
+has "it is left as it is" "$tmp/err" 'does not end in .html'
+is "all of them are as they were" "$(sha256sum "$tmp/in/a.png" "$tmp/in/d.jpg")" "$before"
+
 # A library that nobody may write to is listed as it is known.
 if [ "$(id -u)" != 0 ]; then
     chmod -R a-w "$BQB_LIBRARY"
