@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "library/annotate.h"
 #include "library/embed_words.h"
+#include "library/id_set.h"
 #include "library/labeller.h"
 #include "search/search.h"
 
@@ -46,29 +47,15 @@ static void tell_skipped(void *ctx, const char *path, const char *reason) {
 
 /* ---- which stickers ---- */
 
-typedef struct {
-    bqb_sticker_id *id; /* NULL: all stickers */
-    size_t n, cap;
-} id_list;
-
 static int add_file(void *ctx, const char *path, const bqb_file *f) {
-    id_list *l = ctx;
+    bqb_id_set *l = ctx;
     (void)path;
     if (f->missing) return 0;
-    bqb_sticker_id *p = bqb_grow(l->id, l->n, &l->cap, sizeof *p, 256);
-    if (!p) return 1;
-    l->id = p;
-    l->id[l->n++] = f->sticker;
-    return 0;
-}
-
-static int by_id(const void *a, const void *b) {
-    const bqb_sticker_id *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
+    return bqb_id_set_add(l, f->sticker);
 }
 
 /* The stickers below a folder; one that holds none is a mistake. */
-static bqb_status add_folder(id_list *l, bqb_catalogue *c, const char *name, bqb_err *err) {
+static bqb_status add_folder(bqb_id_set *l, bqb_catalogue *c, const char *name, bqb_err *err) {
     size_t before = l->n;
     char *real = realpath(name, NULL);
     char *beginning = real ? bqb_asprintf("%s%s", real, strcmp(real, "/") ? "/" : "") : NULL;
@@ -81,7 +68,7 @@ static bqb_status add_folder(id_list *l, bqb_catalogue *c, const char *name, bqb
 }
 
 /* Each sticker that is meant, once, rising. */
-static bqb_status find_all(id_list *l, bqb_catalogue *c, char **words, int n_words, bqb_err *err) {
+static bqb_status find_all(bqb_id_set *l, bqb_catalogue *c, char **words, int n_words, bqb_err *err) {
     cli_names names = {0};
     bqb_status s = cli_names_read(&names, words, n_words, err);
     for (size_t i = 0; i < names.n && !s; i++) {
@@ -92,13 +79,8 @@ static bqb_status find_all(id_list *l, bqb_catalogue *c, char **words, int n_wor
         if (!s && f.sticker && add_file(l, name, &f)) s = bqb_fail_nomem(err, name, l->cap * sizeof *l->id);
     }
     cli_names_free(&names);
-    if (s || !l->n) return s;
-    size_t kept = 0;
-    qsort(l->id, l->n, sizeof *l->id, by_id);
-    for (size_t i = 0; i < l->n; i++)
-        if (!kept || l->id[kept - 1] != l->id[i]) l->id[kept++] = l->id[i];
-    l->n = kept;
-    return BQB_OK;
+    if (!s) bqb_id_set_sort(l);
+    return s;
 }
 
 /* ---- the words on them ---- */
@@ -121,7 +103,7 @@ static json_t *json_of_read(const bqb_read_report *r) {
 }
 
 /* Puts its report into json, or prints it where that is NULL. */
-static bqb_status annotate_ocr(bqb_catalogue *c, const id_list *ids, bool again, size_t threads, json_t *json,
+static bqb_status annotate_ocr(bqb_catalogue *c, const bqb_id_set *ids, bool again, size_t threads, json_t *json,
                                bqb_err *err) {
     screen shown = {.told = 0};
     bqb_read_report report;
@@ -160,13 +142,13 @@ int cli_annotate(const cli_env *env, int argc, char **argv) {
     if (threads > 64) return cli_usage_error(argv[0], "--threads is at most 64");
 
     bqb_catalogue *c = NULL;
-    id_list ids = {0};
+    bqb_id_set ids = {0};
     bqb_err err;
     bqb_status s = cli_open_to_change(&c, env, &err);
     if (!s) s = find_all(&ids, c, argv + 1, n_names, &err);
     json_t *report = json && !s ? json_object() : NULL;
     bqb_sticker_id none = 0;
-    id_list which = {.id = ids.id || !n_names ? ids.id : &none, .n = ids.n}; /* an empty list is not all */
+    bqb_id_set which = {.id = ids.id || !n_names ? ids.id : &none, .n = ids.n}; /* an empty list is not all */
     if (!s) cli_catch_interrupts();
     if (!s && ocr) s = annotate_ocr(c, &which, again, threads, report, &err);
     if (everything && s == BQB_EUNSUPPORTED) { /* nothing here to read with: the rest can be done all the same */
@@ -178,7 +160,7 @@ int cli_annotate(const cli_env *env, int argc, char **argv) {
     cli_progress_end(&bar);
     if (!s && (labels.emotion || labels.style)) s = cli_annotate_labels(c, which.id, which.n, &labels, report, &err);
     bqb_catalogue_close(c);
-    free(ids.id);
+    bqb_id_set_free(&ids);
     status = report ? cli_json_print(report) : 0;
     return s ? cli_fail(&err) : status;
 }

@@ -28,50 +28,34 @@ typedef struct {
     bool animated, force, json;
 } export_options;
 
-typedef struct {
-    bqb_sticker_id *id; /* NULL: all */
-    size_t n, cap;
-} selection;
-
-static bqb_status select_one(selection *sel, bqb_sticker_id id, bqb_err *err) {
-    bqb_sticker_id *list = bqb_grow(sel->id, sel->n, &sel->cap, sizeof *list, 256);
-    if (!list) return bqb_fail_nomem(err, "list of stickers", 2 * sel->cap * sizeof *list);
-    sel->id = list;
-    list[sel->n++] = id;
-    return BQB_OK;
-}
-
-static int by_id(const void *a, const void *b) {
-    bqb_sticker_id x = *(const bqb_sticker_id *)a, y = *(const bqb_sticker_id *)b;
-    return (x > y) - (x < y);
+static bqb_status select_one(bqb_id_set *sel, bqb_sticker_id id, bqb_err *err) {
+    return bqb_id_set_add(sel, id) ? bqb_fail_nomem(err, "list of stickers", 2 * sel->cap * sizeof id) : BQB_OK;
 }
 
 /* Each sticker once, where it is named first. */
-static bqb_status without_repeats(selection *sel, bqb_err *err) {
-    bqb_sticker_id *sorted = bqb_calloc(sel->n, sizeof *sorted);
+static bqb_status without_repeats(bqb_id_set *sel, bqb_err *err) {
+    bqb_id_set sorted = {.id = bqb_calloc(sel->n, sizeof *sorted.id), .n = sel->n};
     bool *taken = bqb_calloc(sel->n, sizeof *taken);
-    size_t n = 0, m = 0;
-    bqb_status s = sorted && taken ? BQB_OK : bqb_fail_nomem(err, "list of stickers", sel->n * sizeof *sorted);
+    bqb_status s = sorted.id && taken ? BQB_OK : bqb_fail_nomem(err, "list of stickers", sel->n * sizeof *sorted.id);
     if (!s && sel->n) {
-        memcpy(sorted, sel->id, sel->n * sizeof *sorted);
-        qsort(sorted, sel->n, sizeof *sorted, by_id);
-        for (size_t i = 0; i < sel->n; i++)
-            if (!n || sorted[n - 1] != sorted[i]) sorted[n++] = sorted[i];
+        memcpy(sorted.id, sel->id, sel->n * sizeof *sorted.id);
+        bqb_id_set_sort(&sorted);
+        size_t m = 0;
         for (size_t i = 0; i < sel->n; i++) {
-            bqb_sticker_id *at = bsearch(&sel->id[i], sorted, n, sizeof *sorted, by_id);
-            if (!at || taken[at - sorted]) continue;
-            taken[at - sorted] = true;
+            bool *mine = taken + bqb_id_set_place(&sorted, sel->id[i]);
+            if (*mine) continue;
+            *mine = true;
             sel->id[m++] = sel->id[i];
         }
         sel->n = m;
     }
-    free(sorted);
+    bqb_id_set_free(&sorted);
     free(taken);
     return s;
 }
 
 /* Ids, or paths that the library knows, one a line. */
-static bqb_status read_ids(selection *sel, bqb_catalogue *c, const char *path, bqb_err *err) {
+static bqb_status read_ids(bqb_id_set *sel, bqb_catalogue *c, const char *path, bqb_err *err) {
     bqb_lines *lines = NULL;
     const char *line, *from = strcmp(path, "-") ? path : "/dev/stdin";
     size_t n;
@@ -96,7 +80,7 @@ static bqb_status read_ids(selection *sel, bqb_catalogue *c, const char *path, b
 }
 
 /* What a query finds, best first; m may be NULL: by words alone. */
-static bqb_status find(selection *sel, bqb_catalogue *c, bqb_clip *m, const export_options *o, bqb_err *err) {
+static bqb_status find(bqb_id_set *sel, bqb_catalogue *c, bqb_clip *m, const export_options *o, bqb_err *err) {
     bqb_search_results r = {0};
     float *vec = NULL;
     bool has = false;
@@ -117,7 +101,7 @@ static bqb_status find(selection *sel, bqb_catalogue *c, bqb_clip *m, const expo
 }
 
 /* The filters, over what --ids named or over everything. */
-static bqb_status filter(selection *sel, bqb_catalogue *c, const export_options *o, bool named, bqb_err *err) {
+static bqb_status filter(bqb_id_set *sel, bqb_catalogue *c, const export_options *o, bool named, bqb_err *err) {
     bqb_id_set set = {0};
     bool any; /* sticker passes */
     size_t m = 0;
@@ -132,7 +116,7 @@ static bqb_status filter(selection *sel, bqb_catalogue *c, const export_options 
     return s;
 }
 
-static bqb_status choose(selection *sel, bqb_catalogue *c, bqb_clip *m, const export_options *o, bqb_err *err) {
+static bqb_status choose(bqb_id_set *sel, bqb_catalogue *c, bqb_clip *m, const export_options *o, bqb_err *err) {
     if (o->query) return find(sel, c, m, o, err);
     bqb_status s = o->ids ? read_ids(sel, c, o->ids, err) : BQB_OK;
     return s ? s : filter(sel, c, o, o->ids != NULL, err);
@@ -211,7 +195,7 @@ int cli_export(const cli_env *env, int argc, char **argv) {
 
     bqb_catalogue *c = NULL;
     bqb_clip *m = NULL;
-    selection sel = {0};
+    bqb_id_set sel = {0};
     bqb_export_report done = {0};
     bqb_err err;
     screen shown = {.told = 0};

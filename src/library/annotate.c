@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "image/decode.h"
+#include "library/id_set.h"
 #include "library/reader.h"
 
 #include <stdatomic.h>
@@ -151,46 +152,21 @@ static bqb_status take(work *w, bqb_sticker_id id, bqb_err *err) {
 
 /* ---- which ---- */
 
-typedef struct {
-    bqb_sticker_id *id;
-    size_t n, cap;
-} id_list;
-
-static int add_id(void *ctx, bqb_sticker_id id) {
-    id_list *l = ctx;
-    bqb_sticker_id *p = bqb_grow(l->id, l->n, &l->cap, sizeof *p, 1024);
-    if (!p) return 1;
-    l->id = p;
-    l->id[l->n++] = id;
-    return 0;
-}
-
-static bool is_in(const id_list *l, bqb_sticker_id id) { /* rising */
-    size_t from = 0, to = l->n;
-    while (from < to) {
-        size_t mid = from + (to - from) / 2;
-        if (l->id[mid] == id) return true;
-        if (l->id[mid] < id) from = mid + 1;
-        else to = mid;
-    }
-    return false;
-}
-
 /* Those of ids (NULL: of all that are shown) that are to be read. */
-static bqb_status choose(id_list *out, bqb_catalogue *c, const bqb_sticker_id *ids, size_t n, bool again,
+static bqb_status choose(bqb_id_set *out, bqb_catalogue *c, const bqb_sticker_id *ids, size_t n, bool again,
                          size_t *asked, bqb_err *err) {
-    id_list unread = {0};
+    bqb_id_set unread = {0};
     bqb_sticker_id *shown = NULL;
     bqb_status s = BQB_OK;
     if (!ids) s = bqb_catalogue_list_shown(c, &shown, &n, err);
-    if (!s && !again) s = bqb_catalogue_each_unread(c, add_id, &unread, err);
+    if (!s && !again) s = bqb_catalogue_each_unread(c, bqb_id_set_add, &unread, err);
     if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", unread.cap * sizeof *unread.id);
     for (size_t i = 0; i < n && !s; i++) {
         bqb_sticker_id id = ids ? ids[i] : shown[i];
-        if ((again || is_in(&unread, id)) && add_id(out, id)) s = bqb_fail_nomem(err, "stickers", n * sizeof *ids);
+        if ((again || bqb_id_set_has(&unread, id)) && bqb_id_set_add(out, id)) s = bqb_fail_nomem(err, "stickers", n * sizeof *ids);
     }
     *asked = n;
-    free(unread.id);
+    bqb_id_set_free(&unread);
     free(shown);
     return s;
 }
@@ -198,7 +174,7 @@ static bqb_status choose(id_list *out, bqb_catalogue *c, const bqb_sticker_id *i
 bqb_status bqb_library_read(bqb_catalogue *c, const bqb_sticker_id *ids, size_t n, bqb_read_options *o,
                             bqb_read_report *report, bqb_err *err) {
     work w = {.c = c, .o = o, .report = report, .threads = o->threads > 0 ? o->threads : bqb_cpu_count()};
-    id_list todo = {0};
+    bqb_id_set todo = {0};
     *report = (bqb_read_report){0};
     if (w.threads > MOST_THREADS) w.threads = MOST_THREADS;
     atomic_init(&w.finished, 0);
@@ -219,6 +195,6 @@ bqb_status bqb_library_read(bqb_catalogue *c, const bqb_sticker_id *ids, size_t 
     empty(&w);
     for (int i = 0; i < w.threads; i++) bqb_ocr_close(w.ocr[i]);
     free(w.jobs);
-    free(todo.id);
+    bqb_id_set_free(&todo);
     return s;
 }

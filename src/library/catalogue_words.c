@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "library/id_set.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -195,28 +196,11 @@ bqb_status bqb_catalogue_each_shown(bqb_catalogue *c, bqb_id_fn fn, void *ctx, b
     return s ? s : bqb_db_each_id(c, st, fn, ctx, err);
 }
 
-typedef struct {
-    bqb_sticker_id *id;
-    size_t n, cap;
-} id_list;
-
-static int add_id(void *ctx, bqb_sticker_id id) {
-    id_list *l = ctx;
-    bqb_sticker_id *p = bqb_grow(l->id, l->n, &l->cap, sizeof *p, 1024);
-    if (!p) return 1;
-    l->id = p;
-    l->id[l->n++] = id;
-    return 0;
-}
-
 bqb_status bqb_catalogue_list_shown(bqb_catalogue *c, bqb_sticker_id **ids, size_t *n, bqb_err *err) {
-    id_list all = {0};
-    bqb_status s = bqb_catalogue_each_shown(c, add_id, &all, err);
+    bqb_id_set all = {0};
+    bqb_status s = bqb_catalogue_each_shown(c, bqb_id_set_add, &all, err);
     if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", all.cap * sizeof *all.id);
-    if (s) {
-        free(all.id);
-        all = (id_list){0};
-    }
+    if (s) bqb_id_set_free(&all);
     *ids = all.id;
     *n = all.n;
     return s;

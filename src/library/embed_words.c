@@ -1,26 +1,13 @@
 #include "library/embed_words.h"
 
 #include "base/mem.h"
+#include "library/id_set.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { TOGETHER = 64, COMMIT_EACH = 512 };
-
-typedef struct {
-    bqb_sticker_id *id;
-    size_t n, cap;
-} id_list;
-
-static int add_id(void *ctx, bqb_sticker_id id) {
-    id_list *l = ctx;
-    bqb_sticker_id *p = bqb_grow(l->id, l->n, &l->cap, sizeof *p, 1024);
-    if (!p) return 1;
-    l->id = p;
-    l->id[l->n++] = id;
-    return 0;
-}
 
 static bool is_unit(const float *v, size_t dim) {
     double sum = 0;
@@ -63,7 +50,7 @@ static bqb_status embed_some(bqb_catalogue *c, const bqb_text_embedder *e, bqb_s
     return s;
 }
 
-static bqb_status embed_all(bqb_catalogue *c, const bqb_text_embedder *e, const id_list *list, bqb_progress_fn progress,
+static bqb_status embed_all(bqb_catalogue *c, const bqb_text_embedder *e, const bqb_id_set *list, bqb_progress_fn progress,
                             void *ctx, size_t *n, bqb_err *err) {
     float *vec = bqb_calloc(TOGETHER, e->dim * sizeof *vec);
     if (!vec) return bqb_fail_nomem(err, "vectors", TOGETHER * e->dim * sizeof *vec);
@@ -86,12 +73,12 @@ static bqb_status embed_all(bqb_catalogue *c, const bqb_text_embedder *e, const 
 
 bqb_status bqb_embed_words(bqb_catalogue *c, const bqb_text_embedder *e, bqb_progress_fn progress, void *ctx, size_t *n,
                            bqb_err *err) {
-    id_list list = {0};
+    bqb_id_set list = {0};
     size_t done = 0;
-    bqb_status s = bqb_catalogue_each_unworded(c, e->id, add_id, &list, err);
+    bqb_status s = bqb_catalogue_each_unworded(c, e->id, bqb_id_set_add, &list, err);
     if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", list.cap * sizeof *list.id);
     if (!s && list.n) s = embed_all(c, e, &list, progress, ctx, &done, err);
-    free(list.id);
+    bqb_id_set_free(&list);
     if (n) *n = done;
     return s;
 }

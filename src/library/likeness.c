@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "image/near.h"
 #include "image/sketch.h"
+#include "library/id_set.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,20 +45,6 @@ static bqb_status read_looks(bqb_looks *l, const char *path, bqb_err *err) {
 }
 
 /* ---- sketches ---- */
-
-typedef struct {
-    bqb_sticker_id *id;
-    size_t n, cap;
-} id_list;
-
-static int take_id(void *ctx, bqb_sticker_id id) {
-    id_list *l = ctx;
-    bqb_sticker_id *grown = bqb_grow(l->id, l->n, &l->cap, sizeof *grown, 256);
-    if (!grown) return 1;
-    l->id = grown;
-    l->id[l->n++] = id;
-    return 0;
-}
 
 typedef struct {
     char *path; /* NULL: there is no file */
@@ -99,9 +86,9 @@ static bqb_status store_sketches(const update *u, const bqb_sticker_id *id, cons
 }
 
 static bqb_status sketch_all(const update *u, bqb_err *err) {
-    id_list todo = {0};
+    bqb_id_set todo = {0};
     sketching *j = bqb_calloc(LOOK, sizeof *j);
-    bqb_status s = j ? bqb_catalogue_each_unsketched(u->c, take_id, &todo, err) : bqb_fail_nomem(err, "looks", LOOK * sizeof *j);
+    bqb_status s = j ? bqb_catalogue_each_unsketched(u->c, bqb_id_set_add, &todo, err) : bqb_fail_nomem(err, "looks", LOOK * sizeof *j);
     if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "list of stickers", todo.n * sizeof *todo.id);
     for (size_t at = 0; at < todo.n && !s; at += LOOK) {
         size_t n = todo.n - at < LOOK ? todo.n - at : LOOK;
@@ -118,7 +105,7 @@ static bqb_status sketch_all(const update *u, bqb_err *err) {
         }
         if (!s) s = tell(u, "looking at pictures", at + n, todo.n, err);
     }
-    free(todo.id);
+    bqb_id_set_free(&todo);
     free(j);
     return s;
 }

@@ -33,15 +33,6 @@ static int look_for(void *ctx, const char *token, size_t size) {
     return 0;
 }
 
-static int add_id(void *ctx, bqb_sticker_id id) {
-    bqb_id_set *s = ctx;
-    bqb_sticker_id *p = bqb_grow(s->id, s->n, &s->cap, sizeof *p, 256);
-    if (!p) return 1;
-    s->id = p;
-    s->id[s->n++] = id;
-    return 0;
-}
-
 /* Does the whole phrase stand in one field of the sticker? */
 static bqb_status stands_in(bool *out, phrase *p, bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {
     bqb_annotated a;
@@ -73,12 +64,12 @@ static bqb_status with_phrase(bqb_id_set *out, bqb_catalogue *c, phrase *p, bqb_
         }
     }
     bqb_gram gram = {p->text.data + p->start[rarest], p->size[rarest]};
-    if (!s && least) s = bqb_catalogue_match_words(c, &gram, 1, add_id, &near, err);
+    if (!s && least) s = bqb_catalogue_match_words(c, &gram, 1, bqb_id_set_add, &near, err);
     if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", near.cap);
     for (size_t i = 0; i < near.n && !s; i++) {
         bool has;
         s = stands_in(&has, p, c, near.id[i], err);
-        if (!s && has && add_id(out, near.id[i])) s = bqb_fail_nomem(err, "stickers", out->cap);
+        if (!s && has && bqb_id_set_add(out, near.id[i])) s = bqb_fail_nomem(err, "stickers", out->cap);
     }
     bqb_id_set_free(&near);
     return s;
@@ -117,23 +108,11 @@ static bqb_status with_any_name(bqb_id_set *out, bqb_catalogue *c, const char *w
     return s;
 }
 
-static int by_id(const void *a, const void *b) {
-    bqb_sticker_id x = *(const bqb_sticker_id *)a, y = *(const bqb_sticker_id *)b;
-    return x < y ? -1 : x > y;
-}
-
 bqb_status bqb_filter_with_words(bqb_id_set *out, bqb_catalogue *c, const char *const *words, size_t n, bqb_err *err) {
     bqb_status s = BQB_OK;
     *out = (bqb_id_set){0};
     for (size_t i = 0; i < n && !s; i++) s = with_any_name(out, c, words[i], err);
-    if (s) {
-        bqb_id_set_free(out);
-        return s;
-    }
-    if (out->n) qsort(out->id, out->n, sizeof *out->id, by_id);
-    size_t m = 0;
-    for (size_t i = 0; i < out->n; i++)
-        if (!m || out->id[m - 1] != out->id[i]) out->id[m++] = out->id[i];
-    out->n = m;
-    return BQB_OK;
+    if (s) bqb_id_set_free(out);
+    else bqb_id_set_sort(out);
+    return s;
 }

@@ -7,42 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int add_id(void *ctx, bqb_sticker_id id) {
-    bqb_id_set *s = ctx;
-    bqb_sticker_id *p = bqb_grow(s->id, s->n, &s->cap, sizeof *p, 256);
-    if (!p) return 1;
-    s->id = p;
-    s->id[s->n++] = id;
-    return 0;
-}
-
-static int by_id(const void *a, const void *b) {
-    bqb_sticker_id x = *(const bqb_sticker_id *)a, y = *(const bqb_sticker_id *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void sort_set(bqb_id_set *s) {
-    if (s->n) qsort(s->id, s->n, sizeof *s->id, by_id);
-    size_t m = 0;
-    for (size_t i = 0; i < s->n; i++)
-        if (!m || s->id[m - 1] != s->id[i]) s->id[m++] = s->id[i];
-    s->n = m;
-}
-
 static void intersect(bqb_id_set *a, const bqb_id_set *b) {
     size_t m = 0;
     for (size_t i = 0; i < a->n; i++)
         if (bqb_id_set_has(b, a->id[i])) a->id[m++] = a->id[i];
     a->n = m;
-}
-
-bool bqb_id_set_has(const bqb_id_set *s, bqb_sticker_id id) {
-    return s->n && bsearch(&id, s->id, s->n, sizeof id, by_id) != NULL;
-}
-
-void bqb_id_set_free(bqb_id_set *s) {
-    free(s->id);
-    *s = (bqb_id_set){0};
 }
 
 /* ---- values ---- */
@@ -113,7 +82,7 @@ static bqb_status with_value(bqb_id_set *out, bqb_catalogue *c, const bqb_field 
         s = bqb_catalogue_each_value(c, fields[f], try_value, &v, err);
         if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "values", v.cap);
         for (size_t i = 0; i < v.n && !s; i++) {
-            s = bqb_catalogue_each_with(c, fields[f], v.value[i], add_id, out, err);
+            s = bqb_catalogue_each_with(c, fields[f], v.value[i], bqb_id_set_add, out, err);
             if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", out->cap);
         }
         matched += v.n;
@@ -121,7 +90,7 @@ static bqb_status with_value(bqb_id_set *out, bqb_catalogue *c, const bqb_field 
         v.n = 0;
     }
     if (!s && !matched) s = unknown_value(c, fields, n_fields, what, want, &v.frequent, err);
-    sort_set(out);
+    bqb_id_set_sort(out);
     free(v.value);
     bqb_buf_free(&v.frequent);
     bqb_buf_free(&folded);
@@ -139,7 +108,7 @@ bqb_status bqb_filter(bqb_id_set *out, bool *any, bqb_catalogue *c, const char *
         if (i == 0 && emotion) s = with_value(&one, c, emotions, 2, "emotion", emotion, err);
         else if (i == 1 && style) s = with_value(&one, c, styles, 1, "style", style, err);
         else if (i == 2 && animated) {
-            s = bqb_catalogue_each_animated(c, add_id, &one, err);
+            s = bqb_catalogue_each_animated(c, bqb_id_set_add, &one, err);
             if (s == BQB_ECANCEL) s = bqb_fail_nomem(err, "stickers", one.cap);
         } else continue;
         if (*any) *out = one;

@@ -2,13 +2,8 @@
 #ifndef BQB_SEARCH_FILTER_H
 #define BQB_SEARCH_FILTER_H
 
+#include "library/id_set.h"
 #include "library/vectors.h"
-
-/* A set of stickers by id. */
-typedef struct {
-    bqb_sticker_id *id; /* rising */
-    size_t n, cap;
-} bqb_id_set;
 
 /* Stickers whose believed emotion (either field) is `emotion`, whose style is
  * `style`, and that are animated, where asked. *any: nothing was asked, and the
@@ -17,8 +12,6 @@ typedef struct {
  * Errors: BQB_ENOTFOUND when no sticker has the value: the message lists what is near it and the most frequent. */
 bqb_status bqb_filter(bqb_id_set *out, bool *any, bqb_catalogue *c, const char *emotion, const char *style,
                       bool animated, bqb_err *err);
-bool bqb_id_set_has(const bqb_id_set *s, bqb_sticker_id id);
-void bqb_id_set_free(bqb_id_set *s);
 
 /* Stickers in which one of these stands: words that all stand in one believed field (caption, words on the picture,
  * label), whatever their order; of an emoji, also by one of its names.
