@@ -60,3 +60,14 @@ bool bqb_ends_with(const char *s, const char *end) {
     while (same < m && lower(s[n - m + same]) == lower(end[same])) same++;
     return same == m;
 }
+
+bqb_status bqb_utf8_mend(bqb_buf *out, const char *s, size_t n, bqb_err *err) {
+    bqb_status st = BQB_OK;
+    for (size_t i = 0; i < n && !st;) {
+        uint32_t cp;
+        char put[4];
+        i += bqb_utf8_next(s + i, n - i, &cp, NULL);
+        st = bqb_buf_append(out, put, bqb_utf8_put(put, cp), err);
+    }
+    return st;
+}

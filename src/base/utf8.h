@@ -2,6 +2,8 @@
 #ifndef BQB_BASE_UTF8_H
 #define BQB_BASE_UTF8_H
 
+#include "base/mem.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,5 +27,8 @@ bool bqb_ends_with(const char *s, const char *end);
 
 /* Code points in s, bad bytes counting one each. */
 size_t bqb_utf8_count(const char *s, size_t n);
+
+/* Append s with U+FFFD for every bad byte: at most 3·n bytes. BQB_ENOMEM, BQB_ELIMIT. */
+bqb_status bqb_utf8_mend(bqb_buf *out, const char *s, size_t n, bqb_err *err);
 
 #endif

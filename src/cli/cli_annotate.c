@@ -30,21 +30,6 @@ static const char usage[] =
     "pictures and, for emotions, from what is written of them. Guesses of before, by any model,\n"
     "give way; where none is sure enough nothing is said.";
 
-enum { MOST_REASONS = 50 };
-
-typedef struct {
-    cli_progress bar; /* first: the progress function gets this address */
-    size_t told;
-} screen;
-
-static void tell_skipped(void *ctx, const char *path, const char *reason) {
-    screen *s = ctx;
-    cli_progress_end(&s->bar);
-    if (++s->told > MOST_REASONS) return;
-    cli_tell_skipped(path, reason);
-    if (s->told == MOST_REASONS) fputs("skipped more, which are only counted\n", stderr);
-}
-
 /* ---- which stickers ---- */
 
 static int add_file(void *ctx, const char *path, const bqb_file *f) {
@@ -105,9 +90,9 @@ static json_t *json_of_read(const bqb_read_report *r) {
 /* Puts its report into json, or prints it where that is NULL. */
 static bqb_status annotate_ocr(bqb_catalogue *c, const bqb_id_set *ids, bool again, size_t threads, json_t *json,
                                bqb_err *err) {
-    screen shown = {.told = 0};
+    cli_screen shown = {.told = 0};
     bqb_read_report report;
-    bqb_read_options o = {.again = again, .threads = (int)threads, .skip = tell_skipped, .progress = cli_progress_show,
+    bqb_read_options o = {.again = again, .threads = (int)threads, .skip = cli_screen_skipped, .progress = cli_progress_show,
                           .ctx = &shown};
     bqb_status s = bqb_library_read(c, ids->id, ids->n, &o, &report, err);
     cli_progress_end(&shown.bar);

@@ -134,21 +134,6 @@ static bqb_status open_model(bqb_clip **m, const export_options *o, bool must, b
     return s;
 }
 
-typedef struct {
-    cli_progress bar; /* first: the progress function gets this address */
-    size_t told;
-} screen;
-
-enum { MOST_REASONS = 50 };
-
-static void tell_skipped(void *ctx, const char *path, const char *reason) {
-    screen *shown = ctx;
-    cli_progress_end(&shown->bar);
-    if (++shown->told > MOST_REASONS) return;
-    cli_tell_skipped(path, reason);
-    if (shown->told == MOST_REASONS) fputs("skipped more, which are only counted\n", stderr);
-}
-
 static int report(const bqb_export_report *r, bool json) {
     if (json) {
         json_t *o = json_object();
@@ -198,14 +183,14 @@ int cli_export(const cli_env *env, int argc, char **argv) {
     bqb_id_set sel = {0};
     bqb_export_report done = {0};
     bqb_err err;
-    screen shown = {.told = 0};
+    cli_screen shown = {.told = 0};
     cli_catch_interrupts();
     bqb_status s = bqb_catalogue_open(&c, env->library, BQB_CATALOGUE_READ, &err);
     if (!s && (o.query || format == BQB_EXPORT_CLIP_RETRIEVAL))
         s = open_model(&m, &o, format == BQB_EXPORT_CLIP_RETRIEVAL, &err);
     if (!s) s = choose(&sel, c, m, &o, &err);
     bqb_export_options e = {.format = format, .split = o.split, .id = sel.id, .n = sel.n, .clip = m, .force = o.force,
-                            .skipped = tell_skipped, .progress = cli_progress_show, .ctx = &shown};
+                            .skipped = cli_screen_skipped, .progress = cli_progress_show, .ctx = &shown};
     bool none = !s && !sel.n && (o.ids || o.query || o.emotion || o.style || o.animated);
     if (none) s = bqb_fail(&err, BQB_ENOTFOUND, "nothing to export: no sticker passes");
     if (!s) s = bqb_library_export(c, argv[1], &e, &done, &err);

@@ -26,25 +26,14 @@ static const char usage[] =
     "all could be imported, or when the library or the model failed.";
 
 typedef struct {
-    cli_progress bar; /* first: the progress function gets this address */
-    size_t told;
+    cli_screen told; /* first: the progress function gets its bar */
     bool waited;
 } screen;
-
-enum { MOST_REASONS = 50 };
-
-static void tell_skipped(void *ctx, const char *path, const char *reason) {
-    screen *s = ctx;
-    cli_progress_end(&s->bar);
-    if (++s->told > MOST_REASONS) return;
-    cli_tell_skipped(path, reason);
-    if (s->told == MOST_REASONS) fputs("skipped more, which are only counted\n", stderr);
-}
 
 static int tell_waiting(void *ctx) {
     screen *s = ctx;
     if (!s->waited) {
-        cli_progress_end(&s->bar);
+        cli_progress_end(&s->told.bar);
         fputs("another bqb is importing into this library: taking turns\n", stderr);
     }
     s->waited = true;
@@ -113,15 +102,15 @@ int cli_import(const cli_env *env, int argc, char **argv) {
         return cli_fail(&err);
     }
     cli_catch_interrupts();
-    screen shown = {.told = 0};
+    screen shown = {.waited = false};
     bqb_embedder embedder;
     if (m) embedder = bqb_embedder_of_clip(m);
-    bqb_import_options o = {.embedder = m ? &embedder : NULL, .skip = tell_skipped, .progress = cli_progress_show,
+    bqb_import_options o = {.embedder = m ? &embedder : NULL, .skip = cli_screen_skipped, .progress = cli_progress_show,
                             .waiting = tell_waiting, .ctx = &shown};
     bqb_import_report report;
     bqb_status s = bqb_library_import(c, (const char *const *)argv + 1, (size_t)n_paths, &o, &report, &err);
     if (!s && m) s = bqb_embed_words_by(c, cli_model_dir(model), cli_progress_show, &shown, NULL, &err);
-    cli_progress_end(&shown.bar);
+    cli_progress_end(&shown.told.bar);
     if (!s && m) { /* so that the first search need not */
         bqb_vectors *v;
         s = bqb_vectors_open(&v, c, embedder.id, "image", &err);

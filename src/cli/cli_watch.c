@@ -20,14 +20,11 @@ static const char usage[] =
     "trouble).";
 
 typedef struct {
-    cli_progress bar; /* first: the progress function gets this address */
+    cli_screen told; /* first: the progress function gets its bar */
     bool json, ready, waited;
-    size_t told;
     bqb_catalogue *c;
     const char *model_dir; /* NULL: without a model */
 } screen;
-
-enum { MOST_REASONS = 50 };
 
 static void print_event(const char *event, const char *path, const char *key, const char *text) {
     json_t *o = json_object();
@@ -39,7 +36,7 @@ static void print_event(const char *event, const char *path, const char *key, co
 }
 
 static void print_line(screen *s, const char *event, const char *path, const char *joint, const char *text) {
-    cli_progress_end(&s->bar);
+    cli_progress_end(&s->told.bar);
     fprintf(stderr, "%s ", event);
     cli_puts_safe(stderr, path);
     if (text) {
@@ -62,14 +59,12 @@ static void on_change(void *ctx, bqb_file_change what, const char *path, const c
 
 static void on_skip(void *ctx, const char *path, const char *reason) {
     screen *s = ctx;
-    if (s->json) {
-        print_event("skipped", path, "reason", reason);
-        return;
+    if (s->json) print_event("skipped", path, "reason", reason);
+    else if (!s->ready) cli_screen_skipped(&s->told, path, reason);
+    else {
+        cli_progress_end(&s->told.bar);
+        cli_tell_skipped(path, reason);
     }
-    cli_progress_end(&s->bar);
-    if (!s->ready && ++s->told > MOST_REASONS) return;
-    cli_tell_skipped(path, reason);
-    if (!s->ready && s->told == MOST_REASONS) fputs("skipped more, which are only counted\n", stderr);
 }
 
 static int on_waiting(void *ctx) {
@@ -96,13 +91,13 @@ static void embed_words(screen *s, const bqb_import_report *r) {
     bqb_err err;
     if (!s->model_dir || !(r->added || r->changed || r->annotated || r->returned)) return;
     bqb_status st = bqb_embed_words_by(s->c, s->model_dir, cli_progress_show, s, NULL, &err);
-    cli_progress_end(&s->bar);
+    cli_progress_end(&s->told.bar);
     if (st && st != BQB_ECANCEL) (void)cli_fail(&err);
 }
 
 static void on_news(void *ctx, bqb_watch_news news, const char *text, const bqb_import_report *r) {
     screen *s = ctx;
-    cli_progress_end(&s->bar);
+    cli_progress_end(&s->told.bar);
     switch (news) {
     case BQB_WATCH_READY:
         embed_words(s, r);
@@ -169,7 +164,7 @@ int cli_watch(const cli_env *env, int argc, char **argv) {
                        .waiting = on_waiting, .change = on_change, .ctx = &shown},
             .stop_fd = cli_interrupt_fd(), .tell = on_news};
         s = bqb_library_watch(c, (const char *const *)argv + 1, (size_t)n_folders, &o, &err);
-        cli_progress_end(&shown.bar);
+        cli_progress_end(&shown.told.bar);
     }
     bqb_catalogue_close(c);
     bqb_clip_free(m);

@@ -38,6 +38,16 @@ void cli_tell_skipped(const char *path, const char *reason) {
     fputc('\n', stderr);
 }
 
+enum { MOST_REASONS = 50 };
+
+void cli_screen_skipped(void *screen, const char *path, const char *reason) {
+    cli_screen *s = screen;
+    cli_progress_end(&s->bar);
+    if (++s->told > MOST_REASONS) return;
+    cli_tell_skipped(path, reason);
+    if (s->told == MOST_REASONS) fputs("skipped more, which are only counted\n", stderr);
+}
+
 void cli_print_count(size_t n, const char *one, const char *many) { printf("%zu %s\n", n, n == 1 ? one : many); }
 
 json_t *cli_json_text(const char *text) { return bqb_json_text(text); }

@@ -16,6 +16,13 @@ void cli_puts_safe(FILE *out, const char *text);
 /* A line on stderr: "skipped PATH: REASON". A name of the file with which the reason begins is not said twice. */
 void cli_tell_skipped(const char *path, const char *reason);
 
+/* Progress on a terminal, between lines about what was left out: the first 50 are told. */
+typedef struct {
+    cli_progress bar; /* first: the progress function gets this address */
+    size_t told;
+} cli_screen;
+void cli_screen_skipped(void *screen, const char *path, const char *reason);
+
 /* A line on stdout: the number and what there is one of, or many. */
 void cli_print_count(size_t n, const char *one, const char *many);
 

@@ -1,6 +1,7 @@
 #include "file/gguf.h"
 
 #include "base/fs.h"
+#include "base/little_endian.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -50,14 +51,14 @@ static const uint8_t *skip(cursor *c, uint64_t n) {
     return at;
 }
 
-static uint64_t get(const uint8_t *b, size_t n) {
-    uint64_t v = 0;
-    for (size_t i = n; b && i-- > 0;) v = v << 8 | b[i];
-    return v;
+/* 0 past the end */
+static uint64_t next(cursor *c, size_t n) {
+    const uint8_t *b = skip(c, n);
+    return b ? bqb_le(b, n) : 0;
 }
 
-static uint32_t next32(cursor *c) { return (uint32_t)get(skip(c, 4), 4); }
-static uint64_t next64(cursor *c) { return get(skip(c, 8), 8); }
+static uint32_t next32(cursor *c) { return (uint32_t)next(c, 4); }
+static uint64_t next64(cursor *c) { return next(c, 8); }
 
 static bqb_gguf_text next_text(cursor *c) {
     uint64_t n = next64(c);
@@ -218,7 +219,7 @@ static const entry *find(const bqb_gguf *g, const char *key) {
 }
 
 static double number(uint32_t type, const uint8_t *at) {
-    uint64_t bits = get(at, sizes[type]);
+    uint64_t bits = bqb_le(at, sizes[type]);
     float f;
     double d;
     switch (type) {
@@ -242,7 +243,7 @@ bool bqb_gguf_number(const bqb_gguf *g, const char *key, double *value) {
 bool bqb_gguf_text_of(const bqb_gguf *g, const char *key, bqb_gguf_text *value) {
     const entry *e = find(g, key);
     if (!e || e->array || e->type != TEXT) return false;
-    *value = (bqb_gguf_text){(const char *)e->at + 8, (size_t)get(e->at, 8)};
+    *value = (bqb_gguf_text){(const char *)e->at + 8, (size_t)bqb_le(e->at, 8)};
     return true;
 }
 
@@ -273,7 +274,7 @@ bqb_status bqb_gguf_each_text(const bqb_gguf *g, const char *key, bqb_gguf_text_
     if (!e) return bqb_fail(err, BQB_ENOTFOUND, "%s: no texts \"%s\"", g->path, key);
     const uint8_t *at = e->at;
     for (uint64_t i = 0; i < e->n; i++) {
-        size_t n = (size_t)get(at, 8);
+        size_t n = (size_t)bqb_le(at, 8);
         if (fn(ctx, (size_t)i, (bqb_gguf_text){(const char *)at + 8, n})) return BQB_ECANCEL;
         at += 8 + n;
     }

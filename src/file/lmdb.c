@@ -1,6 +1,7 @@
 #include "file/lmdb.h"
 
 #include "base/fs.h"
+#include "base/little_endian.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -23,14 +24,6 @@ struct bqb_lmdb {
     unsigned depth; /* 0: empty */
 };
 
-static uint64_t get(const uint8_t *b, size_t n) {
-    uint64_t v = 0;
-    for (size_t i = n; i-- > 0;) v = v << 8 | b[i];
-    return v;
-}
-
-static size_t get16(const uint8_t *b) { return (size_t)get(b, 2); }
-
 /* ---- opening ---- */
 
 static char *file_of(const char *path) { return bqb_is_dir(path) ? bqb_path_join(path, "data.mdb") : bqb_strdup(path); }
@@ -44,7 +37,7 @@ bool bqb_is_lmdb(const char *path) {
     }
     bqb_map m = {0};
     bool yes = file && bqb_is_file(file) && !bqb_map_open(&m, file, NULL) && m.size >= META_BYTES &&
-               (get(m.data + PAGE_HEAD, 4) == MAGIC || get(m.data + PAGE_HEAD, 4) == MAGIC_SWAPPED);
+               (bqb_le(m.data + PAGE_HEAD, 4) == MAGIC || bqb_le(m.data + PAGE_HEAD, 4) == MAGIC_SWAPPED);
     bqb_map_close(&m);
     free(file);
     return yes;
@@ -61,16 +54,16 @@ const char *bqb_lmdb_path(const bqb_lmdb *db) { return db->path; }
 
 /* A meta page at b, which has META_BYTES: sound, and what it says. */
 static bqb_status read_meta(const uint8_t *b, uint64_t *txn, uint64_t *root, unsigned *depth, unsigned *flags, bqb_err *err) {
-    uint32_t magic = (uint32_t)get(b + 16, 4), version = (uint32_t)get(b + 20, 4);
+    uint32_t magic = (uint32_t)bqb_le(b + 16, 4), version = (uint32_t)bqb_le(b + 20, 4);
     if (magic == MAGIC_SWAPPED) return bqb_fail(err, BQB_EUNSUPPORTED, "written on a big-endian machine");
-    if (magic != MAGIC || !(get16(b + 10) & META)) return bqb_fail(err, BQB_EFORMAT, "not an LMDB database");
+    if (magic != MAGIC || !(bqb_le16(b + 10) & META)) return bqb_fail(err, BQB_EFORMAT, "not an LMDB database");
     if (version != VERSION)
         return bqb_fail(err, BQB_EUNSUPPORTED, "its format has version %" PRIu32 ", only %d is known", version, VERSION);
     const uint8_t *main_db = b + 88;
-    *flags = (unsigned)get16(main_db + 4);
-    *depth = (unsigned)get16(main_db + 6);
-    *root = get(main_db + 40, 8);
-    *txn = get(b + 144, 8);
+    *flags = (unsigned)bqb_le16(main_db + 4);
+    *depth = (unsigned)bqb_le16(main_db + 6);
+    *root = bqb_le(main_db + 40, 8);
+    *txn = bqb_le(b + 144, 8);
     return BQB_OK;
 }
 
@@ -81,7 +74,7 @@ static bqb_status read_metas(bqb_lmdb *db, bqb_err *err) {
     if (db->map.size < META_BYTES) return bqb_fail(err, BQB_EFORMAT, "%zu bytes are no LMDB database", db->map.size);
     bqb_status s = read_meta(b, &txn, &db->root, &db->depth, &flags, err);
     if (s) return s;
-    db->page_size = (size_t)get(b + 40, 4);
+    db->page_size = (size_t)bqb_le(b + 40, 4);
     if (db->page_size < MIN_PAGE || db->page_size > MAX_PAGE || db->page_size & (db->page_size - 1))
         return bqb_fail(err, BQB_EFORMAT, "pages of %zu bytes", db->page_size);
     db->n_pages = db->map.size / db->page_size;
@@ -132,9 +125,9 @@ static bqb_status open_page(const bqb_lmdb *db, page *p, uint64_t number, bool l
         return bqb_fail(err, BQB_EFORMAT, "%s: page %" PRIu64 " is asked for, the file has %" PRIu64, db->path, number, db->n_pages);
     }
     p->at = db->map.data + number * db->page_size;
-    size_t lower = get16(p->at + 12);
-    if (get(p->at, 8) != number) return bad(db, number, "says that it is another", err);
-    if ((get16(p->at + 10) & KINDS) != (leaf ? LEAF : BRANCH)) return bad(db, number, leaf ? "is no leaf" : "is no branch", err);
+    size_t lower = bqb_le16(p->at + 12);
+    if (bqb_le(p->at, 8) != number) return bad(db, number, "says that it is another", err);
+    if ((bqb_le16(p->at + 10) & KINDS) != (leaf ? LEAF : BRANCH)) return bad(db, number, leaf ? "is no leaf" : "is no branch", err);
     if (lower < PAGE_HEAD || lower > db->page_size || lower % 2) return bad(db, number, "has a broken head", err);
     p->n = (lower - PAGE_HEAD) / 2;
     if (!p->n) return bad(db, number, "is empty", err);
@@ -150,13 +143,13 @@ typedef struct {
 } node;
 
 static bqb_status open_node(const bqb_lmdb *db, node *x, const page *p, size_t i, bqb_err *err) {
-    size_t at = get16(p->at + PAGE_HEAD + 2 * i);
+    size_t at = bqb_le16(p->at + PAGE_HEAD + 2 * i);
     if (at < PAGE_HEAD + 2 * p->n || at + NODE_HEAD > db->page_size) return bad(db, p->number, "has a node outside itself", err);
     const uint8_t *b = p->at + at;
-    size_t n = get16(b + 6), room = db->page_size - at - NODE_HEAD;
+    size_t n = bqb_le16(b + 6), room = db->page_size - at - NODE_HEAD;
     if (n > room) return bad(db, p->number, "has a key that goes past its end", err);
-    *x = (node){.key = b + NODE_HEAD, .data = b + NODE_HEAD + n, .n = n, .room = room - n, .flags = (unsigned)get16(b + 4),
-                .size = (uint32_t)get(b, 4), .child = get(b, 6)};
+    *x = (node){.key = b + NODE_HEAD, .data = b + NODE_HEAD + n, .n = n, .room = room - n, .flags = (unsigned)bqb_le16(b + 4),
+                .size = (uint32_t)bqb_le(b, 4), .child = bqb_le(b, 6)};
     return BQB_OK;
 }
 
@@ -168,11 +161,11 @@ static bqb_status value_of(const bqb_lmdb *db, const page *p, const node *x, con
         return bqb_fail(err, BQB_EUNSUPPORTED, "%s: page %" PRIu64 " holds databases or duplicates inside the database, which are not read",
                         db->path, p->number);
     if (x->room < 8) return bad(db, p->number, "has a page number that goes past its end", err);
-    uint64_t number = get(x->data, 8);
+    uint64_t number = bqb_le(x->data, 8);
     if (number < 2 || number >= db->n_pages) return bad(db, p->number, "has a value outside the file", err);
     const uint8_t *first = db->map.data + number * db->page_size;
-    uint64_t pages = get(first + 12, 4);
-    if ((get16(first + 10) & KINDS) != OVERFLOW || get(first, 8) != number || pages > db->n_pages - number || !pages ||
+    uint64_t pages = bqb_le(first + 12, 4);
+    if ((bqb_le16(first + 10) & KINDS) != OVERFLOW || bqb_le(first, 8) != number || pages > db->n_pages - number || !pages ||
         x->size > pages * db->page_size - PAGE_HEAD)
         return bad(db, number, "does not hold the value that it should", err);
     *data = first + PAGE_HEAD;

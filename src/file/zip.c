@@ -1,5 +1,7 @@
 #include "file/zip.h"
 
+#include "base/little_endian.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,15 +28,6 @@ struct bqb_zip {
     uint64_t inflated_bytes;
 };
 
-static uint64_t get(const uint8_t *b, size_t n) {
-    uint64_t v = 0;
-    for (size_t i = n; i-- > 0;) v = v << 8 | b[i];
-    return v;
-}
-
-static uint32_t get32(const uint8_t *b) { return (uint32_t)get(b, 4); }
-static uint16_t get16(const uint8_t *b) { return (uint16_t)get(b, 2); }
-
 void bqb_zip_close(bqb_zip *z) {
     if (!z) return;
     for (size_t i = 0; i < z->n_inflated; i++) free(z->inflated[i].data);
@@ -55,19 +48,19 @@ static bqb_status find_directory(const bqb_zip *z, directory *d, bqb_err *err) {
     const uint8_t *b = z->map.data;
     size_t size = z->map.size, at = size;
     for (size_t back = END_BYTES; back <= size && back <= END_BYTES + UINT16_MAX; back++)
-        if (get32(b + size - back) == END && (size_t)END_BYTES + get16(b + size - back + 20) == back) {
+        if (bqb_le32(b + size - back) == END && (size_t)END_BYTES + bqb_le16(b + size - back + 20) == back) {
             at = size - back;
             break;
         }
     if (at == size)
         return bqb_fail(err, BQB_EFORMAT, "it has no directory at its end: not a zip archive, or cut short");
-    *d = (directory){get16(b + at + 10), get32(b + at + 12), get32(b + at + 16)};
-    if (at >= LOCATOR64_BYTES && get32(b + at - LOCATOR64_BYTES) == LOCATOR64) {
-        uint64_t wide = get(b + at - LOCATOR64_BYTES + 8, 8);
-        if (wide > at || at - wide < END64_BYTES || get32(b + wide) != END64)
+    *d = (directory){bqb_le16(b + at + 10), bqb_le32(b + at + 12), bqb_le32(b + at + 16)};
+    if (at >= LOCATOR64_BYTES && bqb_le32(b + at - LOCATOR64_BYTES) == LOCATOR64) {
+        uint64_t wide = bqb_le(b + at - LOCATOR64_BYTES + 8, 8);
+        if (wide > at || at - wide < END64_BYTES || bqb_le32(b + wide) != END64)
             return bqb_fail_at(err, BQB_EFORMAT, (int64_t)at - LOCATOR64_BYTES,
                                "its zip64 record is not at byte %" PRIu64, wide);
-        *d = (directory){get(b + wide + 32, 8), get(b + wide + 40, 8), get(b + wide + 48, 8)};
+        *d = (directory){bqb_le(b + wide + 32, 8), bqb_le(b + wide + 40, 8), bqb_le(b + wide + 48, 8)};
     }
     if (d->offset > at || d->size > at - d->offset)
         return bqb_fail(err, BQB_EFORMAT,
@@ -84,7 +77,7 @@ static bqb_status find_directory(const bqb_zip *z, directory *d, bqb_err *err) {
 static bool read_wide(bqb_zip_entry *e, const uint8_t *extra, size_t n) {
     uint64_t *wanted[3] = {&e->size, &e->stored_size, &e->offset};
     for (size_t at = 0; n - at >= 4;) {
-        size_t id = get16(extra + at), len = get16(extra + at + 2);
+        size_t id = bqb_le16(extra + at), len = bqb_le16(extra + at + 2);
         at += 4;
         if (len > n - at) return false;
         if (id == WIDE) {
@@ -93,7 +86,7 @@ static bool read_wide(bqb_zip_entry *e, const uint8_t *extra, size_t n) {
             for (size_t k = 0; k < 3; k++) {
                 if (*wanted[k] != UINT32_MAX) continue;
                 if (left < 8) return false;
-                *wanted[k] = get(from, 8);
+                *wanted[k] = bqb_le(from, 8);
                 from += 8;
                 left -= 8;
             }
@@ -109,11 +102,11 @@ static uint32_t checksum(const void *data, uint64_t n) { return (uint32_t)crc32_
 /* The name as UTF-8, which counts while the checksum of the name that it belongs to fits. */
 static bqb_status read_unicode(bqb_zip *z, bqb_zip_entry *e, const uint8_t *extra, size_t n, bqb_err *err) {
     for (size_t at = 0; n - at >= 4;) {
-        size_t id = get16(extra + at), len = get16(extra + at + 2);
+        size_t id = bqb_le16(extra + at), len = bqb_le16(extra + at + 2);
         at += 4;
         if (len > n - at) return BQB_OK;
         const uint8_t *field = extra + at;
-        if (id == UNICODE_NAME && len > 5 && field[0] == 1 && get32(field + 1) == checksum(e->name, strlen(e->name)) &&
+        if (id == UNICODE_NAME && len > 5 && field[0] == 1 && bqb_le32(field + 1) == checksum(e->name, strlen(e->name)) &&
             !memchr(field + 5, 0, len - 5)) {
             char *copy = bqb_arena_take(z->names, len - 4, 1);
             if (!copy) return bqb_fail_nomem(err, "names", len);
@@ -132,14 +125,14 @@ static bqb_status read_directory(bqb_zip *z, const directory *d, bqb_err *err) {
     for (uint64_t i = 0; i < d->n; i++) {
         size_t left = (size_t)(end - b);
         int64_t pos = (int64_t)(b - z->map.data);
-        if (left < CENTRAL_BYTES || get32(b) != CENTRAL)
+        if (left < CENTRAL_BYTES || bqb_le32(b) != CENTRAL)
             return bqb_fail_at(err, BQB_EFORMAT, pos, "entry %" PRIu64 " of its directory is broken", i);
-        size_t name = get16(b + 28), extra = get16(b + 30), comment = get16(b + 32);
+        size_t name = bqb_le16(b + 28), extra = bqb_le16(b + 30), comment = bqb_le16(b + 32);
         if (name + extra + comment > left - CENTRAL_BYTES)
             return bqb_fail_at(err, BQB_EFORMAT, pos, "entry %" PRIu64 " of its directory is cut short", i);
         bqb_zip_entry *e = &z->entry[z->n];
-        *e = (bqb_zip_entry){.size = get32(b + 24), .stored_size = get32(b + 20), .crc32 = get32(b + 16),
-                             .method = get16(b + 10), .offset = get32(b + 42)};
+        *e = (bqb_zip_entry){.size = bqb_le32(b + 24), .stored_size = bqb_le32(b + 20), .crc32 = bqb_le32(b + 16),
+                             .method = bqb_le16(b + 10), .offset = bqb_le32(b + 42)};
         char *copy = bqb_arena_take(z->names, name + 1, 1);
         if (!copy) return bqb_fail_nomem(err, "names", name + 1);
         memcpy(copy, b + CENTRAL_BYTES, name);
@@ -149,8 +142,8 @@ static bqb_status read_directory(bqb_zip *z, const directory *d, bqb_err *err) {
             return bqb_fail_at(err, BQB_EFORMAT, pos, "entry %" PRIu64 " has no proper name", i);
         if (!read_wide(e, b + CENTRAL_BYTES + name, extra))
             return bqb_fail_at(err, BQB_EFORMAT, pos, "\"%.100s\": its extra fields are broken", copy);
-        if (get16(b + 8) & ENCRYPTED) e->method = UINT16_MAX;
-        e->utf8 = (get16(b + 8) & UTF8_NAME) != 0;
+        if (bqb_le16(b + 8) & ENCRYPTED) e->method = UINT16_MAX;
+        e->utf8 = (bqb_le16(b + 8) & UTF8_NAME) != 0;
         bqb_status s = read_unicode(z, e, b + CENTRAL_BYTES + name, extra, err);
         if (s) return s;
         b += CENTRAL_BYTES + name + extra + comment;
@@ -215,9 +208,9 @@ const bqb_zip_entry *bqb_zip_find(const bqb_zip *z, const char *name) {
 static bqb_status stored_bytes(const bqb_zip *z, const bqb_zip_entry *e, const uint8_t **out, bqb_err *err) {
     const uint8_t *b = z->map.data;
     uint64_t size = z->map.size;
-    if (e->offset > size || size - e->offset < LOCAL_BYTES || get32(b + e->offset) != LOCAL)
+    if (e->offset > size || size - e->offset < LOCAL_BYTES || bqb_le32(b + e->offset) != LOCAL)
         return bqb_fail(err, BQB_EFORMAT, "%s: entry \"%.100s\" is not at byte %" PRIu64, z->path, e->name, e->offset);
-    size_t name = get16(b + e->offset + 26), extra = get16(b + e->offset + 28);
+    size_t name = bqb_le16(b + e->offset + 26), extra = bqb_le16(b + e->offset + 28);
     uint64_t at = e->offset + LOCAL_BYTES + name + extra;
     if (at > size || e->stored_size > size - at)
         return bqb_fail(err, BQB_EFORMAT,

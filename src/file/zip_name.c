@@ -25,17 +25,6 @@ static bool convert(bqb_buf *out, const char *encoding, const char *in, size_t n
     return good;
 }
 
-static bqb_status repair(bqb_buf *out, const char *in, size_t n, bqb_err *err) {
-    bqb_status s = BQB_OK;
-    for (size_t i = 0; i < n && !s;) {
-        uint32_t cp;
-        char utf8[4];
-        i += bqb_utf8_next(in + i, n - i, &cp, NULL);
-        s = bqb_buf_append(out, utf8, bqb_utf8_put(utf8, cp), err);
-    }
-    return s;
-}
-
 bqb_status bqb_zip_name(bqb_buf *out, const bqb_zip_entry *e, bqb_err *err) {
     const char *name = e->unicode ? e->unicode : e->name;
     size_t n = strlen(name), start = out->len;
@@ -43,7 +32,7 @@ bqb_status bqb_zip_name(bqb_buf *out, const bqb_zip_entry *e, bqb_err *err) {
     if (s) return s;
     bool said = e->utf8 || e->unicode;
     if (bqb_utf8_check(name, n) == n) s = bqb_buf_append(out, name, n, err);
-    else if (said || !(convert(out, "GB18030", name, n) || convert(out, "CP437", name, n))) s = repair(out, name, n, err);
+    else if (said || !(convert(out, "GB18030", name, n) || convert(out, "CP437", name, n))) s = bqb_utf8_mend(out, name, n, err);
     for (size_t i = start; i < out->len; i++)
         if (out->data[i] == '\\') out->data[i] = '/';
     return s;

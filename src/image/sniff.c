@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "image/sniff.h"
 
+#include "base/little_endian.h"
 #include "base/utf8.h"
 
 #include <string.h>
@@ -130,18 +131,14 @@ static bqb_animation gif_animation(const uint8_t *data, size_t size) {
     return a;
 }
 
-static uint32_t le32(const uint8_t *p) {
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 static bqb_animation webp_animation(const uint8_t *data, size_t size) {
     bqb_animation a = {.passes = 1};
-    size_t end = (size_t)le32(data + 4) + 8;
+    size_t end = (size_t)bqb_le32(data + 4) + 8;
     a.complete = end <= size;
     if (end > size) end = size;
     bool animated = false;
     for (size_t at = 12; at < end && end - at >= 8;) {
-        size_t n = le32(data + at + 4);
+        size_t n = bqb_le32(data + at + 4);
         if (n > end - at - 8) {
             a.complete = false;
             break;

@@ -173,26 +173,13 @@ static bqb_status encode_all(encoder *e, const char *s, size_t n, bool added, bq
     return st ? st : encode_plain(e, s + from, n - from, err);
 }
 
-/* A copy in which every bad byte is U+FFFD. */
-static bqb_status mend(bqb_buf *out, const char *s, size_t n, bqb_err *err) {
-    bqb_status st = BQB_OK;
-    out->max = 3 * n + 1;
-    for (size_t at = 0; at < n && !st;) {
-        uint32_t c;
-        char put[4];
-        at += bqb_utf8_next(s + at, n - at, &c, NULL);
-        st = bqb_buf_append(out, put, bqb_utf8_put(put, c), err);
-    }
-    return st;
-}
-
 bqb_status bqb_llm_tokenizer_encode(const bqb_llm_tokenizer *t, bqb_ids *ids, const char *text, size_t n_bytes, bool added,
                                     bqb_err *err) {
     encoder e = {.t = t, .ids = ids};
-    bqb_buf mended = {0};
+    bqb_buf mended = {.max = 3 * n_bytes + 1};
     bqb_status s = BQB_OK;
     if (bqb_utf8_check(text, n_bytes) < n_bytes) {
-        s = mend(&mended, text, n_bytes, err);
+        s = bqb_utf8_mend(&mended, text, n_bytes, err);
         text = mended.data;
         n_bytes = mended.len;
     }

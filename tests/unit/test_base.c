@@ -389,3 +389,14 @@ TEST(words_count_one_as_one) {
     CHECK_STR(bqb_word(0, "step", "steps"), "steps");
     CHECK_STR(bqb_word(2, "step", "steps"), "steps");
 }
+
+TEST(utf8_mend_puts_one_mark_for_each_bad_byte) {
+    bqb_buf b = {.max = 64};
+    bqb_err err = {0};
+    CHECK_OK(bqb_utf8_mend(&b, "a\344\275\001\377", 5, &err), err);
+    CHECK(b.len == 11 && !memcmp(b.data, "a\357\277\275\357\277\275\001\357\277\275", 11));
+    b.len = 0;
+    b.max = 4;
+    CHECK(bqb_utf8_mend(&b, "\377\377", 2, &err) == BQB_ELIMIT);
+    bqb_buf_free(&b);
+}
