@@ -1,7 +1,6 @@
 #include "math/matrix.h"
 
 #include "base/thread.h"
-#include "math/ops.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +54,6 @@ typedef struct {
     size_t first, n;
     char *out;       /* [n,cols] in m->num */
     float *scratch;  /* [threads,cols] for bf16 */
-    const bqb_ops *ops;
 } tile_job;
 
 static void unpack_row(void *ctx, size_t i, int worker) {
@@ -67,7 +65,7 @@ static void unpack_row(void *ctx, size_t i, int worker) {
     }
     float *row = j->scratch + (size_t)worker * C;
     bqb_matrix_row(j->m, row, j->w, j->first + i);
-    j->ops->to_bf16((uint16_t *)(void *)j->out + i * C, row, C);
+    j->m->ops->to_bf16((uint16_t *)(void *)j->out + i * C, row, C);
 }
 
 static bool as_stored(const bqb_multiplier *m, const bqb_matrix *w) {
@@ -104,7 +102,7 @@ static void each_part(const product *p) {
     }
     if (per < 64) per = 64;
     if (per > w->rows) per = w->rows;
-    tile_job j = {.m = m, .w = w, .ops = bqb_ops_best(), .out = take(m, per * w->cols, size),
+    tile_job j = {.m = m, .w = w, .out = take(m, per * w->cols, size),
                   .scratch = take(m, (size_t)m->threads * w->cols, sizeof(float))};
     if (m->no_memory) return;
     for (j.first = 0; j.first < w->rows; j.first += per) {
@@ -117,7 +115,7 @@ static void each_part(const product *p) {
 static const void *in_num(bqb_multiplier *m, const float *x, size_t n) {
     if (m->num == BQB_NUM_F32) return x;
     uint16_t *h = take(m, n, sizeof *h);
-    if (h) bqb_ops_best()->to_bf16(h, x, n);
+    if (h) m->ops->to_bf16(h, x, n);
     return h;
 }
 

@@ -4,7 +4,7 @@
 #define BQB_MATH_MATRIX_H
 
 #include "base/mem.h"
-#include "math/matmul.h"
+#include "math/ops.h"
 #include "math/rows.h"
 
 typedef struct {
@@ -15,6 +15,7 @@ typedef struct {
 
 /* What products are made with; one caller at a time. */
 typedef struct {
+    const bqb_ops *ops;
     const bqb_rows_ops *rows;
     bqb_gemm *gemm;    /* with all threads */
     bqb_arena *arena;  /* scratch is given back before a call returns */

@@ -1,38 +1,19 @@
 /* The kernels of rows.h. The Makefile compiles this file once for every instruction set, as ops_simd.c. */
 #include "math/rows.h"
+#include "math/simd.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-#ifndef BQB_ISA
-#define BQB_ISA generic
-#endif
-#define PASTE_(a, b) a##b
-#define PASTE(a, b) PASTE_(a, b)
-#define STRING_(a) #a
-#define STRING(a) STRING_(a)
-#define SIMD _Pragma("omp simd")
-#define PRAGMA(...) _Pragma(#__VA_ARGS__)
-#define REDUCE(...) PRAGMA(omp simd reduction(__VA_ARGS__))
-
 /* Numbers unpacked at once; a multiple of every block. */
 enum { STEP = 256 };
-
-static inline float float_of(uint32_t u) {
-    float x;
-    memcpy(&x, &u, 4);
-    return x;
-}
 
 /* Half precision without branches: the product moves the exponent's bias, and makes denormals normal. */
 static inline float from_f16(uint16_t h) {
     uint32_t size = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
     float x = float_of(size) * 0x1p112f;
-    uint32_t bits;
-    memcpy(&bits, &x, 4);
-    bits = (h & 0x7c00) == 0x7c00 ? size | 0x7f800000u : bits;
-    return float_of(bits | sign);
+    return float_of(((h & 0x7c00) == 0x7c00 ? size | 0x7f800000u : bits_of(x)) | sign);
 }
 
 static inline uint16_t u16_at(const uint8_t *p) {

@@ -35,8 +35,7 @@ static bqb_status open_files(bqb_decoder *m, const char *path, bqb_err *err) {
 }
 
 bqb_status bqb_decoder_tools(bqb_decoder *m, bqb_precision precision, int threads, bqb_err *err) {
-    m->ops = bqb_ops_best();
-    m->mul = (bqb_multiplier){.rows = bqb_rows_best(), .num = (bqb_num)precision, .threads = threads > 0 ? threads : bqb_cpu_count(),
+    m->mul = (bqb_multiplier){.ops = bqb_ops_best(), .rows = bqb_rows_best(), .num = (bqb_num)precision, .threads = threads > 0 ? threads : bqb_cpu_count(),
                               .arena = bqb_arena_new()};
     m->turn = bqb_calloc(m->config.head_dim / 2, sizeof *m->turn);
     if (!m->mul.arena || !m->turn) return bqb_fail_nomem(err, "decoder", m->config.head_dim * sizeof *m->turn);
@@ -128,7 +127,7 @@ void bqb_decoder_rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, 
 void bqb_decoder_keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, size_t layer, const float *rows, size_t n) {
     size_t at = (layer * past->room + past->n) * past->row;
     if (m->mul.num == BQB_NUM_F32) memcpy((float *)(void *)to + at, rows, n * past->row * sizeof *rows);
-    else m->ops->to_bf16((uint16_t *)(void *)to + at, rows, n * past->row);
+    else m->mul.ops->to_bf16((uint16_t *)(void *)to + at, rows, n * past->row);
 }
 
 typedef struct {
@@ -152,7 +151,7 @@ static void attend_token(void *ctx, size_t i, int worker) {
     const float *q = a->q + (t * c->heads + h) * d;
     float *score = a->score + (size_t)worker * (a->past->n + a->n), *out = a->out + (t * c->heads + h) * d;
     for (size_t s = 0; s < sees; s++) score[s] = m->mul.rows->dot[kind](a->k + s * step + from, q, d);
-    m->ops->softmax_fwd[BQB_NUM_F32](score, score, 1.0f / sqrtf((float)d), 1, sees);
+    m->mul.ops->softmax_fwd[BQB_NUM_F32](score, score, 1.0f / sqrtf((float)d), 1, sees);
     memset(out, 0, d * sizeof *out);
     for (size_t s = 0; s < sees; s++) m->mul.rows->add[kind](out, score[s], a->v + s * step + from, d);
 }
@@ -170,7 +169,7 @@ static void attend_many(const attention *a) {
     const char *q = (const char *)a->q;
     if (num == BQB_NUM_BF16 && !m->mul.no_memory) {
         uint16_t *h = (uint16_t *)(void *)bqb_decoder_take(m, (n * c->heads * d + 1) / 2);
-        if (h) m->ops->to_bf16(h, a->q, n * c->heads * d);
+        if (h) m->mul.ops->to_bf16(h, a->q, n * c->heads * d);
         q = (const char *)h;
     }
     for (size_t h = 0; h < c->heads && !m->mul.no_memory; h++) {
@@ -182,7 +181,7 @@ static void attend_many(const attention *a) {
         for (size_t t = 0; t < n; t++) { /* what a token may not see weighs nothing */
             size_t sees = a->past->n + t + 1;
             char *p = prob + t * all * size;
-            m->ops->softmax_fwd[num](p, score + t * all, 1.0f / sqrtf((float)d), 1, sees);
+            m->mul.ops->softmax_fwd[num](p, score + t * all, 1.0f / sqrtf((float)d), 1, sees);
             memset(p + sees * size, 0, (all - sees) * size);
         }
         bqb_product s = {.outer = 1, .inner = 1, .M = (int64_t)n, .N = (int64_t)d, .K = (int64_t)all,

@@ -34,7 +34,7 @@ static const float *past_rows(bqb_decoder *m, const bqb_decoder_past *past, cons
     size_t at = layer * past->room * past->row;
     if (m->mul.num == BQB_NUM_F32) return (const float *)(const void *)from + at;
     float *x = bqb_decoder_take(m, all * past->row);
-    if (x) m->ops->from_bf16(x, (const uint16_t *)(const void *)from + at, all * past->row);
+    if (x) m->mul.ops->from_bf16(x, (const uint16_t *)(const void *)from + at, all * past->row);
     return x;
 }
 
@@ -50,7 +50,7 @@ static void attend(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, f
         product(m, n, all, d, prob, all, v->q + h * d, Q, 1, key + from, 1, past->row, false);
         for (size_t t = 0; t < n; t++) { /* what a token may not see weighs nothing */
             size_t sees = past->n + t + 1;
-            m->ops->softmax_fwd[BQB_NUM_F32](prob + t * all, prob + t * all, 1.0f / sqrtf((float)d), 1, sees);
+            m->mul.ops->softmax_fwd[BQB_NUM_F32](prob + t * all, prob + t * all, 1.0f / sqrtf((float)d), 1, sees);
             memset(prob + t * all + sees, 0, (all - sees) * sizeof *prob);
         }
         product(m, n, d, all, out + h * d, Q, prob, all, 1, value + from, past->row, 1, false);
@@ -159,7 +159,7 @@ static void attend_back(bqb_decoder *m, const bqb_decoder_past *past, size_t lay
         bool add = h % share > 0; /* heads that share keys add up */
         product(m, n, all, d, dp, all, dout + h * d, Q, 1, value + from, 1, KV, false);
         product(m, n, d, n, dv + from, KV, prob + t->first, 1, all, dout + h * d, Q, 1, add);
-        m->ops->softmax_bwd[BQB_NUM_F32](dp, dp, prob, 1.0f / sqrtf((float)d), n, all);
+        m->mul.ops->softmax_bwd[BQB_NUM_F32](dp, dp, prob, 1.0f / sqrtf((float)d), n, all);
         product(m, n, d, all, dq + h * d, Q, dp, all, 1, key + from, KV, 1, false);
         product(m, n, d, n, dk + from, KV, dp + t->first, 1, all, v->q + h * d, Q, 1, add);
     }

@@ -5,7 +5,6 @@
 #include "file/gguf.h"
 #include "file/safetensors.h"
 #include "math/matrix.h"
-#include "math/ops.h"
 #include "model/decoder.h"
 
 /* One block's weights. Small ones are copied to f32, the matrices stay where they are stored. */
@@ -25,7 +24,6 @@ struct bqb_decoder {
     bqb_decoder_block *block;
     float *small;           /* all the f32 copies */
     double *turn;           /* [d/2] angle of each pair per position */
-    const bqb_ops *ops;
     bqb_multiplier mul;
     float *weights;         /* [n_weights] of one that learns: everything above points into it */
     size_t n_weights;

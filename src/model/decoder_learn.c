@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "base/rand.h"
+#include "base/utf8.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -66,16 +67,11 @@ typedef struct {
     double into_stream; /* what matrices into the residual stream start smaller by */
 } filling;
 
-static bool ends(const char *s, const char *with) {
-    size_t n = strlen(s), k = strlen(with);
-    return n >= k && !strcmp(s + n - k, with);
-}
-
 static int fill(void *ctx, const bqb_decoder_tensor *t) {
     filling *f = ctx;
     size_t n = size_of(t);
-    double std = 0.02 * (ends(t->name, "o_proj.weight") || ends(t->name, "down_proj.weight") ? f->into_stream : 1);
-    for (size_t i = 0; i < n; i++) f->at[i] = t->rows ? (float)(std * bqb_rand_normal(&f->rand)) : ends(t->name, ".bias") ? 0 : 1;
+    double std = 0.02 * (bqb_ends_with(t->name, "o_proj.weight") || bqb_ends_with(t->name, "down_proj.weight") ? f->into_stream : 1);
+    for (size_t i = 0; i < n; i++) f->at[i] = t->rows ? (float)(std * bqb_rand_normal(&f->rand)) : bqb_ends_with(t->name, ".bias") ? 0 : 1;
     if (t->matrix) *t->matrix = (bqb_matrix){.kind = BQB_ROW_F32, .rows = t->rows, .cols = t->cols, .data = f->at};
     else *t->vector = f->at;
     f->at += room_of(t);
@@ -120,7 +116,7 @@ static float *grad_of(const bqb_decoder *m, const float *weight) { return m->gra
 void bqb_decoder_grad_matrix(bqb_decoder *m, const bqb_matrix *w, float *bias, const float *dy, const float *x, size_t n) {
     if (m->mul.no_memory) return;
     bqb_gemm_outer(m->mul.gemm, grad_of(m, w->data), dy, x, BQB_NUM_F32, n, w->rows, w->cols);
-    if (bias) m->ops->bias_bwd[BQB_NUM_F32](grad_of(m, bias), dy, n, w->rows);
+    if (bias) m->mul.ops->bias_bwd[BQB_NUM_F32](grad_of(m, bias), dy, n, w->rows);
 }
 
 void bqb_decoder_grad_norm(bqb_decoder *m, float *gamma, const float *dy, const float *x, size_t n, size_t C) {
@@ -157,7 +153,7 @@ static double cross_entropy(const bqb_decoder *m, float *logits, const int32_t *
             memset(logits, 0, V * sizeof *logits);
             continue;
         }
-        float top, right = logits[ids[t + 1]], sum = m->ops->exp_sum(logits, &top, logits, V), share = 1.0f / (sum * (float)learnt);
+        float top, right = logits[ids[t + 1]], sum = m->mul.ops->exp_sum(logits, &top, logits, V), share = 1.0f / (sum * (float)learnt);
         loss += (log((double)sum) + (double)top - (double)right) / (double)learnt;
         for (size_t v = 0; v < V; v++) logits[v] *= share;
         logits[ids[t + 1]] -= 1.0f / (float)learnt;
@@ -172,7 +168,7 @@ static bqb_status backward(bqb_decoder *m, lesson *l, const int32_t *ids, bqb_er
     bqb_status s = bqb_decoder_logits_back(m, l->dhidden, l->logits, l->n, err);
     if (!s) s = bqb_decoder_backward(m, l->past, l->rows, l->dhidden, l->tape, err);
     float *embed = grad_of(m, m->embed.data);
-    for (size_t t = 0; t < l->n && !s; t++) m->ops->add(embed + (size_t)ids[t] * C, l->rows + t * C, C);
+    for (size_t t = 0; t < l->n && !s; t++) m->mul.ops->add(embed + (size_t)ids[t] * C, l->rows + t * C, C);
     return s;
 }
 
@@ -209,7 +205,7 @@ static int update_tensor(void *ctx, const bqb_decoder_tensor *t) {
     float *w = t->matrix ? u->m->weights + ((const float *)t->matrix->data - u->m->weights) : *t->vector;
     size_t at = (size_t)(w - u->m->weights);
     double wd = t->rows ? u->c->weight_decay : 0;
-    u->m->ops->adamw(w, u->mom + at, u->var + at, u->grad + at, (float)(u->c->lr * wd), (float)(u->c->lr / u->bias1), (float)(1 / sqrt(u->bias2)),
+    u->m->mul.ops->adamw(w, u->mom + at, u->var + at, u->grad + at, (float)(u->c->lr * wd), (float)(u->c->lr / u->bias1), (float)(1 / sqrt(u->bias2)),
                      (float)u->c->beta1, (float)u->c->beta2, (float)u->c->eps, size_of(t));
     return 0;
 }

@@ -16,7 +16,7 @@ const char *bqb_sticker_token_name(bqb_sticker_token t) {
 
 bqb_status bqb_sticker_parts_new(bqb_sticker_parts *p, size_t C, size_t F, size_t D, bqb_err *err) {
     size_t n = 2 * BQB_STICKER_TOKENS * C + C * F + C + D * C + 1;
-    *p = (bqb_sticker_parts){.C = C, .F = F, .D = D, .n_floats = n, .floats = bqb_calloc(n, sizeof(float))};
+    *p = (bqb_sticker_parts){.C = C, .F = F, .D = D, .n_floats = n, .ops = bqb_ops_best(), .rows = bqb_rows_best(), .floats = bqb_calloc(n, sizeof(float))};
     if (!p->floats) return bqb_fail_nomem(err, "the trained parts", n * sizeof(float));
     p->embed_new = p->floats;
     p->head_new = p->embed_new + BQB_STICKER_TOKENS * C;
@@ -32,8 +32,8 @@ void bqb_sticker_parts_free(bqb_sticker_parts *p) {
     *p = (bqb_sticker_parts){0};
 }
 
-static float dot(const float *a, const float *b, size_t n) { return bqb_rows_best()->dot[BQB_ROW_F32](a, b, n); }
-static void add_scaled(float *y, float a, const float *x, size_t n) { bqb_rows_best()->add[BQB_ROW_F32](y, a, x, n); }
+static float dot(const bqb_sticker_parts *p, const float *a, const float *b, size_t n) { return p->rows->dot[BQB_ROW_F32](a, b, n); }
+static void add_scaled(const bqb_sticker_parts *p, float *y, float a, const float *x, size_t n) { p->rows->add[BQB_ROW_F32](y, a, x, n); }
 
 /* ---- forward, piece by piece ---- */
 
@@ -49,7 +49,7 @@ bqb_status bqb_stickerllm_embed(bqb_decoder *m, const bqb_sticker_parts *parts, 
 }
 
 void bqb_stickerllm_picture(const bqb_sticker_parts *parts, float *row, const float *feature) {
-    for (size_t c = 0; c < parts->C; c++) row[c] = parts->vis_bias[c] + dot(parts->vis_weight + c * parts->F, feature, parts->F);
+    for (size_t c = 0; c < parts->C; c++) row[c] = parts->vis_bias[c] + dot(parts, parts->vis_weight + c * parts->F, feature, parts->F);
 }
 
 bqb_status bqb_stickerllm_logits(bqb_decoder *m, const bqb_sticker_parts *parts, float *logits, const float *hidden, size_t n, bqb_err *err) {
@@ -57,20 +57,20 @@ bqb_status bqb_stickerllm_logits(bqb_decoder *m, const bqb_sticker_parts *parts,
     bqb_status s = bqb_decoder_logits(m, logits, hidden, n, err);
     for (size_t i = n; !s && i-- > 0;) { /* from the last: rows move up to make room */
         memmove(logits + i * W, logits + i * V, V * sizeof *logits);
-        for (size_t k = 0; k < BQB_STICKER_TOKENS; k++) logits[i * W + V + k] = dot(hidden + i * C, parts->head_new + k * C, C);
+        for (size_t k = 0; k < BQB_STICKER_TOKENS; k++) logits[i * W + V + k] = dot(parts, hidden + i * C, parts->head_new + k * C, C);
     }
     return s;
 }
 
 /* out[D] = txt_proj · hidden, not yet of unit length. */
 static void project(const bqb_sticker_parts *parts, float *out, const float *hidden) {
-    for (size_t d = 0; d < parts->D; d++) out[d] = dot(parts->txt_proj + d * parts->C, hidden, parts->C);
+    for (size_t d = 0; d < parts->D; d++) out[d] = dot(parts, parts->txt_proj + d * parts->C, hidden, parts->C);
 }
 
 void bqb_stickerllm_query(const bqb_sticker_parts *parts, float *out, const float *hidden) {
     float rnorm;
     project(parts, out, hidden);
-    bqb_ops_best()->l2norm_fwd(out, &rnorm, out, 1, parts->D);
+    parts->ops->l2norm_fwd(out, &rnorm, out, 1, parts->D);
 }
 
 /* ---- the gradient of a batch ---- */
@@ -150,7 +150,7 @@ static bqb_status learn_words(work *w, size_t i, double *loss, size_t n_all, bqb
             s = bqb_fail(err, BQB_EINVAL, "label %d is no token", (int)right);
             break;
         }
-        float top, sum = w->m->ops->exp_sum(e, &top, z + k * W, W), share = 1.0f / (sum * (float)n_all);
+        float top, sum = w->m->mul.ops->exp_sum(e, &top, z + k * W, W), share = 1.0f / (sum * (float)n_all);
         *loss += (log((double)sum) + (double)top - (double)z[k * W + (size_t)right]) / (double)n_all;
         for (size_t v = 0; v < W; v++) {
             float d = e[v] * share - (v == (size_t)right ? 1.0f / (float)n_all : 0);
@@ -158,15 +158,15 @@ static bqb_status learn_words(work *w, size_t i, double *loss, size_t n_all, bqb
                 dz[k * V + v] = d;
                 continue;
             }
-            add_scaled(w->g->head_new + (v - V) * C, d, h + k * C, C);
-            add_scaled(q->dhidden + t * C, d, w->p->head_new + (v - V) * C, C);
+            add_scaled(w->p, w->g->head_new + (v - V) * C, d, h + k * C, C);
+            add_scaled(w->p, q->dhidden + t * C, d, w->p->head_new + (v - V) * C, C);
         }
         k++;
     }
     if (!s) s = bqb_decoder_logits_back(w->m, h, dz, n, err);
     k = 0;
     for (size_t t = 0; t + 1 < q->length && !s; t++)
-        if (label[t + 1] != NOT_LEARNT) add_scaled(q->dhidden + t * C, 1, h + k++ * C, C);
+        if (label[t + 1] != NOT_LEARNT) add_scaled(w->p, q->dhidden + t * C, 1, h + k++ * C, C);
     free(h);
     free(z);
     free(dz);
@@ -186,9 +186,9 @@ static bqb_status learn_stickers(work *w, bqb_sticker_loss *loss, float *ret, bq
         memcpy(img + n * D, w->b->target + i * D, D * sizeof *img);
         n++;
     }
-    w->m->ops->l2norm_fwd(query, rnorm, query, n, D);
+    w->m->mul.ops->l2norm_fwd(query, rnorm, query, n, D);
     loss->n_stickers = n;
-    bqb_pass pass = {.ops = w->m->ops, .gemm = w->m->mul.gemm, .arena = w->m->mul.arena, .num = BQB_NUM_F32};
+    bqb_pass pass = {.ops = w->m->mul.ops, .gemm = w->m->mul.gemm, .arena = w->m->mul.arena, .num = BQB_NUM_F32};
     float dscale = 0;
     bqb_gemm_enter(pass.gemm);
     if (n) bqb_contrastive(&pass, &loss->stickers, dimg, dquery, &dscale, NULL, img, query, &(bqb_pairs){0}, *w->p->log_scale, n, D);
@@ -196,7 +196,7 @@ static bqb_status learn_stickers(work *w, bqb_sticker_loss *loss, float *ret, bq
     bqb_status s = bqb_decoder_finish(w->m, err);
     if (!s) {
         *w->g->log_scale += dscale;
-        w->m->ops->l2norm_bwd(dquery, dquery, query, rnorm, n, D);
+        w->m->mul.ops->l2norm_bwd(dquery, dquery, query, rnorm, n, D);
     }
     size_t k = 0;
     for (size_t i = 0; i < B && !s; i++) {
@@ -205,8 +205,8 @@ static bqb_status learn_stickers(work *w, bqb_sticker_loss *loss, float *ret, bq
         if (ret) memcpy(ret + i * D, query + k * D, D * sizeof *ret);
         size_t at = (size_t)w->b->ret[i] * C;
         for (size_t d = 0; d < D; d++) {
-            add_scaled(w->g->txt_proj + d * C, dquery[k * D + d], w->seq[i].hidden + at, C);
-            add_scaled(w->seq[i].dhidden + at, dquery[k * D + d], w->p->txt_proj + d * C, C);
+            add_scaled(w->p, w->g->txt_proj + d * C, dquery[k * D + d], w->seq[i].hidden + at, C);
+            add_scaled(w->p, w->seq[i].dhidden + at, dquery[k * D + d], w->p->txt_proj + d * C, C);
         }
         k++;
     }
@@ -226,9 +226,9 @@ static bqb_status run_backward(work *w, size_t i, bqb_err *err) {
         const float *d = dx + (t - q->first) * C;
         size_t id = (size_t)w->b->ids[i * w->b->L + t];
         if ((int32_t)t == w->b->img[i]) {
-            add_scaled(w->g->vis_bias, 1, d, C);
-            for (size_t c = 0; c < C; c++) add_scaled(w->g->vis_weight + c * F, d[c], w->b->query + i * F, F);
-        } else if (id >= V) add_scaled(w->g->embed_new + (id - V) * C, 1, d, C);
+            add_scaled(w->p, w->g->vis_bias, 1, d, C);
+            for (size_t c = 0; c < C; c++) add_scaled(w->p, w->g->vis_weight + c * F, d[c], w->b->query + i * F, F);
+        } else if (id >= V) add_scaled(w->p, w->g->embed_new + (id - V) * C, 1, d, C);
     }
     free(dx);
     return s;

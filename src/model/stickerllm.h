@@ -6,6 +6,8 @@
 #ifndef BQB_MODEL_STICKERLLM_H
 #define BQB_MODEL_STICKERLLM_H
 
+#include "math/ops.h"
+#include "math/rows.h"
 #include "model/decoder.h"
 
 /* The tokens in this order have the ids V … V+4. PRET asks for a sticker; RET says "here
@@ -16,6 +18,8 @@ const char *bqb_sticker_token_name(bqb_sticker_token t); /* "[IMG]" "[/IMG]" "[R
 /* Everything that is trained, in one block of floats, and a gradient block of the same form. */
 typedef struct {
     size_t C, F, D, n_floats;
+    const bqb_ops *ops;       /* this processor's kernels */
+    const bqb_rows_ops *rows;
     float *floats;     /* owned */
     float *embed_new;  /* [5,C] rows of the input embedding */
     float *head_new;   /* [5,C] rows of the output embedding */

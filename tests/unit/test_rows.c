@@ -146,7 +146,7 @@ static void check_matrix(bqb_row_kind kind, bqb_num num, size_t n, size_t rows, 
     for (size_t i = 0; i < n * cols; i++) x[i] = (float)bqb_rand_normal(&r), dx[i] = 1;
     for (size_t i = 0; i < n * rows; i++) dy[i] = (float)bqb_rand_normal(&r), y[i] = 2;
     bqb_matrix m = {.kind = kind, .rows = rows, .cols = cols, .data = data};
-    bqb_multiplier t = {.rows = bqb_rows_best(), .arena = bqb_arena_new(), .num = num, .threads = 2};
+    bqb_multiplier t = {.ops = bqb_ops_best(), .rows = bqb_rows_best(), .arena = bqb_arena_new(), .num = num, .threads = 2};
     if (CHECK_OK(bqb_gemm_new(&t.gemm, 2, &err), err)) {
         bqb_gemm_enter(t.gemm);
         bqb_matrix_mul(&t, y, x, &m, bias, true, n);
