@@ -124,7 +124,7 @@ void bqb_decoder_rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, 
 }
 
 /* Put n rows of keys or values behind the past's. */
-void bqb_decoder_keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, size_t layer, const float *rows, size_t n) {
+static void keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, size_t layer, const float *rows, size_t n) {
     size_t at = (layer * past->room + past->n) * past->row;
     if (m->mul.num == BQB_NUM_F32) memcpy((float *)(void *)to + at, rows, n * past->row * sizeof *rows);
     else m->mul.ops->to_bf16((uint16_t *)(void *)to + at, rows, n * past->row);
@@ -194,44 +194,50 @@ static void attend_many(const attention *a) {
 
 enum { FEW = 4, ALONE = 4096 /* heads × positions not worth a second thread */ };
 
-static void attend(attention *a) {
-    bqb_decoder *m = a->m;
-    size_t all = a->past->n + a->n, work = a->n * m->config.heads;
-    if (a->n > FEW) {
-        attend_many(a);
+static void attend(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *out, const float *q, size_t n) {
+    size_t at = layer * past->room * past->row * bqb_num_size_bytes(m->mul.num), all = past->n + n, work = n * m->config.heads;
+    attention a = {.m = m, .past = past, .k = past->k + at, .v = past->v + at, .out = out, .q = q, .n = n};
+    if (n > FEW) {
+        attend_many(&a);
         return;
     }
     int threads = work * all < ALONE ? 1 : m->mul.threads;
-    a->score = bqb_decoder_take(m, (size_t)threads * all);
-    if (a->score) bqb_parallel_for(work, threads, attend_token, a);
+    a.score = bqb_decoder_take(m, (size_t)threads * all);
+    if (a.score) bqb_parallel_for(work, threads, attend_token, &a);
 }
 
-static void block(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *x, size_t n) {
+void bqb_decoder_pass(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *x, const bqb_decoder_saved *v, size_t n) {
     const bqb_decoder_config *c = &m->config;
     const bqb_decoder_block *b = &m->block[layer];
-    size_t C = c->width, Q = c->heads * c->head_dim, KV = past->row;
-    bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
-    float *h = bqb_decoder_take(m, n * C), *q = bqb_decoder_take(m, n * Q), *k = bqb_decoder_take(m, n * KV), *v = bqb_decoder_take(m, n * KV), *mixed = bqb_decoder_take(m, n * Q);
-    float *gate = bqb_decoder_take(m, n * c->mlp), *up = bqb_decoder_take(m, n * c->mlp);
-    if (m->mul.no_memory) return;
     const bqb_rows_ops *ops = m->mul.rows;
+    size_t C = c->width, Q = c->heads * c->head_dim, KV = past->row, M = n * c->mlp;
+    bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
+    float *h = bqb_decoder_take(m, n * C), *k = bqb_decoder_take(m, n * KV), *value = bqb_decoder_take(m, n * KV);
+    float *q = v ? v->q : bqb_decoder_take(m, n * Q), *mixed = v && m->grad ? v->mixed : bqb_decoder_take(m, n * Q);
+    float *gate = bqb_decoder_take(m, M), *up = v ? v->up : bqb_decoder_take(m, M);
+    if (m->mul.no_memory) return;
+    if (v) memcpy(v->x1, x, n * C * sizeof *x);
     ops->rmsnorm(h, x, b->norm1, c->eps, n, C);
     bqb_matrix_mul(&m->mul, q, h, &b->q, b->q_bias, false, n);
     bqb_matrix_mul(&m->mul, k, h, &b->k, b->k_bias, false, n);
-    bqb_matrix_mul(&m->mul, v, h, &b->v, b->v_bias, false, n);
+    bqb_matrix_mul(&m->mul, value, h, &b->v, b->v_bias, false, n);
+    if (v && b->q_norm) memcpy(v->q_raw, q, n * Q * sizeof *q);
+    if (v && b->k_norm) memcpy(v->k_raw, k, n * KV * sizeof *k);
     if (b->q_norm) ops->rmsnorm(q, q, b->q_norm, c->eps, n * c->heads, c->head_dim);
     if (b->k_norm) ops->rmsnorm(k, k, b->k_norm, c->eps, n * c->kv_heads, c->head_dim);
     bqb_decoder_rotate(m, q, c->heads, n, past->n, false);
     bqb_decoder_rotate(m, k, c->kv_heads, n, past->n, false);
-    bqb_decoder_keep(m, past, past->k, layer, k, n);
-    bqb_decoder_keep(m, past, past->v, layer, v, n);
-    size_t at = layer * past->room * past->row * bqb_num_size_bytes(m->mul.num);
-    attend(&(attention){.m = m, .past = past, .k = past->k + at, .v = past->v + at, .out = mixed, .q = q, .n = n});
+    keep(m, past, past->k, layer, k, n);
+    keep(m, past, past->v, layer, value, n);
+    if (v) bqb_decoder_attend_kept(m, past, layer, mixed, v, n);
+    else attend(m, past, layer, mixed, q, n);
     bqb_matrix_mul(&m->mul, x, mixed, &b->o, NULL, true, n);
+    if (v) memcpy(v->x2, x, n * C * sizeof *x);
     ops->rmsnorm(h, x, b->norm2, c->eps, n, C);
     bqb_matrix_mul(&m->mul, gate, h, &b->gate, NULL, false, n);
     bqb_matrix_mul(&m->mul, up, h, &b->up, NULL, false, n);
-    ops->silu_mul(gate, up, n * c->mlp);
+    if (v) memcpy(v->gate, gate, M * sizeof *gate);
+    ops->silu_mul(gate, up, M);
     bqb_matrix_mul(&m->mul, x, gate, &b->down, NULL, true, n);
     bqb_arena_release(m->mul.arena, mark);
 }
@@ -267,7 +273,7 @@ bqb_status bqb_decoder_run(bqb_decoder *m, bqb_decoder_past *past, float *hidden
         size_t k = n - from < PART ? n - from : PART;
         memcpy(x, rows + from * C, k * C * sizeof *x);
         for (size_t l = 0; l < m->config.layers && !m->mul.no_memory; l++) {
-            block(m, past, l, x, k);
+            bqb_decoder_pass(m, past, l, x, NULL, k);
             if (layers && layers[l]) memcpy(layers[l] + from * C, x, k * C * sizeof *x);
         }
         if (m->mul.no_memory) break;

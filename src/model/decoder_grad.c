@@ -40,7 +40,7 @@ static const float *past_rows(bqb_decoder *m, const bqb_decoder_past *past, cons
 
 /* ---- forward ---- */
 
-static void attend(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *out, const bqb_decoder_saved *v, size_t n) {
+void bqb_decoder_attend_kept(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *out, const bqb_decoder_saved *v, size_t n) {
     const bqb_decoder_config *c = &m->config;
     size_t d = c->head_dim, Q = c->heads * d, all = past->n + n, share = c->heads / c->kv_heads;
     const float *key = past_rows(m, past, past->k, layer, all), *value = past_rows(m, past, past->v, layer, all);
@@ -55,45 +55,6 @@ static void attend(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, f
         }
         product(m, n, d, all, out + h * d, Q, prob, all, 1, value + from, past->row, 1, false);
     }
-}
-
-static void block_forward(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *x, bqb_decoder_saved *v, size_t n) {
-    const bqb_decoder_config *c = &m->config;
-    const bqb_decoder_block *b = &m->block[layer];
-    const bqb_rows_ops *ops = m->mul.rows;
-    size_t C = c->width, Q = c->heads * c->head_dim, KV = past->row;
-    bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
-    float *h = bqb_decoder_take(m, n * C), *key = bqb_decoder_take(m, n * KV), *value = bqb_decoder_take(m, n * KV);
-    float *mixed = bqb_decoder_take(m, n * Q), *gate = bqb_decoder_take(m, n * c->mlp);
-    if (m->mul.no_memory) return;
-    memcpy(v->x1, x, n * C * sizeof *x);
-    ops->rmsnorm(h, x, b->norm1, c->eps, n, C);
-    bqb_matrix_mul(&m->mul, v->q, h, &b->q, b->q_bias, false, n);
-    bqb_matrix_mul(&m->mul, key, h, &b->k, b->k_bias, false, n);
-    bqb_matrix_mul(&m->mul, value, h, &b->v, b->v_bias, false, n);
-    if (b->q_norm) {
-        memcpy(v->q_raw, v->q, n * Q * sizeof *x);
-        ops->rmsnorm(v->q, v->q, b->q_norm, c->eps, n * c->heads, c->head_dim);
-    }
-    if (b->k_norm) {
-        memcpy(v->k_raw, key, n * KV * sizeof *x);
-        ops->rmsnorm(key, key, b->k_norm, c->eps, n * c->kv_heads, c->head_dim);
-    }
-    bqb_decoder_rotate(m, v->q, c->heads, n, past->n, false);
-    bqb_decoder_rotate(m, key, c->kv_heads, n, past->n, false);
-    bqb_decoder_keep(m, past, past->k, layer, key, n);
-    bqb_decoder_keep(m, past, past->v, layer, value, n);
-    attend(m, past, layer, mixed, v, n);
-    if (m->grad) memcpy(v->mixed, mixed, n * Q * sizeof *x);
-    bqb_matrix_mul(&m->mul, x, mixed, &b->o, NULL, true, n);
-    memcpy(v->x2, x, n * C * sizeof *x);
-    ops->rmsnorm(h, x, b->norm2, c->eps, n, C);
-    bqb_matrix_mul(&m->mul, v->gate, h, &b->gate, NULL, false, n);
-    bqb_matrix_mul(&m->mul, v->up, h, &b->up, NULL, false, n);
-    memcpy(gate, v->gate, n * c->mlp * sizeof *x);
-    ops->silu_mul(gate, v->up, n * c->mlp);
-    bqb_matrix_mul(&m->mul, x, gate, &b->down, NULL, true, n);
-    bqb_arena_release(m->mul.arena, mark);
 }
 
 static bqb_decoder_tape *tape_new(const bqb_decoder *m, size_t n, size_t first) {
@@ -132,7 +93,7 @@ bqb_status bqb_decoder_forward(bqb_decoder *m, bqb_decoder_past *past, bqb_decod
     if (!t) return bqb_fail_nomem(err, "the language model's activations", n * C * m->config.layers * sizeof(float));
     bqb_gemm_enter(m->mul.gemm);
     memcpy(t->x, rows, n * C * sizeof *rows);
-    for (size_t l = 0; l < m->config.layers && !m->mul.no_memory; l++) block_forward(m, past, l, t->x, &t->block[l], n);
+    for (size_t l = 0; l < m->config.layers && !m->mul.no_memory; l++) bqb_decoder_pass(m, past, l, t->x, &t->block[l], n);
     m->mul.rows->rmsnorm(hidden, t->x, m->norm, m->config.eps, n, C);
     bqb_status s = bqb_decoder_finish(m, err);
     if (s) bqb_decoder_tape_free(t);

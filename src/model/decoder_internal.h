@@ -52,7 +52,12 @@ bqb_status bqb_decoder_tools(bqb_decoder *m, bqb_precision precision, int thread
 /* Steps that forward and backward share. */
 float *bqb_decoder_take(bqb_decoder *m, size_t n); /* f32 from the pass's arena; NULL sets no_memory */
 void bqb_decoder_rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, size_t first, bool back);
-void bqb_decoder_keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, size_t layer, const float *rows, size_t n);
+
+/* One block: x[n,C] becomes its output, keys and values go behind the past's n (which stays). v: what to
+ * keep for the gradient, or NULL; then attention is _kept's, over all of the past at once in f32. */
+void bqb_decoder_pass(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *x, const bqb_decoder_saved *v, size_t n);
+void bqb_decoder_attend_kept(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *out, const bqb_decoder_saved *v, size_t n);
+
 bqb_status bqb_decoder_finish(bqb_decoder *m, bqb_err *err); /* what went wrong in the products; the arena is empty then */
 
 /* Visit every tensor of a decoder under its Hugging Face name; rows 0 is a vector of cols numbers, and
