@@ -21,6 +21,7 @@ struct bqb_decoder {
     bqb_gguf *gguf;
     bqb_matrix embed, head; /* [V,C] */
     float *norm;            /* [C] */
+    bool biased;            /* q, k and v have biases */
     bqb_decoder_block *block;
     float *small;           /* all the f32 copies */
     double *turn;           /* [d/2] angle of each pair per position */

@@ -11,46 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- every tensor by its name ---- */
-
-int bqb_decoder_each_tensor(bqb_decoder *m, bqb_decoder_tensor_fn fn, void *ctx) {
-    const bqb_decoder_config *c = &m->config;
-    size_t C = c->width, q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    bool biased = c->family == BQB_QWEN2, normed = c->family == BQB_QWEN3;
-    int stop = fn(ctx, &(bqb_decoder_tensor){"model.embed_tokens.weight", c->vocab, C, &m->embed, NULL});
-    if (!stop && !c->tied) stop = fn(ctx, &(bqb_decoder_tensor){"lm_head.weight", c->vocab, C, &m->head, NULL});
-    if (!stop) stop = fn(ctx, &(bqb_decoder_tensor){"model.norm.weight", 0, C, NULL, &m->norm});
-    for (size_t l = 0; l < c->layers && !stop; l++) {
-        bqb_decoder_block *b = &m->block[l];
-        const struct {
-            const char *part;
-            bool there;
-            bqb_decoder_tensor t;
-        } parts[] = {{"input_layernorm.weight", true, {NULL, 0, C, NULL, &b->norm1}},
-                     {"self_attn.q_proj.weight", true, {NULL, q, C, &b->q, NULL}},
-                     {"self_attn.k_proj.weight", true, {NULL, kv, C, &b->k, NULL}},
-                     {"self_attn.v_proj.weight", true, {NULL, kv, C, &b->v, NULL}},
-                     {"self_attn.q_proj.bias", biased, {NULL, 0, q, NULL, &b->q_bias}},
-                     {"self_attn.k_proj.bias", biased, {NULL, 0, kv, NULL, &b->k_bias}},
-                     {"self_attn.v_proj.bias", biased, {NULL, 0, kv, NULL, &b->v_bias}},
-                     {"self_attn.q_norm.weight", normed, {NULL, 0, c->head_dim, NULL, &b->q_norm}},
-                     {"self_attn.k_norm.weight", normed, {NULL, 0, c->head_dim, NULL, &b->k_norm}},
-                     {"self_attn.o_proj.weight", true, {NULL, C, q, &b->o, NULL}},
-                     {"post_attention_layernorm.weight", true, {NULL, 0, C, NULL, &b->norm2}},
-                     {"mlp.gate_proj.weight", true, {NULL, c->mlp, C, &b->gate, NULL}},
-                     {"mlp.up_proj.weight", true, {NULL, c->mlp, C, &b->up, NULL}},
-                     {"mlp.down_proj.weight", true, {NULL, C, c->mlp, &b->down, NULL}}};
-        for (size_t i = 0; i < sizeof parts / sizeof *parts && !stop; i++) {
-            char name[128];
-            bqb_decoder_tensor t = parts[i].t;
-            snprintf(name, sizeof name, "model.layers.%zu.%s", l, parts[i].part);
-            t.name = name;
-            if (parts[i].there) stop = fn(ctx, &t);
-        }
-    }
-    return stop;
-}
-
 static size_t size_of(const bqb_decoder_tensor *t) { return (t->rows ? t->rows : 1) * t->cols; }
 
 /* Matrices begin on 64 bytes. */
@@ -87,6 +47,7 @@ bqb_status bqb_decoder_new(bqb_decoder **out, const bqb_decoder_config *c, uint6
     bqb_decoder *m = bqb_calloc(1, sizeof *m);
     if (!m) return bqb_fail_nomem(err, "decoder", sizeof *m);
     m->config = *c;
+    m->biased = c->family == BQB_QWEN2;
     s = bqb_decoder_tools(m, precision, threads, err);
     if (!s && !(m->block = bqb_calloc(c->layers, sizeof *m->block))) s = bqb_fail_nomem(err, "decoder", c->layers * sizeof *m->block);
     if (!s) {

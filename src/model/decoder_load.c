@@ -1,24 +1,76 @@
-/* A decoder's weights under the names that Hugging Face and GGUF files give them. */
+/* A decoder's tensors by name, and where a file holds them under Hugging Face's or GGUF's names. */
 #include "model/decoder_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum { Q, K, V, O, GATE, UP, DOWN, NORM1, NORM2, Q_NORM, K_NORM, PARTS } part;
-static const char *const names[PARTS][2] = {
-    [Q] = {"self_attn.q_proj", "attn_q"},
-    [K] = {"self_attn.k_proj", "attn_k"},
-    [V] = {"self_attn.v_proj", "attn_v"},
-    [O] = {"self_attn.o_proj", "attn_output"},
-    [GATE] = {"mlp.gate_proj", "ffn_gate"},
-    [UP] = {"mlp.up_proj", "ffn_up"},
-    [DOWN] = {"mlp.down_proj", "ffn_down"},
-    [NORM1] = {"input_layernorm", "attn_norm"},
-    [NORM2] = {"post_attention_layernorm", "ffn_norm"},
-    [Q_NORM] = {"self_attn.q_norm", "attn_q_norm"},
-    [K_NORM] = {"self_attn.k_norm", "attn_k_norm"},
+/* ---- every tensor by its name ---- */
+
+int bqb_decoder_each_tensor(bqb_decoder *m, bqb_decoder_tensor_fn fn, void *ctx) {
+    const bqb_decoder_config *c = &m->config;
+    size_t C = c->width, q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    bool normed = c->family == BQB_QWEN3;
+    int stop = fn(ctx, &(bqb_decoder_tensor){"model.embed_tokens.weight", c->vocab, C, &m->embed, NULL});
+    if (!stop && !c->tied) stop = fn(ctx, &(bqb_decoder_tensor){"lm_head.weight", c->vocab, C, &m->head, NULL});
+    if (!stop) stop = fn(ctx, &(bqb_decoder_tensor){"model.norm.weight", 0, C, NULL, &m->norm});
+    for (size_t l = 0; l < c->layers && !stop; l++) {
+        bqb_decoder_block *b = &m->block[l];
+        const struct {
+            const char *part;
+            bool there;
+            bqb_decoder_tensor t;
+        } parts[] = {{"input_layernorm.weight", true, {NULL, 0, C, NULL, &b->norm1}},
+                     {"self_attn.q_proj.weight", true, {NULL, q, C, &b->q, NULL}},
+                     {"self_attn.k_proj.weight", true, {NULL, kv, C, &b->k, NULL}},
+                     {"self_attn.v_proj.weight", true, {NULL, kv, C, &b->v, NULL}},
+                     {"self_attn.q_proj.bias", m->biased, {NULL, 0, q, NULL, &b->q_bias}},
+                     {"self_attn.k_proj.bias", m->biased, {NULL, 0, kv, NULL, &b->k_bias}},
+                     {"self_attn.v_proj.bias", m->biased, {NULL, 0, kv, NULL, &b->v_bias}},
+                     {"self_attn.q_norm.weight", normed, {NULL, 0, c->head_dim, NULL, &b->q_norm}},
+                     {"self_attn.k_norm.weight", normed, {NULL, 0, c->head_dim, NULL, &b->k_norm}},
+                     {"self_attn.o_proj.weight", true, {NULL, C, q, &b->o, NULL}},
+                     {"post_attention_layernorm.weight", true, {NULL, 0, C, NULL, &b->norm2}},
+                     {"mlp.gate_proj.weight", true, {NULL, c->mlp, C, &b->gate, NULL}},
+                     {"mlp.up_proj.weight", true, {NULL, c->mlp, C, &b->up, NULL}},
+                     {"mlp.down_proj.weight", true, {NULL, C, c->mlp, &b->down, NULL}}};
+        for (size_t i = 0; i < sizeof parts / sizeof *parts && !stop; i++) {
+            char name[128];
+            bqb_decoder_tensor t = parts[i].t;
+            snprintf(name, sizeof name, "model.layers.%zu.%s", l, parts[i].part);
+            t.name = name;
+            if (parts[i].there) stop = fn(ctx, &t);
+        }
+    }
+    return stop;
+}
+
+/* ---- out of a file ---- */
+
+/* Parts of names, as Hugging Face and as GGUF write them. */
+static const char *const names[][2] = {
+    {"self_attn.q_proj", "attn_q"},        {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},        {"self_attn.o_proj", "attn_output"},
+    {"mlp.gate_proj", "ffn_gate"},         {"mlp.up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},         {"input_layernorm", "attn_norm"},
+    {"post_attention_layernorm", "ffn_norm"}, {"self_attn.q_norm", "attn_q_norm"},
+    {"self_attn.k_norm", "attn_k_norm"},   {"model.embed_tokens", "token_embd"},
+    {"model.norm", "output_norm"},         {"lm_head", "output"},
 };
+
+/* "model.layers.2.mlp.up_proj.weight" is "blk.2.ffn_up.weight" in a GGUF file. */
+static const char *gguf_name(char out[128], const char *name) {
+    size_t layer = 0;
+    int at = 0;
+    bool in_block = sscanf(name, "model.layers.%zu.%n", &layer, &at) == 1 && at;
+    const char *part = name + at, *kind = strrchr(part, '.');
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strlen(names[i][0]) != (size_t)(kind - part) || memcmp(names[i][0], part, (size_t)(kind - part))) continue;
+        if (in_block) snprintf(out, 128, "blk.%zu.%s%s", layer, names[i][1], kind);
+        else snprintf(out, 128, "%s%s", names[i][1], kind);
+    }
+    return out;
+}
 
 typedef struct {
     bqb_decoder *m;
@@ -78,16 +130,6 @@ static found find(loader *l, size_t rows, size_t cols, const char *name) {
     return f;
 }
 
-static const char *name_of(const loader *l, char out[128], size_t layer, part p, const char *what) {
-    snprintf(out, 128, l->m->gguf ? "blk.%zu.%s.%s" : "model.layers.%zu.%s.%s", layer, names[p][l->m->gguf != NULL], what);
-    return out;
-}
-
-static bqb_matrix matrix(loader *l, size_t rows, size_t cols, const char *name) {
-    found f = find(l, rows, cols, name);
-    return l->status ? (bqb_matrix){0} : (bqb_matrix){.kind = f.kind, .rows = rows, .cols = cols, .data = f.data};
-}
-
 static float *vector(loader *l, size_t n, const char *name) {
     found f = find(l, 0, n, name);
     if (l->status) return NULL;
@@ -97,48 +139,30 @@ static float *vector(loader *l, size_t n, const char *name) {
     return to;
 }
 
-static void load_block(loader *l, size_t i) {
-    const bqb_decoder_config *c = &l->m->config;
-    size_t C = c->width, q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    bqb_decoder_block *b = &l->m->block[i];
-    char name[128];
-    const struct {
-        bqb_matrix *to;
-        part p;
-        size_t rows, cols;
-    } matrices[] = {{&b->q, Q, q, C}, {&b->k, K, kv, C}, {&b->v, V, kv, C}, {&b->o, O, C, q},
-                    {&b->gate, GATE, c->mlp, C}, {&b->up, UP, c->mlp, C}, {&b->down, DOWN, C, c->mlp}};
-    for (size_t k = 0; k < sizeof matrices / sizeof *matrices; k++)
-        *matrices[k].to = matrix(l, matrices[k].rows, matrices[k].cols, name_of(l, name, i, matrices[k].p, "weight"));
-    bool biased = look(l, name_of(l, name, i, Q, "bias")).there, normed = c->family == BQB_QWEN3;
-    const struct {
-        float **to;
-        bool wanted;
-        part p;
-        const char *what;
-        size_t n;
-    } vectors[] = {{&b->norm1, true, NORM1, "weight", C}, {&b->norm2, true, NORM2, "weight", C},
-                   {&b->q_bias, biased, Q, "bias", q}, {&b->k_bias, biased, K, "bias", kv}, {&b->v_bias, biased, V, "bias", kv},
-                   {&b->q_norm, normed, Q_NORM, "weight", c->head_dim}, {&b->k_norm, normed, K_NORM, "weight", c->head_dim}};
-    for (size_t k = 0; k < sizeof vectors / sizeof *vectors; k++)
-        if (vectors[k].wanted) *vectors[k].to = vector(l, vectors[k].n, name_of(l, name, i, vectors[k].p, vectors[k].what));
+static int load_tensor(void *ctx, const bqb_decoder_tensor *t) {
+    loader *l = ctx;
+    char other[128];
+    const char *name = l->m->gguf ? gguf_name(other, t->name) : t->name;
+    if (t->vector) *t->vector = vector(l, t->cols, name);
+    else {
+        found f = find(l, t->rows, t->cols, name);
+        if (!l->status) *t->matrix = (bqb_matrix){.kind = f.kind, .rows = t->rows, .cols = t->cols, .data = f.data};
+    }
+    return l->status != BQB_OK;
 }
 
 bqb_status bqb_decoder_load(bqb_decoder *m, const char *path, bqb_err *err) {
     const bqb_decoder_config *c = &m->config;
-    bool gguf = m->gguf != NULL;
     size_t per = 2 * c->width + (c->heads + 2 * c->kv_heads + 2) * c->head_dim, n = c->layers * per + c->width + c->head_dim;
     m->block = bqb_calloc(c->layers, sizeof *m->block);
     m->small = bqb_calloc(n, sizeof *m->small);
     if (!m->block || !m->small) return bqb_fail_nomem(err, path, n * sizeof *m->small);
     loader l = {.m = m, .path = path, .small = m->small, .err = err};
-    const char *head = gguf ? "output.weight" : "lm_head.weight";
-    m->embed = matrix(&l, c->vocab, c->width, gguf ? "token_embd.weight" : "model.embed_tokens.weight");
-    m->head = m->embed;
-    if (!(gguf ? !look(&l, head).there : c->tied)) m->head = matrix(&l, c->vocab, c->width, head);
-    m->norm = vector(&l, c->width, gguf ? "output_norm.weight" : "model.norm.weight");
-    for (size_t i = 0; i < c->layers && !l.status; i++) load_block(&l, i);
-    if (gguf && look(&l, "rope_freqs.weight").there) { /* how much slower each pair turns */
+    m->biased = look(&l, m->gguf ? "blk.0.attn_q.bias" : "model.layers.0.self_attn.q_proj.bias").there;
+    bqb_decoder_each_tensor(m, load_tensor, &l);
+    if (c->tied) m->head = m->embed;
+    if (l.status) return l.status;
+    if (m->gguf && look(&l, "rope_freqs.weight").there) { /* how much slower each pair turns */
         const float *slower = vector(&l, c->head_dim / 2, "rope_freqs.weight");
         for (size_t i = 0; slower && i < c->head_dim / 2; i++) m->turn[i] /= (double)slower[i];
     }
