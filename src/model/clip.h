@@ -104,6 +104,10 @@ float *bqb_clip_logit_scale(bqb_clip *m); /* the log of the scale, inside the bl
  *   ids     in [N,L] as bqb_tokenizer_encode writes them (padding by its pad id)
  * Rows are shared out over the model's threads; not for two callers at once. */
 bqb_status bqb_clip_encode_images(bqb_clip *m, float *out, const uint8_t *rgb, size_t N, bqb_err *err);
+
+/* Encode pictures, and give what comes before the projection as well: before[N,C], C = v_width,
+ * the mean over the frames, not of unit length (what StickerLLM's vis_embedding reads); NULL: not wanted. */
+bqb_status bqb_clip_image_features(bqb_clip *m, float *out, float *before, const uint8_t *rgb, size_t N, bqb_err *err);
 bqb_status bqb_clip_encode_tokens(bqb_clip *m, float *out, const int32_t *ids, size_t N, size_t L, bqb_err *err);
 bqb_status bqb_clip_encode_texts(bqb_clip *m, float *out, const char *const *texts, size_t N, bqb_err *err);
 

@@ -20,6 +20,7 @@ static bqb_status unit_rows(bqb_clip *m, float *out, float *rnorm, size_t N, con
 typedef struct {
     bqb_clip *m;
     float *feature;      /* [rows,D] */
+    float *before;       /* [rows,C] frames' features before the projection; NULL: not wanted */
     size_t per_job, n;   /* rows a job, rows in all */
     const uint8_t *const *frame; /* [n] frames of [R,R,3], or NULL for texts */
     const int32_t *ids;          /* [N,L] */
@@ -44,7 +45,8 @@ static void encode_frames(void *ctx, size_t i, int worker) {
     float *pixels = BQB_TAKE(&p, n * size);
     for (size_t k = 0; pixels && k < n; k++) bqb_image_normalise(pixels + k * size, j->frame[from + k], 1, R);
     bqb_frames f = {.pixels = pixels, .n = n};
-    if (pixels) bqb_vit_fwd(&p, &m->map, &m->config, j->feature + from * m->config.embed, &f, NULL, NULL);
+    if (pixels) bqb_vit_features(&p, &m->map, &m->config, j->feature + from * m->config.embed,
+                                 j->before ? j->before + from * m->config.v_width : NULL, &f);
     bqb_worker_end(m, w, &p);
 }
 
@@ -55,16 +57,35 @@ static size_t share(size_t n, size_t most, int threads) {
     return each < most ? (each ? each : 1) : most;
 }
 
+/* out[N,W] = mean over each picture's three frames of the distinct ones' rows; at: which of them each frame is. */
+static void mean_of_frames(float *out, const float *row, const uint8_t (*at)[3], size_t N, size_t W) {
+    for (size_t i = 0; i < N; i++, out += W) {
+        size_t distinct = 1;
+        memset(out, 0, W * sizeof *out);
+        for (size_t k = 0; k < 3; k++) {
+            const float *from = row + at[i][k] * W;
+            if (at[i][k] + 1u > distinct) distinct = at[i][k] + 1u;
+            for (size_t d = 0; d < W; d++) out[d] += from[d] * (1.0f / 3.0f);
+        }
+        row += distinct * W;
+    }
+}
+
 bqb_status bqb_clip_encode_images(bqb_clip *m, float *out, const uint8_t *rgb, size_t N, bqb_err *err) {
+    return bqb_clip_image_features(m, out, NULL, rgb, N, err);
+}
+
+bqb_status bqb_clip_image_features(bqb_clip *m, float *out, float *before, const uint8_t *rgb, size_t N, bqb_err *err) {
     bqb_status s = bqb_check_tower(m, BQB_TOWER_IMAGE, err);
     if (s || !N) return s;
     size_t R = m->config.resolution, D = m->config.embed, size = 3 * R * R, grid = R / m->config.patch;
     const uint8_t **frame = bqb_calloc(N * 3, sizeof *frame);
     uint8_t(*at)[3] = bqb_calloc(N, sizeof *at); /* which distinct frame of its picture each frame is */
     float *feature = bqb_alloc_aligned(N * 3 * D, sizeof *feature);
+    float *wide = before ? bqb_alloc_aligned(N * 3 * m->config.v_width, sizeof *wide) : NULL;
     float *rnorm = bqb_calloc(N, sizeof *rnorm);
-    if (!frame || !at || !feature || !rnorm) {
-        s = bqb_fail_nomem(err, "pictures to encode", N * 3 * D * sizeof *feature);
+    if (!frame || !at || !feature || !rnorm || (before && !wide)) {
+        s = bqb_fail_nomem(err, "pictures to encode", N * 3 * (D + (before ? m->config.v_width : 0)) * sizeof *feature);
         goto done;
     }
     size_t n = 0;
@@ -80,27 +101,19 @@ bqb_status bqb_clip_encode_images(bqb_clip *m, float *out, const uint8_t *rgb, s
     }
     s = bqb_clip_pack(m, BQB_TOWER_IMAGE, n, err);
     if (s) goto done;
-    encode_job j = {.m = m, .feature = feature, .n = n, .frame = frame, .wide = n == 1 && bqb_worth_wide(m, BQB_TOWER_IMAGE)};
+    encode_job j = {.m = m, .feature = feature, .before = wide, .n = n, .frame = frame, .wide = n == 1 && bqb_worth_wide(m, BQB_TOWER_IMAGE)};
     j.per_job = share(n, BQB_PASS_ROWS / (grid * grid + 1), m->threads);
     bqb_parallel_for((n + j.per_job - 1) / j.per_job, j.wide ? 1 : m->threads, encode_frames, &j);
     s = bqb_workers_status(m, err);
     if (s) goto done;
-    const float *f = feature;
-    for (size_t i = 0; i < N; i++) {
-        size_t distinct = 1;
-        for (size_t d = 0; d < D; d++) out[i * D + d] = 0;
-        for (size_t k = 0; k < 3; k++) {
-            const float *row = f + at[i][k] * D;
-            if (at[i][k] + 1u > distinct) distinct = at[i][k] + 1u;
-            for (size_t d = 0; d < D; d++) out[i * D + d] += row[d] * (1.0f / 3.0f);
-        }
-        f += distinct * D;
-    }
+    mean_of_frames(out, feature, at, N, D);
+    if (before) mean_of_frames(before, wide, at, N, m->config.v_width);
     s = unit_rows(m, out, rnorm, N, "a picture", err);
 done:
     free(frame);
     free(at);
     free(feature);
+    free(wide);
     free(rnorm);
     return s;
 }

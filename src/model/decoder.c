@@ -50,6 +50,7 @@ bqb_status bqb_decoder_open(bqb_decoder **out, const char *path, bqb_precision p
     bqb_status s = open_files(m, path, err);
     if (!s) s = bqb_decoder_tools(m, precision, threads, err);
     if (!s) s = bqb_decoder_load(m, path, err);
+    if (!s && !(m->path = bqb_strdup(path))) s = bqb_fail_nomem(err, path, strlen(path));
     if (s) bqb_decoder_free(m);
     else *out = m;
     return s;
@@ -65,6 +66,7 @@ void bqb_decoder_free(bqb_decoder *m) {
     free(m->small);
     free(m->weights);
     free(m->turn);
+    free(m->path);
     free(m);
 }
 

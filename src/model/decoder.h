@@ -51,6 +51,11 @@ typedef struct bqb_decoder bqb_decoder;
 bqb_status bqb_decoder_open(bqb_decoder **out, const char *path, bqb_precision precision, int threads, bqb_err *err);
 void bqb_decoder_free(bqb_decoder *m);
 const bqb_decoder_config *bqb_decoder_get_config(const bqb_decoder *m);
+const char *bqb_decoder_name(const bqb_decoder *m); /* the last part of its path; "(new)" of one that was not opened */
+
+/* 64 hex digits that tell language models from each other: sizes, the tensors' names, shapes and formats, and a
+ * few bytes of each. Cheap for a file of any size. Weights that learn change it. Borrowed until the next call. */
+const char *bqb_decoder_id(bqb_decoder *m);
 
 /* What a conversation's tokens have left behind: keys and values of every layer. */
 typedef struct bqb_decoder_past bqb_decoder_past;

@@ -17,6 +17,8 @@ typedef struct {
 
 struct bqb_decoder {
     bqb_decoder_config config;
+    char *path;            /* NULL: not opened from one */
+    char id[65];           /* empty: not yet asked for */
     bqb_safetensors *file; /* one of the two */
     bqb_gguf *gguf;
     bqb_matrix embed, head; /* [V,C] */

@@ -117,6 +117,9 @@ typedef struct {
  *   trace   NULL, or where to copy activations (then every row of the last block is computed) */
 void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
                  const bqb_frames *frames, bqb_vit_saved **saved, const bqb_trace *trace);
+/* Inference, and before[F,C] the same before the projection; NULL: not wanted. */
+void bqb_vit_features(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature, float *before,
+                      const bqb_frames *frames);
 void bqb_vit_bwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, const float *dfeature,
                  const bqb_vit_saved *saved);
 

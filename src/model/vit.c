@@ -127,21 +127,34 @@ static void finish(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config
     bqb_project_fwd(p, feature, v->post, map->v_proj, F, C, c->embed);
 }
 
-void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
-                 const bqb_frames *frames, bqb_vit_saved **saved, const bqb_trace *trace) {
+/* The pass; NULL: out of memory. `tape`: what backward needs is kept. */
+static bqb_vit_saved *forward(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
+                              const bqb_frames *frames, bool tape, const bqb_trace *trace) {
     size_t C = c->v_width, F = frames->n, K = frames->keep ? frames->n_keep : patches_of(c);
     bqb_vit_saved *v = begin(p, c, frames->keep, K, F);
-    if (!v) return;
-    float *x = embed(p, map, c, v, frames, saved && !p->frozen);
-    if (p->no_memory) return;
+    if (!v) return NULL;
+    float *x = embed(p, map, c, v, frames, tape && !p->frozen);
+    if (p->no_memory) return NULL;
     bqb_trace_copy(trace, 0, x, F * (K + 1) * C);
     const bqb_prenorm_stack blocks = blocks_of(map, c, trace != NULL);
-    x = bqb_prenorm_stack_fwd(p, &blocks, v->block, x, &v->seq, 0, c->v_layers, saved != NULL, trace);
+    x = bqb_prenorm_stack_fwd(p, &blocks, v->block, x, &v->seq, 0, c->v_layers, tape, trace);
     float *cls = trace ? BQB_TAKE(p, F * C) : x;
-    if (p->no_memory) return;
+    if (p->no_memory) return NULL;
     if (trace) bqb_rows_take(cls, x, &v->seq, BQB_ROWS_FIRST, C);
     finish(p, map, c, v, cls, feature);
-    if (saved) *saved = v;
+    return p->no_memory ? NULL : v;
+}
+
+void bqb_vit_fwd(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature,
+                 const bqb_frames *frames, bqb_vit_saved **saved, const bqb_trace *trace) {
+    bqb_vit_saved *v = forward(p, map, c, feature, frames, saved != NULL, trace);
+    if (saved && v) *saved = v;
+}
+
+void bqb_vit_features(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *feature, float *before,
+                      const bqb_frames *frames) {
+    const bqb_vit_saved *v = forward(p, map, c, feature, frames, false, NULL);
+    if (before && v) memcpy(before, v->post, frames->n * c->v_width * sizeof *before);
 }
 
 void bqb_vit_trunk(bqb_pass *p, const bqb_layout_map *map, const bqb_clip_config *c, float *trunk,
