@@ -16,12 +16,12 @@ static const char usage[] =
     "Add stickers to the library. PATH is a folder (everything below it; a captions.tsv in a\n"
     "folder annotates its pictures), a captions.tsv (header line: `file` and any of caption,\n"
     "emotion, emotion_label, style, ocr), a SPLIT_imgs.tsv of MUGE (with its SPLIT_texts.jsonl;\n"
-    "the pictures are copied into the library), a folder with LMDB databases of Chinese-CLIP or\n"
-    "Sticker820K, or the latter's train.txt (copied likewise), a zip archive (likewise; archives\n"
-    "inside a folder are left alone), or a picture. Without a captions.tsv the caption is the\n"
-    "file's name, unless it says nothing (IMG_1234, a hash). Unchanged files are not read\n"
-    "again; files that are gone from a named folder are no longer shown; moved ones are known by\n"
-    "their content. Imports that run at once take turns.\n\n"
+    "the pictures are copied into the library; folders are searched for both files, too), a\n"
+    "folder with LMDB databases of Chinese-CLIP or Sticker820K, or the latter's train.txt (copied\n"
+    "likewise), a zip archive (likewise; archives inside a folder are left alone), or a picture.\n"
+    "Without a captions.tsv the caption is the file's name, unless it says nothing (IMG_1234, a\n"
+    "hash). Unchanged files are not read again; files that are gone from a named folder are no\n"
+    "longer shown; moved ones are known by their content. Imports that run at once take turns.\n\n"
     "Broken files are named, counted and left out; the exit status is 1 only when nothing at\n"
     "all could be imported, or when the library or the model failed.";
 
@@ -62,7 +62,9 @@ static void print_report(const bqb_import_report *r, bool with_model) {
     if (r->moved) cli_print_count(r->moved, "file has moved", "files have moved");
     if (r->returned) cli_print_count(r->returned, "file is back", "files are back");
     if (r->gone) cli_print_count(r->gone, "file is gone: its sticker is no longer shown", "files are gone: their stickers are no longer shown");
-    if (r->damaged) cli_print_count(r->damaged, "database could not be read to its end", "databases could not be read to their end");
+    size_t databases = r->damaged - r->damaged_archives;
+    if (databases) cli_print_count(databases, "database could not be read to its end", "databases could not be read to their end");
+    if (r->damaged_archives) cli_print_count(r->damaged_archives, "archive could not be read to its end", "archives could not be read to their end");
     if (r->near_copies) cli_print_count(r->near_copies, "near copy of another sticker (`bqb duplicates` shows them)", "near copies of other stickers (`bqb duplicates` shows them)");
     if (r->others) cli_print_count(r->others, "other file is no picture", "other files are no pictures");
     if (with_model && r->embedded > r->added) cli_print_count(r->embedded, "sticker got a vector", "stickers got a vector");

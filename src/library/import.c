@@ -451,6 +451,7 @@ bqb_status bqb_library_import(bqb_catalogue *c, const char *const *paths, size_t
     if (!s) {
         report->skipped = bqb_walk_skipped(w);
         report->damaged = bqb_walk_damaged(w);
+        report->damaged_archives = bqb_walk_damaged_archives(w);
         report->others = bqb_walk_others(w);
         s = import_candidates(&im, walk_at, w, bqb_walk_count(w), "import", err);
     }

@@ -39,8 +39,9 @@ typedef struct {
     size_t gone;      /* files newly marked missing */
     size_t skipped;   /* bad files, folders, lines: each told to skip() */
     size_t damaged;   /* of skipped: databases and archives that could not be read to their end */
+    size_t damaged_archives; /* of damaged: zip archives */
     size_t near_copies; /* new stickers that are near copies of others (likeness.h) */
-    size_t others;    /* files in folders that are no pictures */
+    size_t others;    /* files in folders that are no pictures, and say nothing of any */
 } bqb_import_report;
 
 /* What became of one file. COPY: the library has its content under another path, too. WORDS: something

@@ -66,14 +66,26 @@ static bqb_status read_images(const char *imgs_tsv, const char *dir, const bqb_m
     return s;
 }
 
+static char *swap_end(const char *path, const char *end, const char *other) {
+    size_t n = strlen(path), m = strlen(end);
+    if (n < m || strcmp(path + n - m, end) != 0) return NULL;
+    return bqb_asprintf("%.*s%s", (int)(n - m), path, other);
+}
+
+char *bqb_muge_other_half(const char *path) {
+    char *other = swap_end(path, BQB_MUGE_IMGS, BQB_MUGE_TEXTS);
+    if (!other) other = swap_end(path, BQB_MUGE_TEXTS, BQB_MUGE_IMGS);
+    if (other && bqb_is_file(other)) return other;
+    free(other);
+    return NULL;
+}
+
 bqb_status bqb_muge_files(const char *imgs_tsv, const char *dir, bqb_muge_file_fn fn, bqb_skipped_fn skipped,
                           void *ctx, bqb_err *err) {
-    static const char end[] = "_imgs.tsv";
-    size_t n = strlen(imgs_tsv);
     bqb_muge_said_list texts = {0};
     skips k = {.skipped = skipped, .ctx = ctx};
     bqb_status s = BQB_OK;
-    char *jsonl = n > sizeof end - 1 ? bqb_asprintf("%.*s_texts.jsonl", (int)(n - (sizeof end - 1)), imgs_tsv) : NULL;
+    char *jsonl = swap_end(imgs_tsv, BQB_MUGE_IMGS, BQB_MUGE_TEXTS);
     if (!jsonl) s = bqb_fail(err, BQB_EINVAL, "%s: not the name of a MUGE file", imgs_tsv);
     else if (bqb_is_file(jsonl)) s = bqb_muge_said_read(&texts, jsonl, skipped, ctx, err);
     if (!s) s = read_images(imgs_tsv, dir, &texts, fn, &k, err);

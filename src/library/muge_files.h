@@ -8,6 +8,13 @@
  * already. Free *path with free(). */
 bqb_status bqb_keep_picture(char **path, const char *dir, const uint8_t *bytes, size_t size, bqb_err *err);
 
+#define BQB_MUGE_IMGS "_imgs.tsv"
+#define BQB_MUGE_TEXTS "_texts.jsonl"
+
+/* The other file of a set: of X_imgs.tsv X_texts.jsonl, and the other way round. NULL when path is neither, or when the other
+ * is not there. Free with free(). */
+char *bqb_muge_other_half(const char *path);
+
 /* Told of each picture: the file that now holds it (path is lent), and what the
  * texts say of it, joined by "；" ("" when nothing). Non-OK ends the reading. */
 typedef bqb_status (*bqb_muge_file_fn)(void *ctx, const char *path, const char *caption, bqb_err *err);

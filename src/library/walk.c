@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_CANDIDATES = 16 << 20, MAX_DEPTH = 100, SNIFF_BYTES = 512, MAX_PICTURE = 64 << 20 };
+enum { MAX_CANDIDATES = 16 << 20, MAX_DEPTH = 100, SNIFF_BYTES = 512 };
 
 void bqb_walk_skip(bqb_walk *w, const char *path, const char *reason) {
     w->skipped++;
@@ -167,98 +167,6 @@ bqb_status bqb_walk_keep(bqb_walk *w, const char **to, const char *words, bqb_er
     return BQB_OK;
 }
 
-/* A MUGE picture that now has a file. */
-static bqb_status add_muge(void *ctx, const char *path, const char *caption, bqb_err *err) {
-    bqb_walk *w = ctx;
-    bqb_annotation given = {{0}};
-    bqb_status s = bqb_walk_keep(w, &given.field[BQB_CAPTION], caption, err);
-    return s ? s : bqb_walk_add(w, bqb_strdup(path), &given, true, err);
-}
-
-static void skip_muge(void *ctx, const char *path, const char *reason) { bqb_walk_skip(ctx, path, reason); }
-
-static bqb_status read_muge(bqb_walk *w, const char *path, bqb_err *err) {
-    if (!w->library) {
-        bqb_walk_skip(w, path, "there is no library to put its pictures into");
-        return BQB_OK;
-    }
-    char *library = realpath(w->library, NULL);
-    if (!library) return bqb_fail_errno(err, "%s", w->library);
-    bqb_status s = bqb_muge_files(path, library, add_muge, skip_muge, w, err);
-    free(library);
-    return s;
-}
-
-/* ---- LMDB databases: their pictures get files, too ---- */
-
-typedef struct {
-    bqb_walk *w;
-    const bqb_lmdb_set *set;
-    const char *path;    /* of the set, for messages */
-    const char *library; /* where the files go */
-    bqb_buf bytes;
-} lmdb_reading;
-
-static void skip_lmdb(void *ctx, const char *id, bool missing, const char *reason) {
-    (void)missing;
-    lmdb_reading *r = ctx;
-    char *name = bqb_asprintf("%s:%s", r->path, id);
-    bqb_walk_skip(r->w, name ? name : r->path, reason);
-    free(name);
-}
-
-static bqb_status add_lmdb(void *ctx, const bqb_lmdb_sticker *x, bqb_err *err) {
-    lmdb_reading *r = ctx;
-    bqb_annotation given = {{0}};
-    bqb_err why = {0};
-    char *path = NULL;
-    r->bytes.len = 0;
-    bqb_status s = bqb_lmdb_set_picture(r->set, &r->bytes, x->data, x->size, &why);
-    if (s == BQB_EFORMAT || s == BQB_ELIMIT) {
-        skip_lmdb(r, x->id, false, why.msg);
-        return BQB_OK;
-    }
-    if (s && err) *err = why;
-    if (!s) s = bqb_keep_picture(&path, r->library, (const uint8_t *)r->bytes.data, r->bytes.len, err);
-    for (size_t f = 0; f < BQB_FIELDS && !s; f++)
-        if (x->note.field[f]) s = bqb_walk_keep(r->w, &given.field[f], x->note.field[f], err);
-    if (s) {
-        free(path);
-        return s;
-    }
-    return bqb_walk_add(r->w, path, &given, true, err);
-}
-
-static bqb_status read_lmdb(bqb_walk *w, const char *path, bqb_err *err) {
-    if (!w->library) {
-        bqb_walk_skip(w, path, "there is no library to put its pictures into");
-        return BQB_OK;
-    }
-    lmdb_reading r = {.w = w, .path = path, .bytes = {.max = MAX_PICTURE}};
-    bqb_lmdb_set *set = NULL;
-    bqb_err why = {0};
-    char *library = realpath(w->library, NULL);
-    if (!library) return bqb_fail_errno(err, "%s", w->library);
-    bqb_status s = bqb_lmdb_set_open(&set, path, &why);
-    r.set = set;
-    r.library = library;
-    bool damaged = s && s != BQB_ENOMEM;
-    if (!s) {
-        s = bqb_lmdb_set_each(set, add_lmdb, skip_lmdb, &r, &why);
-        damaged = s == BQB_EFORMAT || s == BQB_EUNSUPPORTED;
-    }
-    if (damaged) { /* what came before stays, as do other folders */
-        bqb_walk_skip(w, path, why.msg);
-        w->damaged++;
-        s = BQB_OK;
-    }
-    if (s && err) *err = why;
-    bqb_buf_free(&r.bytes);
-    bqb_lmdb_set_close(set);
-    free(library);
-    return s;
-}
-
 /* By extension, or by content where that says nothing. */
 bool bqb_looks_like_picture(int dir_fd, const char *name) {
     int says = bqb_extension_says(name);
@@ -269,6 +177,20 @@ bool bqb_looks_like_picture(int dir_fd, const char *name) {
     ssize_t n = read(fd, head, sizeof head);
     close(fd);
     return n > 0 && bqb_sniff(head, (size_t)n) != BQB_PICTURE_NONE;
+}
+
+/* A file in the folder dir that is no picture: it may say something of pictures, or hold them. */
+static bqb_status walk_other(bqb_walk *w, const char *path, const char *dir, bqb_err *err) {
+    if (!strcmp(bqb_path_base(path), "captions.tsv")) return BQB_OK; /* read before, or told */
+    if (bqb_ends_with(path, ".json")) return bqb_walk_telegram(w, path, dir, err);
+    char *half = bqb_muge_other_half(path);
+    bqb_status s = BQB_OK;
+    if (half && bqb_ends_with(path, BQB_MUGE_IMGS)) s = bqb_walk_muge(w, path, err);
+    else if (!half && bqb_ends_with(path, BQB_MUGE_IMGS))
+        bqb_walk_skip(w, path, "pictures without their texts (SPLIT_texts.jsonl): `bqb import` of this very file takes them");
+    else if (!half) w->others++;
+    free(half);
+    return s;
 }
 
 bqb_status bqb_walk_folder(bqb_walk *w, const char *path, int depth, bqb_err *err) {
@@ -294,7 +216,7 @@ bqb_status bqb_walk_folder(bqb_walk *w, const char *path, int depth, bqb_err *er
     }
     if (bqb_is_lmdb_set(path)) {
         closedir(d);
-        return read_lmdb(w, path, err);
+        return bqb_walk_lmdb(w, path, err);
     }
     char *captions = bqb_path_join(path, "captions.tsv");
     if (!captions) s = bqb_fail_nomem(err, path, 1);
@@ -307,10 +229,9 @@ bqb_status bqb_walk_folder(bqb_walk *w, const char *path, int depth, bqb_err *er
         if (!child) s = bqb_fail_nomem(err, path, 1);
         else if (fstatat(dirfd(d), e->d_name, &st, 0)) bqb_walk_skip(w, child, errno == ENOENT ? "a link to nothing" : strerror(errno));
         else if (S_ISDIR(st.st_mode)) s = bqb_walk_folder(w, child, depth + 1, err);
-        else if (!S_ISREG(st.st_mode) || !bqb_looks_like_picture(dirfd(d), e->d_name)) {
-            w->others++;
-            if (S_ISREG(st.st_mode) && bqb_ends_with(e->d_name, ".json")) s = bqb_walk_telegram(w, child, path, err);
-        } else {
+        else if (!S_ISREG(st.st_mode)) w->others++;
+        else if (!bqb_looks_like_picture(dirfd(d), e->d_name)) s = walk_other(w, child, path, err);
+        else {
             s = bqb_walk_add(w, child, NULL, false, err);
             child = NULL;
         }
@@ -343,9 +264,9 @@ static bqb_status walk_root(bqb_walk *w, const char *path, bqb_err *err) {
         s = bqb_walk_name_root(w, bqb_asprintf("%s%s", real, real[1] ? "/" : ""), err);
         if (!s) s = bqb_walk_folder(w, real, 0, err);
     } else if (bqb_is_lmdb_list(real)) {
-        s = read_lmdb(w, real, err);
-    } else if (bqb_ends_with(path, "_imgs.tsv")) {
-        s = read_muge(w, real, err);
+        s = bqb_walk_lmdb(w, real, err);
+    } else if (bqb_ends_with(path, BQB_MUGE_IMGS)) {
+        s = bqb_walk_muge(w, real, err);
     } else if (bqb_ends_with(path, ".tsv")) {
         char *slash = strrchr(real, '/');
         char *dir = bqb_strndup(real, (size_t)(slash - real));
@@ -428,6 +349,7 @@ size_t bqb_walk_roots(const bqb_walk *w) { return w->n_roots; }
 const char *bqb_walk_root(const bqb_walk *w, size_t i) { return w->root[i]; }
 size_t bqb_walk_skipped(const bqb_walk *w) { return w->skipped; }
 size_t bqb_walk_damaged(const bqb_walk *w) { return w->damaged; }
+size_t bqb_walk_damaged_archives(const bqb_walk *w) { return w->damaged_archives; }
 size_t bqb_walk_others(const bqb_walk *w) { return w->others; }
 
 bool bqb_walk_has(const bqb_walk *w, const char *path) {

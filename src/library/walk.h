@@ -26,7 +26,8 @@ typedef struct bqb_walk bqb_walk;
  *   LMDB         a folder with the databases of Chinese-CLIP or Sticker820K, anywhere below a
  *                folder that is named, or a list of names beside Sticker820K's (lmdb_set.h):
  *                the same as with MUGE
- *   X_imgs.tsv   MUGE: its pictures are written below skip_dir first, X_texts.jsonl annotates them
+ *   X_imgs.tsv   MUGE: its pictures are written below skip_dir first, X_texts.jsonl annotates them. Below a folder
+ *                that is named only where both are there
  *   X.zip        its pictures and captions.tsv (zip_set.h), likewise. Only when it is named itself
  *   a file       itself
  * Broken things are told to skip and counted. skip_dir: the library's own folder, to stay out of, or NULL. In byte order of path, each once, a table's line before a bare find.
@@ -66,6 +67,7 @@ const char *bqb_walk_root(const bqb_walk *w, size_t i);
 
 size_t bqb_walk_skipped(const bqb_walk *w); /* times `skip` was called */
 size_t bqb_walk_damaged(const bqb_walk *w); /* of these, LMDB databases and archives that could not be read to their end */
-size_t bqb_walk_others(const bqb_walk *w);  /* files in folders that are no pictures */
+size_t bqb_walk_damaged_archives(const bqb_walk *w); /* of these, archives */
+size_t bqb_walk_others(const bqb_walk *w);  /* files in folders that are no pictures, and say nothing of any */
 
 #endif

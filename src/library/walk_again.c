@@ -4,6 +4,8 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/utf8.h"
+#include "library/muge_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +104,12 @@ static bqb_status look_at(bqb_walk *w, const bqb_walk_request *r, read_tables *d
         char *dir = bqb_strndup(path, (size_t)(bqb_path_base(path) - path - 1));
         s = dir ? bqb_walk_table(w, path, *dir ? dir : "/", err) : bqb_fail_nomem(err, path, 1);
         free(dir);
+        return s;
+    }
+    char *half = S_ISREG(st.st_mode) ? bqb_muge_other_half(path) : NULL;
+    if (half) {
+        s = bqb_walk_muge(w, bqb_ends_with(path, BQB_MUGE_IMGS) ? path : half, err);
+        free(half);
         return s;
     }
     if (!S_ISREG(st.st_mode) || !bqb_looks_like_picture(AT_FDCWD, path)) {

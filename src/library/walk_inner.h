@@ -26,7 +26,7 @@ struct bqb_walk {
     bqb_place *seen;       /* open addressing; ino 0 is free */
     size_t n_seen, cap_seen;
     bqb_place avoid;
-    size_t skipped, others, damaged;
+    size_t skipped, others, damaged, damaged_archives;
     bqb_skipped_fn skip;
     bqb_progress_fn progress;
     bqb_folder_fn folder; /* may be NULL */
@@ -63,10 +63,15 @@ void bqb_walk_sort(bqb_walk *w);
 /* *to: a copy of words that lives as long as the list. */
 bqb_status bqb_walk_keep(bqb_walk *w, const char **to, const char *words, bqb_err *err);
 
+/* A MUGE set by its SPLIT_imgs.tsv, and LMDB databases by their folder or list (walk_sets.c): their pictures get
+ * files in the library. */
+bqb_status bqb_walk_muge(bqb_walk *w, const char *path, bqb_err *err);
+bqb_status bqb_walk_lmdb(bqb_walk *w, const char *path, bqb_err *err);
+
 /* A zip archive: its pictures get files in the library (walk_packs.c). */
 bqb_status bqb_walk_zip(bqb_walk *w, const char *path, bqb_err *err);
 
-/* A JSON file in the folder dir: if it is a Telegram set's, its words for the files there. Else nothing. */
+/* A JSON file in the folder dir: if it is a Telegram set's, its words for the files there. Else it is one of the others. */
 bqb_status bqb_walk_telegram(bqb_walk *w, const char *path, const char *dir, bqb_err *err);
 
 #endif

@@ -66,6 +66,7 @@ bqb_status bqb_walk_zip(bqb_walk *w, const char *path, bqb_err *err) {
     if (s == BQB_EFORMAT || s == BQB_ELIMIT) {
         bqb_walk_skip(w, path, why.msg);
         w->damaged++;
+        w->damaged_archives++;
         return BQB_OK;
     }
     if (s && err) *err = why;
@@ -98,15 +99,21 @@ static bqb_status add_set(void *ctx, const char *stem, const bqb_annotation *not
     return s;
 }
 
-/* Of JSON of other kinds nothing is said. */
 bqb_status bqb_walk_telegram(bqb_walk *w, const char *path, const char *dir, bqb_err *err) {
     char *json;
     size_t n;
     bqb_err why;
     set_reading r = {w, dir};
-    if (bqb_file_read(&json, &n, path, MAX_SET, NULL)) return BQB_OK;
-    bqb_status s = bqb_telegram_set_each(json, n, add_set, &r, &why);
+    bqb_status s = bqb_file_read(&json, &n, path, MAX_SET, NULL);
+    if (s) {
+        w->others++;
+        return BQB_OK;
+    }
+    s = bqb_telegram_set_each(json, n, add_set, &r, &why);
     free(json);
-    if (s == BQB_EFORMAT || s == BQB_ELIMIT) return BQB_OK;
+    if (s == BQB_EFORMAT || s == BQB_ELIMIT) {
+        w->others++;
+        return BQB_OK;
+    }
     return s ? bqb_fail(err, s, "%s", why.msg) : BQB_OK;
 }

@@ -28,6 +28,7 @@ bool bqb_is_zip(const char *path) {
 typedef struct {
     const char *name;
     const bqb_zip_entry *entry;
+    bool is_set; /* JSON of a Telegram set, which was read */
 } item;
 
 /* What a table says of a name. */
@@ -93,7 +94,7 @@ static bqb_status list_items(reading *g, bqb_err *err) {
         }
         if (name.data[name.len - 1] == '/' || is_hidden(name.data)) continue;
         const char *copy = keep(g, name.data, name.len);
-        if (copy) g->item[g->n++] = (item){copy, e};
+        if (copy) g->item[g->n++] = (item){copy, e, false};
         else s = bqb_fail_nomem(err, "names", name.len);
     }
     bqb_buf_free(&name);
@@ -225,7 +226,7 @@ static bqb_status take_sticker(void *ctx, const char *stem, const bqb_annotation
 static bqb_status read_sets(reading *g, bqb_err *err) {
     bqb_status s = BQB_OK;
     for (size_t i = 0; i < g->n && !s; i++) {
-        const item *it = &g->item[i];
+        item *it = &g->item[i];
         size_t n = strlen(it->name);
         bool got = false;
         bqb_err why;
@@ -233,6 +234,7 @@ static bqb_status read_sets(reading *g, bqb_err *err) {
         if ((s = unpack(g, it, MAX_SET, &got, err)) || !got) continue;
         set_reading set = {g, it};
         s = bqb_telegram_set_each(g->bytes.data, g->bytes.len, take_sticker, &set, &why);
+        it->is_set = !s;
         if (s == BQB_EFORMAT || s == BQB_ELIMIT) s = BQB_OK;
         if (s) s = bqb_fail(err, s, "%s", why.msg);
     }
@@ -311,7 +313,7 @@ static bqb_status read_all(reading *g, bqb_err *err) {
     if (!s) s = read_sets(g, err); /* what a table says comes first */
     if (!s && g->n_rows) qsort(g->row, g->n_rows, sizeof *g->row, by_row);
     for (size_t i = 0; i < g->n && !s; i++) {
-        if (!is_table(&g->item[i])) s = take_picture(g, &g->item[i], err);
+        if (!is_table(&g->item[i]) && !g->item[i].is_set) s = take_picture(g, &g->item[i], err);
         if (!s && g->r->progress && g->r->progress(g->r->ctx, "unpack", i + 1, g->n))
             s = bqb_fail(err, BQB_ECANCEL, "stopped while unpacking");
     }

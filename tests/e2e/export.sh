@@ -47,6 +47,8 @@ tail -1 "$tmp/muge/valid_imgs.tsv" | cut -f2 | base64 -d | sha256sum >"$tmp/sum"
 has "muge: the last picture is the sticker that ids.tsv says" "$tmp/sum" "^$id"
 BQB_LIBRARY=$tmp/lib3 run "$bqb" import "$tmp/muge/valid_imgs.tsv"
 has "muge: import" "$tmp/out" "^$total added, 0 already there, 0 skipped\$"
+BQB_LIBRARY=$tmp/lib4 run "$bqb" import "$tmp/muge"
+has "muge: import of the folder" "$tmp/out" "^$total added, 0 already there, 0 skipped\$"
 run "$bqb" eval --data "$tmp/muge/valid_imgs.tsv" --query caption --json
 is "muge: eval" "$status" 0
 expect muge_split 1 - 'no name of a split' "$bqb" export --format muge --split ../x "$tmp/no"

@@ -29,6 +29,7 @@ is "hostile: nothing is written elsewhere" "$(elsewhere)" "$before"
 head -c 700 $packs/names >"$tmp/cut.zip"
 BQB_LIBRARY=$tmp/lib3 run "$bqb" import "$tmp/cut.zip"
 is "cut: status" "$status" 1
+has "cut: it is an archive" "$tmp/out" '^1 archive could not be read to its end$'
 has "cut" "$tmp/err" 'cut.zip: it has no directory at its end: not a zip archive, or cut short'
 
 # In a folder an archive is one of the files that are no pictures.
