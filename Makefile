@@ -88,7 +88,7 @@ $(BUILD)/libbqb.a: $(call obj,$(LIB_SRC)) $(ISA_OBJ)
 	$(AR) rcs $@ $^
 
 $(BUILD)/libbqb.so.$(VERSION): $(call obj,$(LIB_SRC)) $(ISA_OBJ)
-	$(CC) -shared -Wl,-soname,libbqb.so.$(SOVERSION) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) -shared -Wl,-soname,libbqb.so.$(SOVERSION),-z,nodelete $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/bqb: $(call obj,$(CLI_SRC)) $(BUILD)/libbqb.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)

@@ -11,7 +11,9 @@ int bqb_cpu_count(void);
  * threads (the caller is worker 0), in rising order of i as workers come free.
  * Two calls with the same worker number never overlap, so that a worker may
  * own scratch memory. Returns when all are done. Where a thread cannot be
- * started, the others do its share. */
+ * started, the others do its share.
+ * Threads stay for the next call, asleep after some microseconds without one, with signals blocked; a call
+ * while they are busy (from within, from another thread) starts its own. A child of fork() begins without any. */
 typedef void (*bqb_parallel_fn)(void *ctx, size_t i, int worker);
 void bqb_parallel_for(size_t n, int threads, bqb_parallel_fn fn, void *ctx);
 
