@@ -58,7 +58,7 @@ static size_t share(size_t n, size_t most, int threads) {
 }
 
 /* out[N,W] = mean over each picture's three frames of the distinct ones' rows; at: which of them each frame is. */
-static void mean_of_frames(float *out, const float *row, const uint8_t (*at)[3], size_t N, size_t W) {
+static void mean_of_frames(float *out, const float *row, uint8_t (*at)[3], size_t N, size_t W) {
     for (size_t i = 0; i < N; i++, out += W) {
         size_t distinct = 1;
         memset(out, 0, W * sizeof *out);
