@@ -56,10 +56,27 @@ bqb_status bqb_decoder_open(bqb_decoder **out, const char *path, bqb_precision p
     return s;
 }
 
+bqb_status bqb_decoder_share(bqb_decoder **out, bqb_decoder *m, int threads, bqb_err *err) {
+    bqb_decoder *d = *out = bqb_calloc(1, sizeof *d);
+    if (!d) return bqb_fail_nomem(err, "decoder", sizeof *d);
+    *d = *m;
+    d->shared = true;
+    d->mul = (bqb_multiplier){.ops = m->mul.ops, .rows = m->mul.rows, .num = m->mul.num, .threads = threads, .arena = bqb_arena_new()};
+    bqb_status s = d->mul.arena ? bqb_gemm_new(&d->mul.gemm, threads, err) : bqb_fail_nomem(err, "decoder", sizeof *d);
+    if (!s) return BQB_OK;
+    bqb_decoder_free(d);
+    *out = NULL;
+    return s;
+}
+
 void bqb_decoder_free(bqb_decoder *m) {
     if (!m) return;
     bqb_gemm_free(m->mul.gemm);
     bqb_arena_free(m->mul.arena);
+    if (m->shared) {
+        free(m);
+        return;
+    }
     bqb_safetensors_close(m->file);
     bqb_gguf_close(m->gguf);
     free(m->block);

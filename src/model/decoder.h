@@ -50,6 +50,10 @@ typedef struct bqb_decoder bqb_decoder;
  * names a tensor that is missing or has another shape, BQB_EUNSUPPORTED one in another format. */
 bqb_status bqb_decoder_open(bqb_decoder **out, const char *path, bqb_precision precision, int threads, bqb_err *err);
 void bqb_decoder_free(bqb_decoder *m);
+
+/* The same model for another caller at the same time: weights are m's, which must outlive it and not learn meanwhile;
+ * products and scratch memory are its own, on `threads` processors. */
+bqb_status bqb_decoder_share(bqb_decoder **out, bqb_decoder *m, int threads, bqb_err *err);
 const bqb_decoder_config *bqb_decoder_get_config(const bqb_decoder *m);
 const char *bqb_decoder_name(const bqb_decoder *m); /* the last part of its path; "(new)" of one that was not opened */
 

@@ -18,6 +18,7 @@ typedef struct {
 struct bqb_decoder {
     bqb_decoder_config config;
     char *path;            /* NULL: not opened from one */
+    bool shared;           /* but for mul, everything belongs to another */
     char id[65];           /* empty: not yet asked for */
     bqb_safetensors *file; /* one of the two */
     bqb_gguf *gguf;

@@ -47,12 +47,25 @@ typedef struct {
     size_t n_words, n_stickers;
 } bqb_sticker_loss;
 
-/* Loss and gradient (added to grad) of a batch; loss = words + stickers. Tokens before the first
- * that learns are gone through without a tape (`whole` false); the gradients are the same.
+/* How a gradient is computed; of all of it zero, or NULL: by the model alone, as fast as memory allows. */
+typedef struct {
+    bool whole;               /* a tape of every token: without, those before the first that learns need none */
+    bool recompute;           /* no tape is kept while the others go forward, but made once more on the way back */
+    bqb_decoder *const *team; /* [n_team] bqb_decoder_share of the model, each of one thread: sequences are shared out */
+    size_t n_team;
+    const uint32_t *alike;    /* [B] stickers of equal numbers are right answers for each other; NULL: all differ */
+} bqb_sticker_how;
+
+/* Loss and gradient (added to grad) of a batch; loss = words + stickers. whole, recompute and the team's size change
+ * nothing but rounding; the same ones give the same bits.
  *   ret  out [B,D] unit rows at [RET], 0 where there is none; NULL: not wanted
  * BQB_EINVAL names an id or a place outside. */
 bqb_status bqb_stickerllm_grad(bqb_decoder *m, const bqb_sticker_parts *parts, bqb_sticker_parts *grad, bqb_sticker_loss *loss,
-                               float *ret, const bqb_sticker_batch *batch, bool whole, bqb_err *err);
+                               float *ret, const bqb_sticker_batch *batch, const bqb_sticker_how *how, bqb_err *err);
+
+/* Bytes that a gradient of B sequences of L tokens, `taped` of them with a tape, holds at its peak: of the model and of
+ * each of the team's, without the weights. */
+double bqb_stickerllm_grad_bytes(const bqb_decoder_config *c, size_t B, size_t L, size_t taped, size_t n_team, bool recompute);
 
 /* Input rows [n,C] of ids, the new ones included; a picture's feature [F] → its row [C]. */
 bqb_status bqb_stickerllm_embed(bqb_decoder *m, const bqb_sticker_parts *parts, float *rows, const int32_t *ids, size_t n, bqb_err *err);

@@ -102,7 +102,7 @@ static bool open_fixture(fixture *f, bqb_precision precision) {
 
 static bool run(fixture *f, bqb_sticker_loss *loss, float *ret, bool whole) {
     memset(f->grad.floats, 0, f->grad.n_floats * sizeof(float));
-    return CHECK_OK(bqb_stickerllm_grad(f->m, &f->parts, &f->grad, loss, ret, &f->batch, whole, &f->err), f->err);
+    return CHECK_OK(bqb_stickerllm_grad(f->m, &f->parts, &f->grad, loss, ret, &f->batch, &(bqb_sticker_how){.whole = whole}, &f->err), f->err);
 }
 
 /* The largest error of all gradients; and of each, for the report. */
@@ -160,7 +160,7 @@ static void check_tuning(bqb_precision precision) {
         if (run(&f, &loss, ret, false)) CHECK_MSG(gradient_error(&f, false) > GRADIENT[precision], "another place of [RET] goes unnoticed");
         f.ret[1]++;
         f.ids[0] = (int32_t)bqb_decoder_get_config(f.m)->vocab + 5;
-        CHECK(bqb_stickerllm_grad(f.m, &f.parts, &f.grad, &loss, NULL, &f.batch, false, &f.err) == BQB_EINVAL && strstr(f.err.msg, "token"));
+        CHECK(bqb_stickerllm_grad(f.m, &f.parts, &f.grad, &loss, NULL, &f.batch, NULL, &f.err) == BQB_EINVAL && strstr(f.err.msg, "token"));
     }
     free(ret);
     free(whole);
