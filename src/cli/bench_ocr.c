@@ -123,9 +123,9 @@ static bqb_status read_one(work *w, size_t row, result *r, int worker) {
     uint32_t *truth = w->char_of + (size_t)worker * 2 * MOST_CHARS, *room = truth + MOST_CHARS;
     bqb_status s = path ? bqb_file_read(&data, &size, path, MAX_FILE, &r->why) : bqb_fail_nomem(&r->why, "path", 1);
     if (!s && !w->ocr[worker]) s = bqb_ocr_open(&w->ocr[worker], &r->why);
-    double began = cpu_now_s();
+    double began = cpu_now_s() + (s ? 0 : bqb_ocr_cpu_s(w->ocr[worker]));
     if (!s) s = bqb_read_sticker(&m, &lines, w->ocr[worker], data, size, path, NULL, &r->why);
-    r->cpu_s = cpu_now_s() - began;
+    r->cpu_s = cpu_now_s() + (w->ocr[worker] ? bqb_ocr_cpu_s(w->ocr[worker]) : 0) - began;
     if (!s) {
         bqb_buf text = {.max = 1 << 22};
         size_t n = letters(truth, bqb_table_cell(w->table, row, w->truth));

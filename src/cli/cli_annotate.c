@@ -25,7 +25,8 @@ static const char usage[] =
     "command goes on from there.\n\n"
     "--ocr reads the words on them, of an animation those of three frames, with Tesseract\n"
     "(Debian: tesseract-ocr, tesseract-ocr-chi-sim). Stickers that were read before, or whose\n"
-    "words somebody said, are passed over.\n\n"
+    "words somebody said, are passed over. So are, once they are named, those that Tesseract\n"
+    "crashes on or takes more than a minute for; --again tries them anew.\n\n"
     "--emotion and --style let the model guess, from the vectors that the library has of its\n"
     "pictures and, for emotions, from what is written of them. Guesses of before, by any model,\n"
     "give way; where none is sure enough nothing is said.";

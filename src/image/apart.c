@@ -19,6 +19,11 @@
 
 enum { SOCKET = 3, WAIT_FACTOR = 6, EXTRA_MEMORY = 512 << 20 };
 
+typedef struct {
+    uint64_t ask;
+    bool renew;
+} question;
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define LIMIT_MEMORY 0 /* their shadow memory is larger than any limit */
 #elif defined(__has_feature)
@@ -34,8 +39,8 @@ struct bqb_apart {
     pid_t pid;
     int socket;
     uint8_t *shared; /* [bytes], written by the process */
-    size_t bytes;
-    int timeout_ms;
+    bqb_apart_limits limits;
+    bool renew;
     int64_t end_ms; /* when waiting ends, however busy the machine is */
 };
 
@@ -56,30 +61,50 @@ static rlim_t used_memory(void) {
     return (rlim_t)strtoull(text, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
-static void limit(const bqb_apart *a) {
-    struct rlimit cpu, none = {0, 0};
-    cpu.rlim_cur = (rlim_t)(a->timeout_ms + 999) / 1000;
-    cpu.rlim_max = cpu.rlim_cur + 1;
+/* Processor time from now on. */
+static void limit_time(int timeout_ms) {
+    struct rusage used;
+    struct rlimit cpu;
+    if (getrusage(RUSAGE_SELF, &used) || getrlimit(RLIMIT_CPU, &cpu)) return;
+    int64_t ms = ((int64_t)used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
+    rlim_t most = (rlim_t)((ms + timeout_ms + 999) / 1000);
+    cpu.rlim_cur = most < cpu.rlim_max ? most : cpu.rlim_max;
     setrlimit(RLIMIT_CPU, &cpu);
+}
+
+static void limit(const bqb_apart *a) {
+    struct rlimit none = {0, 0};
+    limit_time(a->limits.timeout_ms);
     setrlimit(RLIMIT_CORE, &none);
     setrlimit(RLIMIT_FSIZE, &none);
     rlim_t used = LIMIT_MEMORY ? used_memory() : RLIM_INFINITY;
     if (used == RLIM_INFINITY) return;
-    used += EXTRA_MEMORY + 4 * (rlim_t)a->bytes;
+    used += (a->limits.extra ? a->limits.extra : EXTRA_MEMORY) + 4 * (rlim_t)a->limits.bytes;
     setrlimit(RLIMIT_AS, &(struct rlimit){used, used});
+}
+
+/* Its caller decides when it ends: a signal to all of a terminal or a service must not look like a crash. */
+static void set_signals(bool many_threads) {
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT}, plain[] = {SIGXCPU, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    sigset_t all;
+    if (!many_threads) prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) signal(plain[i], SIG_DFL);
+    sigemptyset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
 static _Noreturn void serve(const bqb_apart *a, int socket, bqb_apart_fn fn, void *ctx) {
     int nowhere = open("/dev/null", O_RDWR);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGINT, SIG_IGN);
+    set_signals(a->limits.many_threads);
     for (int fd = 0; fd < 3; fd++) dup2(nowhere, fd);
     dup2(socket, SOCKET);
     close_range(SOCKET + 1, ~0U, 0);
     limit(a);
-    uint64_t frame;
-    while (recv(SOCKET, &frame, sizeof frame, MSG_WAITALL) == (ssize_t)sizeof frame) {
-        uint8_t done = fn(ctx, a->shared, (size_t)frame);
+    question q;
+    while (recv(SOCKET, &q, sizeof q, MSG_WAITALL) == (ssize_t)sizeof q) {
+        if (q.renew) limit_time(a->limits.timeout_ms);
+        uint8_t done = fn(ctx, a->shared, (size_t)q.ask);
         if (send(SOCKET, &done, 1, MSG_NOSIGNAL) != 1 || !done) break;
     }
     _exit(0);
@@ -87,20 +112,22 @@ static _Noreturn void serve(const bqb_apart *a, int socket, bqb_apart_fn fn, voi
 
 /* ---- here ---- */
 
-bqb_status bqb_apart_start(bqb_apart **out, bqb_apart_fn fn, void *ctx, size_t bytes, int timeout_ms, bqb_err *err) {
+static void set_clock(bqb_apart *a) { a->end_ms = now_ms() + (int64_t)a->limits.timeout_ms * WAIT_FACTOR; }
+
+bqb_status bqb_apart_start(bqb_apart **out, bqb_apart_fn fn, void *ctx, const bqb_apart_limits *limits, bqb_err *err) {
     int pair[2] = {-1, -1};
     *out = NULL;
     bqb_apart *a = bqb_calloc(1, sizeof *a);
     if (!a) return bqb_fail_nomem(err, "process", sizeof *a);
-    *a = (bqb_apart){.pid = -1, .socket = -1, .bytes = bytes, .timeout_ms = timeout_ms,
-                     .end_ms = now_ms() + (int64_t)timeout_ms * WAIT_FACTOR};
-    a->shared = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    *a = (bqb_apart){.pid = -1, .socket = -1, .limits = *limits};
+    set_clock(a);
+    a->shared = mmap(NULL, limits->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (a->shared == MAP_FAILED) {
         free(a);
-        return bqb_fail_nomem(err, "frame", bytes);
+        return bqb_fail_nomem(err, "frame", limits->bytes);
     }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) || (a->pid = fork()) < 0) {
-        bqb_status s = bqb_fail_errno(err, "a process for a decoder");
+        bqb_status s = bqb_fail_errno(err, "a process of its own");
         if (pair[0] >= 0) close(pair[0]), close(pair[1]);
         bqb_apart_stop(a);
         return s;
@@ -112,52 +139,62 @@ bqb_status bqb_apart_start(bqb_apart **out, bqb_apart_fn fn, void *ctx, size_t b
     return BQB_OK;
 }
 
-/* How it ended: 0, or the signal that killed it. It is gone afterwards. */
-static int end(bqb_apart *a) {
-    int how = 0;
-    if (a->pid <= 0) return 0;
-    kill(a->pid, SIGKILL);
-    while (waitpid(a->pid, &how, 0) < 0 && errno == EINTR) continue;
-    a->pid = -1;
-    return WIFSIGNALED(how) ? WTERMSIG(how) : 0;
-}
-
 void bqb_apart_stop(bqb_apart *a) {
     if (!a) return;
-    end(a);
+    if (a->pid > 0) {
+        kill(a->pid, SIGKILL);
+        while (waitpid(a->pid, NULL, 0) < 0 && errno == EINTR) continue;
+    }
     if (a->socket >= 0) close(a->socket);
-    munmap(a->shared, a->bytes);
+    munmap(a->shared, a->limits.bytes);
     free(a);
 }
 
-static bqb_status late(const bqb_apart *a, bqb_err *err) {
-    return bqb_fail(err, BQB_ELIMIT, "takes longer than %d ms to decode", a->timeout_ms);
+uint8_t *bqb_apart_shared(bqb_apart *a) { return a->shared; }
+
+void bqb_apart_renew(bqb_apart *a) {
+    a->renew = true;
+    set_clock(a);
 }
 
-bqb_status bqb_apart_frame(bqb_apart *a, uint8_t *pixels, size_t frame, bqb_err *err) {
-    uint64_t ask = frame;
-    uint8_t done = 0;
+/* Is there an answer, or the end of it? false: not in time. */
+static bool wait_for(const bqb_apart *a) {
     struct pollfd wait = {.fd = a->socket, .events = POLLIN};
-    ssize_t n = send(a->socket, &ask, sizeof ask, MSG_NOSIGNAL);
-    int ready = 0;
-    while (n == (ssize_t)sizeof ask) {
+    for (;;) {
         int64_t left = a->end_ms - now_ms();
-        ready = left > 0 ? poll(&wait, 1, (int)left) : 0;
-        if (ready >= 0 || errno != EINTR) break;
+        int ready = left > 0 ? poll(&wait, 1, (int)left) : 0;
+        if (ready >= 0 || errno != EINTR) return ready != 0;
     }
-    if (n == (ssize_t)sizeof ask && !ready) return late(a, err);
-    n = recv(a->socket, &done, 1, 0);
-    if (n == 1 && done) {
-        memcpy(pixels, a->shared, a->bytes);
-        return BQB_OK;
-    }
-    if (n == 1) return bqb_fail(err, BQB_EFORMAT, "is damaged");
+}
+
+bqb_apart_end bqb_apart_ask(bqb_apart *a, size_t ask, int *signal_number) {
+    question q;
+    memset(&q, 0, sizeof q); /* what lies between its members, too */
+    q.ask = ask;
+    q.renew = a->renew;
+    uint8_t done = 0;
+    *signal_number = 0;
+    a->renew = false;
+    if (a->pid <= 0) return BQB_APART_GAVE_UP;
+    if (send(a->socket, &q, sizeof q, MSG_NOSIGNAL) == (ssize_t)sizeof q && !wait_for(a)) return BQB_APART_LATE;
+    if (recv(a->socket, &done, 1, 0) == 1) return done ? BQB_APART_DONE : BQB_APART_REFUSED;
     /* The socket is closed, so it has ended by itself, or will at once. */
     int how = 0;
     while (waitpid(a->pid, &how, 0) < 0 && errno == EINTR) continue;
     a->pid = -1;
-    int signal_number = WIFSIGNALED(how) ? WTERMSIG(how) : 0;
-    if (signal_number == SIGXCPU || signal_number == SIGKILL) return late(a, err);
-    return signal_number ? bqb_fail(err, BQB_EFORMAT, "is damaged: its decoder ends with signal %d", signal_number)
-                         : bqb_fail(err, BQB_EFORMAT, "is damaged: its decoder gives up");
+    *signal_number = WIFSIGNALED(how) ? WTERMSIG(how) : 0;
+    return *signal_number == SIGXCPU ? BQB_APART_LATE : *signal_number == SIGKILL ? BQB_APART_KILLED : *signal_number ? BQB_APART_CRASHED : BQB_APART_GAVE_UP;
+}
+
+bqb_status bqb_apart_frame(bqb_apart *a, uint8_t *pixels, size_t frame, bqb_err *err) {
+    int signal_number;
+    switch (bqb_apart_ask(a, frame, &signal_number)) {
+    case BQB_APART_DONE: memcpy(pixels, a->shared, a->limits.bytes); return BQB_OK;
+    case BQB_APART_REFUSED: return bqb_fail(err, BQB_EFORMAT, "is damaged");
+    case BQB_APART_GAVE_UP: return bqb_fail(err, BQB_EFORMAT, "is damaged: its decoder gives up");
+    case BQB_APART_LATE: return bqb_fail(err, BQB_ELIMIT, "takes longer than %d ms to decode", a->limits.timeout_ms);
+    case BQB_APART_KILLED: return bqb_fail(err, BQB_ELIMIT, "cannot be decoded: its decoder was killed");
+    case BQB_APART_CRASHED: break;
+    }
+    return bqb_fail(err, BQB_EFORMAT, "is damaged: its decoder ends with signal %d", signal_number);
 }

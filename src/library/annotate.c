@@ -26,6 +26,7 @@ typedef struct {
     bqb_status status;
     bqb_err why;
     bool done, no_reader;
+    bool hopeless; /* its reader came down, and would again */
 } job;
 
 typedef struct {
@@ -53,7 +54,10 @@ static bqb_status read_file(job *j, bqb_ocr *o) {
     bqb_sha256_of(sha256, data, size);
     if (memcmp(sha256, j->sha256, sizeof sha256))
         s = bqb_fail(&j->why, BQB_EFORMAT, "it has changed since it was imported: import it again");
-    else s = bqb_read_sticker(&j->read, NULL, o, data, size, bqb_path_base(j->path), NULL, &j->why);
+    else {
+        s = bqb_read_sticker(&j->read, NULL, o, data, size, bqb_path_base(j->path), NULL, &j->why);
+        j->hopeless = s && bqb_ocr_hopeless(o);
+    }
     free(data);
     return s;
 }
@@ -79,7 +83,7 @@ static bqb_status store(work *w, job *j, bqb_err *err) {
     if (j->status) {
         w->report->skipped++;
         if (w->o->skip) w->o->skip(w->o->ctx, j->path, j->why.msg);
-        return BQB_OK;
+        return j->hopeless ? bqb_catalogue_put_unreadable(w->c, j->id, j->why.msg, err) : BQB_OK;
     }
     bqb_status s = bqb_catalogue_put_reading(w->c, j->id, w->reader, j->read.all.data, err);
     a.field[BQB_OCR] = j->read.joined.data;
@@ -91,8 +95,13 @@ static bqb_status store(work *w, job *j, bqb_err *err) {
     return s;
 }
 
-/* A picture that cannot be read is passed over; a reader that cannot be had ends it all. */
+/* A picture that cannot be read is passed over; a reader that cannot be had, or comes down on whatever it is shown, ends it all. */
 static bqb_status hard_failure(const work *w, bqb_err *err) {
+    size_t hopeless = 0;
+    for (size_t i = 0; i < w->n; i++) hopeless += w->jobs[i].hopeless;
+    if (hopeless >= BATCH && hopeless == w->n)
+        return bqb_fail(err, BQB_EUNSUPPORTED, "Tesseract fails on each of %zu pictures, so it is not theirs: "
+                                               "apt-get install --reinstall libtesseract5 tesseract-ocr-chi-sim", hopeless);
     for (size_t i = 0; i < w->n; i++) {
         bqb_status s = w->jobs[i].done ? w->jobs[i].status : BQB_OK;
         if (s != BQB_ENOMEM && !(s && w->jobs[i].no_reader)) continue;

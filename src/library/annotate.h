@@ -1,7 +1,10 @@
 /* Reading the words off the stickers of a library, and noting them.
  *
  * May be killed at any moment and run again: what was committed stays, the rest
- * is read then. What somebody said is on a sticker stays believed. */
+ * is read then. What somebody said is on a sticker stays believed. Tesseract runs
+ * in processes of its own, one for each thread; a picture that it crashes on, or
+ * takes too long for (BQB_OCR_LIMIT_MS), is skipped, and from then on passed over
+ * as one that was read. */
 #ifndef BQB_LIBRARY_ANNOTATE_H
 #define BQB_LIBRARY_ANNOTATE_H
 
@@ -12,7 +15,7 @@ typedef struct {
     size_t already; /* of these: read before, or somebody said what is on them */
     size_t words;   /* read now, with words */
     size_t blank;   /* read now, without */
-    size_t skipped; /* whose picture is gone, changed or damaged: each told to skip() */
+    size_t skipped; /* whose picture is gone, changed or damaged, or brings its reader down: each told to skip() */
 } bqb_read_report;
 
 typedef struct {
@@ -25,7 +28,7 @@ typedef struct {
 } bqb_read_options;
 
 /* Read these stickers [n], or where ids is NULL all that are shown. report is filled even on failure.
- * Errors: BQB_EUNSUPPORTED (nothing here to read with; the message says what to install),
+ * Errors: BQB_EUNSUPPORTED (nothing here to read with, or it crashes on every picture; the message says what to install),
  * BQB_EFORMAT (its language files are damaged), BQB_ECANCEL, of the catalogue. */
 bqb_status bqb_library_read(bqb_catalogue *c, const bqb_sticker_id *ids, size_t n, bqb_read_options *o,
                             bqb_read_report *report, bqb_err *err);

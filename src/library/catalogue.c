@@ -130,6 +130,7 @@ static const char *const sql[N_STATEMENTS] = {
     [ANNOTATION_FORGET] = "DELETE FROM annotation WHERE sticker = ? AND field = ? AND origin = ?",
     [READING_PUT] = "INSERT INTO reading(sticker, reader, text) VALUES(?, ?, ?)"
                     " ON CONFLICT DO UPDATE SET reader = excluded.reader, text = excluded.text",
+    [READING_NONE] = "INSERT INTO reading(sticker, reader, text) VALUES(?, ?, '') ON CONFLICT DO NOTHING",
     [READING_GET] = "SELECT reader, text FROM reading WHERE sticker = ?",
     [READING_LACKING] = "SELECT id FROM sticker s WHERE missing = 0 AND NOT EXISTS(SELECT 1 FROM reading r"
                         " WHERE r.sticker = s.id) AND NOT EXISTS(SELECT 1 FROM annotation a WHERE a.sticker = s.id"

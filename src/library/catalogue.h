@@ -189,6 +189,9 @@ bqb_status bqb_catalogue_list_shown(bqb_catalogue *c, bqb_sticker_id **ids, size
 bqb_status bqb_catalogue_put_reading(bqb_catalogue *c, bqb_sticker_id id, const char *reader, const char *text,
                                      bqb_err *err);
 
+/* Reading it failed, and would fail again: it counts as read, without lines, by a reader named "why". An earlier reading stays. */
+bqb_status bqb_catalogue_put_unreadable(bqb_catalogue *c, bqb_sticker_id id, const char *why, bqb_err *err);
+
 /* Free both with free(). BQB_ENOTFOUND: never read; both are NULL then. */
 bqb_status bqb_catalogue_get_reading(bqb_catalogue *c, bqb_sticker_id id, char **reader, char **text, bqb_err *err);
 

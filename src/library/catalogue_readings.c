@@ -30,6 +30,17 @@ bqb_status bqb_catalogue_put_reading(bqb_catalogue *c, bqb_sticker_id id, const 
     return s ? s : bqb_db_words_put(c, id, WORDS_ADD, err);
 }
 
+bqb_status bqb_catalogue_put_unreadable(bqb_catalogue *c, bqb_sticker_id id, const char *why, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = bqb_db_prepare(c, READING_NONE, &st, err);
+    if (s) return s;
+    sqlite3_bind_int64(st, 1, id);
+    bind_text(st, 2, why);
+    s = bqb_db_run(c, st, err);
+    sqlite3_clear_bindings(st);
+    return s;
+}
+
 bqb_status bqb_catalogue_get_reading(bqb_catalogue *c, bqb_sticker_id id, char **reader, char **text, bqb_err *err) {
     sqlite3_stmt *st;
     bool row = false;

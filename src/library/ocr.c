@@ -2,16 +2,16 @@
 #include "library/ocr.h"
 
 #include "base/utf8.h"
+#include "image/apart.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <time.h>
 
 /* libtesseract's C interface, as far as it is needed; the numbers are its own. */
 enum { LSTM_ONLY = 1, SINGLE_BLOCK = 6, SINGLE_LINE = 7, SPARSE_TEXT = 11, RAW_LINE = 13, TEXTLINE = 2, WORD = 3, SYMBOL = 4 };
@@ -41,13 +41,33 @@ enum { LSTM_ONLY = 1, SINGLE_BLOCK = 6, SINGLE_LINE = 7, SPARSE_TEXT = 11, RAW_L
 static struct {
     FUNCTIONS(MEMBER)
     void (*omp_set_levels)(int); /* libgomp; NULL where Tesseract was built without */
-    int (*omp_get_levels)(void);
 } tess;
 static pthread_once_t load_once = PTHREAD_ONCE_INIT;
 static bool loaded;
 
+enum { MOST_SIDE = 10000, MOST_PIXELS = 16 << 20, MOST_LINES = 1024, EXTRA_MEMORY = 1 << 30 };
+
+/* What can be asked for. */
+enum { ASK_OPEN, ASK_READ };
+
+/* The memory that both processes have: a picture to read, and what was read. */
+typedef struct {
+    uint32_t w, h;
+    int32_t layout;
+    uint32_t language; /* that it reads: LANGUAGES for none */
+    double cpu_s;      /* that the process has taken */
+    uint32_t n;
+    bqb_read_line line[MOST_LINES];
+    uint8_t px[MOST_PIXELS];
+} desk;
+
+static const char *const languages[] = {"chi_sim", "eng"}; /* the first knows Latin letters, too */
+enum { CHI_SIM, LANGUAGES = sizeof languages / sizeof *languages };
+
 struct bqb_ocr {
-    void *api;
+    bqb_apart *apart; /* NULL: to be started when it is next needed */
+    bool hopeless;
+    double cpu_s, cpu_before_s; /* of this process; of those before it */
     char name[80];
 };
 
@@ -65,9 +85,7 @@ static void load(void) {
 #define FIND(type, name, args) loaded = loaded && find(lib, #name, &tess.name, sizeof tess.name);
     FUNCTIONS(FIND)
     if (!loaded) return;
-    if (!find(lib, "omp_set_max_active_levels", &tess.omp_set_levels, sizeof tess.omp_set_levels) ||
-        !find(lib, "omp_get_max_active_levels", &tess.omp_get_levels, sizeof tess.omp_get_levels))
-        tess.omp_set_levels = NULL;
+    if (!find(lib, "omp_set_max_active_levels", &tess.omp_set_levels, sizeof tess.omp_set_levels)) tess.omp_set_levels = NULL;
     if (find(lib, "setMsgSeverity", &severity, sizeof severity)) severity(6); /* Leptonica: none */
 }
 
@@ -78,6 +96,8 @@ static bqb_status need_library(bqb_err *err) {
                                            "apt-get install tesseract-ocr tesseract-ocr-chi-sim");
 }
 
+/* ---- in the process that reads ---- */
+
 /* An API with this language, or NULL. */
 static void *start(const char *language) {
     void *api = tess.TessBaseAPICreate();
@@ -87,74 +107,6 @@ static void *start(const char *language) {
     tess.TessBaseAPIDelete(api);
     return NULL;
 }
-
-enum { CHI_SIM = 1, ENG = 2 };
-
-/* Which of the two languages there are, in a process of its own; the signal that ended it, else 0. */
-static int try_languages(int *there) {
-    *there = 0;
-    pid_t child = fork();
-    if (child < 0) return 0;
-    if (!child) {
-        if (!freopen("/dev/null", "w", stderr)) _exit(0);
-        if (tess.omp_set_levels) tess.omp_set_levels(0); /* threads that the parent had are not here */
-        int found = 0;
-        const char *const language[] = {"chi_sim", "eng"};
-        for (int i = 0; i < 2; i++) {
-            void *api = start(language[i]);
-            if (api) found |= 1 << i;
-        }
-        _exit(found);
-    }
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR) return 0;
-    if (WIFSIGNALED(status)) return WTERMSIG(status);
-    *there = WEXITSTATUS(status);
-    return 0;
-}
-
-bqb_status bqb_ocr_check(char advice[BQB_OCR_ADVICE], bqb_err *err) {
-    int there;
-    *advice = 0;
-    bqb_status s = need_library(err);
-    if (s) return s;
-    if (try_languages(&there))
-        return bqb_fail(err, BQB_EFORMAT, "a language file of Tesseract (chi_sim.traineddata or eng.traineddata) is damaged: "
-                                          "apt-get install --reinstall tesseract-ocr-chi-sim tesseract-ocr-eng");
-    if (!there)
-        return bqb_fail(err, BQB_EUNSUPPORTED, "Tesseract has no language to read: "
-                                               "apt-get install tesseract-ocr-chi-sim tesseract-ocr-eng");
-    if (!(there & CHI_SIM))
-        snprintf(advice, BQB_OCR_ADVICE, "Chinese cannot be read: tesseract-ocr-chi-sim is not installed; English is");
-    return BQB_OK;
-}
-
-bqb_status bqb_ocr_open(bqb_ocr **out, bqb_err *err) {
-    *out = NULL;
-    bqb_status s = need_library(err);
-    if (s) return s;
-    bqb_ocr *o = bqb_calloc(1, sizeof *o);
-    if (!o) return bqb_fail_nomem(err, "Tesseract", sizeof *o);
-    const char *language = "chi_sim"; /* it knows Latin letters, too */
-    if (!(o->api = start(language))) o->api = start(language = "eng");
-    if (!o->api) {
-        free(o);
-        return bqb_fail(err, BQB_EUNSUPPORTED, "Tesseract has no language to read: "
-                                               "apt-get install tesseract-ocr-chi-sim tesseract-ocr-eng");
-    }
-    snprintf(o->name, sizeof o->name, "tesseract %.40s %s", tess.TessVersion(), language);
-    *out = o;
-    return BQB_OK;
-}
-
-void bqb_ocr_close(bqb_ocr *o) {
-    if (!o) return;
-    tess.TessBaseAPIDelete(o->api);
-    free(o);
-}
-
-const char *bqb_ocr_name(const bqb_ocr *o) { return o->name; }
 
 static void add_char(bqb_read_line *l, uint32_t cp, float belief) {
     if (l->n < BQB_LINE_MOST) l->c[l->n++] = (bqb_read_char){.cp = cp, .belief = belief};
@@ -175,42 +127,192 @@ static void add_symbol(bqb_read_line *l, void *it) {
     tess.TessDeleteText(text);
 }
 
-static bqb_status finish_line(bqb_readout *out, bqb_read_line *l, bqb_err *err) {
-    bqb_line_clean(l);
-    return l->n ? bqb_readout_add(out, l, err) : BQB_OK;
+/* A line is finished: there may be room for another. */
+static void put_line(desk *d, const bqb_read_line *l) {
+    if (l->n && d->n < MOST_LINES) d->line[d->n++] = *l;
+}
+
+static void read_lines(desk *d, void *it) {
+    void *page = tess.TessResultIteratorGetPageIterator(it);
+    bqb_read_line l = {.n = 0};
+    float w = (float)d->w, h = (float)d->h;
+    do {
+        if (tess.TessPageIteratorIsAtBeginningOf(page, TEXTLINE)) {
+            int x0 = 0, y0 = 0, x1 = 0, y1 = 0;
+            put_line(d, &l);
+            tess.TessPageIteratorBoundingBox(page, TEXTLINE, &x0, &y0, &x1, &y1);
+            l = (bqb_read_line){.x0 = (float)x0 / w, .y0 = (float)y0 / h, .x1 = (float)x1 / w, .y1 = (float)y1 / h};
+        } else if (tess.TessPageIteratorIsAtBeginningOf(page, WORD)) add_char(&l, ' ', 1);
+        add_symbol(&l, it);
+    } while (tess.TessResultIteratorNext(it, SYMBOL));
+    put_line(d, &l);
+}
+
+static void read_picture(desk *d, void *api) {
+    bool line = d->layout == BQB_OCR_LINE || d->layout == BQB_OCR_RAW;
+    d->n = 0;
+    tess.TessBaseAPISetPageSegMode(api, d->layout == BQB_OCR_PAGE ? SINGLE_BLOCK : d->layout == BQB_OCR_SPARSE ? SPARSE_TEXT : d->layout == BQB_OCR_LINE ? SINGLE_LINE : RAW_LINE);
+    /* Cut-out lines are dark on white; on whole pictures what it doubts may be light on dark. */
+    tess.TessBaseAPISetVariable(api, "tessedit_do_invert", line ? "0" : "1");
+    tess.TessBaseAPISetImage(api, d->px, (int)d->w, (int)d->h, 1, (int)d->w);
+    tess.TessBaseAPISetSourceResolution(api, 300);
+    void *it = tess.TessBaseAPIRecognize(api, NULL) ? NULL : tess.TessBaseAPIGetIterator(api);
+    if (it) read_lines(d, it);
+    if (it) tess.TessResultIteratorDelete(it);
+    tess.TessBaseAPIClear(api);
+}
+
+static bool serve(void *ctx, uint8_t *shared, size_t ask) {
+    static void *api; /* of this process */
+    desk *d = (desk *)(void *)shared;
+    struct timespec t;
+    (void)ctx;
+    if (ask == ASK_OPEN) {
+        /* It asks for four threads by number, whatever omp_set_num_threads says; but of no level none may be active. */
+        if (tess.omp_set_levels) tess.omp_set_levels(0);
+        for (d->language = 0; d->language < LANGUAGES && !(api = start(languages[d->language]));) d->language++;
+    } else read_picture(d, api);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    d->cpu_s = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return true;
+}
+
+/* ---- here ---- */
+
+static desk *desk_of(const bqb_ocr *o) { return (desk *)(void *)bqb_apart_shared(o->apart); }
+
+static void stop(bqb_ocr *o) {
+    bqb_apart_stop(o->apart);
+    o->apart = NULL;
+    o->cpu_before_s += o->cpu_s;
+    o->cpu_s = 0;
+}
+
+static void count_time(bqb_ocr *o) {
+    double cpu_s = desk_of(o)->cpu_s;
+    if (isfinite(cpu_s) && cpu_s >= 0) o->cpu_s = cpu_s;
+}
+
+/* A process that can read; language: one of languages[]. */
+static bqb_status launch(bqb_ocr *o, size_t *language, bqb_err *err) {
+    static const bqb_apart_limits limits = {.bytes = sizeof(desk), .extra = EXTRA_MEMORY, .timeout_ms = BQB_OCR_LIMIT_MS,
+                                            .many_threads = true};
+    int signal_number;
+    bqb_status s = need_library(err);
+    if (!s) s = bqb_apart_start(&o->apart, serve, NULL, &limits, err);
+    if (s) return s;
+    bqb_apart_end end = bqb_apart_ask(o->apart, ASK_OPEN, &signal_number);
+    *language = end == BQB_APART_DONE ? desk_of(o)->language : LANGUAGES;
+    if (*language < LANGUAGES) {
+        count_time(o);
+        return BQB_OK;
+    }
+    stop(o);
+    if (end == BQB_APART_DONE)
+        return bqb_fail(err, BQB_EUNSUPPORTED, "Tesseract has no language to read: "
+                                               "apt-get install tesseract-ocr-chi-sim tesseract-ocr-eng");
+    if (end == BQB_APART_KILLED) return bqb_fail(err, BQB_EIO, "Tesseract was killed when it began; is there memory enough?");
+    return bqb_fail(err, BQB_EFORMAT, "a language file of Tesseract (chi_sim.traineddata or eng.traineddata) is damaged: "
+                                      "apt-get install --reinstall tesseract-ocr-chi-sim tesseract-ocr-eng");
+}
+
+static bqb_status open_reader(bqb_ocr **out, size_t *language, bqb_err *err) {
+    *out = NULL;
+    bqb_ocr *o = bqb_calloc(1, sizeof *o);
+    if (!o) return bqb_fail_nomem(err, "Tesseract", sizeof *o);
+    bqb_status s = launch(o, language, err);
+    if (s) {
+        free(o);
+        return s;
+    }
+    snprintf(o->name, sizeof o->name, "tesseract %.40s %s", tess.TessVersion(), languages[*language]);
+    *out = o;
+    return BQB_OK;
+}
+
+bqb_status bqb_ocr_open(bqb_ocr **out, bqb_err *err) {
+    size_t language;
+    return open_reader(out, &language, err);
+}
+
+bqb_status bqb_ocr_check(char advice[BQB_OCR_ADVICE], bqb_err *err) {
+    bqb_ocr *o;
+    size_t language;
+    *advice = 0;
+    bqb_status s = open_reader(&o, &language, err);
+    if (!s && language != CHI_SIM)
+        snprintf(advice, BQB_OCR_ADVICE, "Chinese cannot be read: tesseract-ocr-chi-sim is not installed; English is");
+    bqb_ocr_close(o);
+    return s;
+}
+
+void bqb_ocr_close(bqb_ocr *o) {
+    if (!o) return;
+    stop(o);
+    free(o);
+}
+
+const char *bqb_ocr_name(const bqb_ocr *o) { return o->name; }
+
+void bqb_ocr_begin(bqb_ocr *o) {
+    o->hopeless = false;
+    if (o->apart) bqb_apart_renew(o->apart);
+}
+
+bool bqb_ocr_hopeless(const bqb_ocr *o) { return o->hopeless; }
+double bqb_ocr_cpu_s(const bqb_ocr *o) { return o->cpu_before_s + o->cpu_s; }
+
+/* What a process says that a hostile picture may have in its hands. */
+static void make_sound(bqb_read_line *l) {
+    float *place[] = {&l->x0, &l->y0, &l->x1, &l->y1};
+    for (size_t i = 0; i < 4; i++)
+        if (!(*place[i] >= -1 && *place[i] <= 2)) *place[i] = 0;
+    if (l->n > BQB_LINE_MOST) l->n = BQB_LINE_MOST;
+    for (size_t i = 0; i < l->n; i++) {
+        bqb_read_char *c = &l->c[i];
+        if (!(c->belief >= 0 && c->belief <= 1)) c->belief = 0;
+        if (!c->cp || c->cp > 0x10FFFF || (c->cp >= 0xD800 && c->cp < 0xE000)) c->cp = ' ';
+    }
+}
+
+static bqb_status take_lines(bqb_readout *out, const desk *d, uint8_t frame, uint8_t reader, bqb_err *err) {
+    size_t n = d->n < MOST_LINES ? d->n : MOST_LINES;
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < n && !s; i++) {
+        bqb_read_line l = d->line[i];
+        make_sound(&l);
+        l.frame = frame;
+        l.reader = reader;
+        bqb_line_clean(&l);
+        if (l.n) s = bqb_readout_add(out, &l, err);
+    }
+    return s;
+}
+
+static bqb_status failure(bqb_ocr *o, bqb_apart_end end, int signal_number, bqb_err *err) {
+    stop(o);
+    o->hopeless = end != BQB_APART_KILLED;
+    if (end == BQB_APART_KILLED) return bqb_fail(err, BQB_EIO, "Tesseract was killed while it read it; is there memory enough?");
+    if (end == BQB_APART_LATE) return bqb_fail(err, BQB_ELIMIT, "Tesseract takes longer than %d s for it", BQB_OCR_LIMIT_MS / 1000);
+    if (end == BQB_APART_CRASHED) return bqb_fail(err, BQB_EFORMAT, "Tesseract crashes on it (signal %d)", signal_number);
+    return bqb_fail(err, BQB_EFORMAT, "Tesseract gives up on it");
 }
 
 bqb_status bqb_ocr_read(bqb_ocr *o, bqb_readout *out, const uint8_t *gray, size_t w, size_t h, bqb_ocr_layout layout,
                         uint8_t frame, uint8_t reader, bqb_err *err) {
-    if (!w || !h || w > 10000 || h > 10000) return bqb_fail(err, BQB_EINVAL, "a picture of %zu x %zu to read", w, h);
-    /* It asks for four threads by number, whatever omp_set_num_threads says; but of no level none may be active. */
-    int levels = tess.omp_set_levels ? tess.omp_get_levels() : 0;
-    if (tess.omp_set_levels) tess.omp_set_levels(0);
-    tess.TessBaseAPISetPageSegMode(o->api, layout == BQB_OCR_PAGE ? SINGLE_BLOCK : layout == BQB_OCR_SPARSE ? SPARSE_TEXT : layout == BQB_OCR_LINE ? SINGLE_LINE : RAW_LINE);
-    /* Cut-out lines are dark on white; on whole pictures what it doubts may be light on dark. */
-    tess.TessBaseAPISetVariable(o->api, "tessedit_do_invert", layout == BQB_OCR_LINE || layout == BQB_OCR_RAW ? "0" : "1");
-    tess.TessBaseAPISetImage(o->api, gray, (int)w, (int)h, 1, (int)w);
-    tess.TessBaseAPISetSourceResolution(o->api, 300);
-    bqb_status s = BQB_OK;
-    void *it = tess.TessBaseAPIRecognize(o->api, NULL) ? NULL : tess.TessBaseAPIGetIterator(o->api);
-    if (it) {
-        void *page = tess.TessResultIteratorGetPageIterator(it);
-        bqb_read_line l = {.n = 0};
-        do {
-            if (tess.TessPageIteratorIsAtBeginningOf(page, TEXTLINE)) {
-                int x0 = 0, y0 = 0, x1 = 0, y1 = 0;
-                if (l.n) s = finish_line(out, &l, err);
-                if (s) break;
-                tess.TessPageIteratorBoundingBox(page, TEXTLINE, &x0, &y0, &x1, &y1);
-                l = (bqb_read_line){.x0 = (float)x0 / (float)w, .y0 = (float)y0 / (float)h, .x1 = (float)x1 / (float)w,
-                                    .y1 = (float)y1 / (float)h, .frame = frame, .reader = reader};
-            } else if (tess.TessPageIteratorIsAtBeginningOf(page, WORD)) add_char(&l, ' ', 1);
-            add_symbol(&l, it);
-        } while (tess.TessResultIteratorNext(it, SYMBOL));
-        if (!s && l.n) s = finish_line(out, &l, err);
-        tess.TessResultIteratorDelete(it);
-    }
-    tess.TessBaseAPIClear(o->api);
-    if (tess.omp_set_levels) tess.omp_set_levels(levels);
-    return s;
+    size_t language;
+    int signal_number;
+    if (!w || !h || w > MOST_SIDE || h > MOST_SIDE || w * h > MOST_PIXELS)
+        return bqb_fail(err, BQB_EINVAL, "a picture of %zu x %zu to read", w, h);
+    bqb_status s = o->apart ? BQB_OK : launch(o, &language, err);
+    if (s) return s;
+    desk *d = desk_of(o);
+    d->w = (uint32_t)w;
+    d->h = (uint32_t)h;
+    d->layout = (int32_t)layout;
+    memcpy(d->px, gray, w * h);
+    bqb_apart_end end = bqb_apart_ask(o->apart, ASK_READ, &signal_number);
+    if (end != BQB_APART_DONE) return failure(o, end, signal_number, err);
+    count_time(o);
+    return take_lines(out, d, frame, reader, err);
 }

@@ -163,6 +163,7 @@ bqb_status bqb_read_sticker(bqb_merged *out, bqb_readout *readout, bqb_ocr *o, c
     size_t n = 0;
     uint32_t which = options && options->ways ? options->ways : UINT32_MAX;
     *out = (bqb_merged){.belief = 0};
+    bqb_ocr_begin(o);
     bqb_status s = load(f, &n, data, size, name, err);
     for (size_t i = 0; i < n && !s; i++) s = read_frame(r, o, &f[i], (uint8_t)i, which, err);
     if (!s) s = bqb_readout_merge(out, r, err);

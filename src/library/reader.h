@@ -14,7 +14,7 @@ typedef struct {
 } bqb_reader_options;
 
 /* Read the picture in data; options NULL: all ways. readout (may be NULL) gets every line of every reading, added to what it holds.
- * Errors: of decoding (BQB_EFORMAT, BQB_ELIMIT), BQB_ENOMEM. */
+ * Errors: of decoding (BQB_EFORMAT, BQB_ELIMIT), of reading (bqb_ocr_read; whether it would fail again: bqb_ocr_hopeless), BQB_ENOMEM. */
 bqb_status bqb_read_sticker(bqb_merged *out, bqb_readout *readout, bqb_ocr *o, const void *data, size_t size,
                             const char *name, const bqb_reader_options *options, bqb_err *err);
 

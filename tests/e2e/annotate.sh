@@ -78,6 +78,17 @@ for ms in 300 600 900 1200; do
     [ "$now" -ge "$last" ] && ok || fail "killed after $ms ms: $last readings before, $now after"
     last=$now
 done
+of_ours() { # processes of this library
+    local p
+    for p in $(grep -lx bqb /proc/[0-9]*/comm 2>/dev/null); do
+        cat "${p%comm}environ" 2>/dev/null | tr '\0' '\n' | grep -x "BQB_LIBRARY=$BQB_LIBRARY"
+    done
+}
+for _ in $(seq 50); do
+    [ -z "$(of_ours)" ] && break
+    sleep 0.2
+done
+is "after kills: no process that read is left" "$(of_ours)" ""
 run "$bqb" annotate --ocr
 is "after kills: status" $status 0
 is "after kills: every one that lacked words" "$(count)" 9
@@ -126,6 +137,45 @@ echo junk >"$tmp/lib5/libtesseract.so.5"
 LD_LIBRARY_PATH=$tmp/lib5 run "$bqb" annotate --ocr
 is "no Tesseract: status" $status 1
 has "no Tesseract: says what to install" "$tmp/err" 'apt-get install tesseract-ocr '
+
+# Tesseract crashes on a picture, takes for ever, is killed: that costs this picture, once. (A false libtesseract does so.)
+${CC:-gcc} -shared -fPIC -o "$tmp/lib5/libtesseract.so.5" tests/fake_tesseract.c || fail "the false Tesseract cannot be built"
+gif() { # gif NAME WIDTH HEIGHT: plain
+    printf "GIF89a\\$(printf %03o $(($2 % 256)))\\$(printf %03o $(($2 / 256)))\\$(printf %03o $(($3 % 256)))\\$(printf %03o $(($3 / 256)))\\200\\000\\000\\377\\000\\000\\000\\000\\377" >"$1"
+    printf '\054\000\000\000\000\004\000\004\000\000\002\004\204\217\011\005\000;' >>"$1"
+}
+mkdir "$tmp/moods"
+for i in 1 2 3 4 5 6; do gif "$tmp/moods/good$i.gif" $((80 + i)) 80; done
+gif "$tmp/moods/crash.gif" 300 100
+gif "$tmp/moods/late.gif" 100 300
+gif "$tmp/moods/kill.gif" 170 100
+read_moods() { LD_LIBRARY_PATH=$tmp/lib5 BQB_LIBRARY=$tmp/moods-lib run "$bqb" annotate --ocr --json "$@"; }
+BQB_LIBRARY=$tmp/moods-lib "$bqb" import "$tmp/moods" >/dev/null 2>&1
+for threads in 1 2; do
+    sqlite3 "$tmp/moods-lib/library.db" 'DELETE FROM reading'
+    read_moods --threads $threads
+    is "crashes, $threads threads: status" $status 0
+    json "crashes, $threads threads: the others are read" '.ocr|[.asked,.already,.words,.skipped]' '[9,0,6,3]'
+    has "crashes, $threads threads: named" "$tmp/err" '^skipped .*/crash.gif: Tesseract crashes on it .signal 6.'
+    has "out of time, $threads threads: named" "$tmp/err" '^skipped .*/late.gif: Tesseract takes longer than 60 s'
+    has "killed, $threads threads: named" "$tmp/err" '^skipped .*/kill.gif: Tesseract was killed'
+done
+read_moods
+json "again: only what was killed by somebody else is tried" '.ocr|[.already,.words,.skipped]' '[8,0,1]'
+read_moods --again
+json "--again: all are tried" '.ocr|[.already,.words,.skipped]' '[0,6,3]'
+# Nor does a crash cost what was read before.
+sqlite3 "$tmp/moods-lib/library.db" "UPDATE reading SET text = '1	旧' WHERE reader LIKE 'Tesseract crashes%'"
+read_moods --again "$tmp/moods/crash.gif"
+is "an earlier reading stays" "$(sqlite3 "$tmp/moods-lib/library.db" "SELECT count(*) FROM reading WHERE text LIKE '%旧'")" 1
+# One that crashes on everything is not the pictures' fault.
+mkdir "$tmp/wide"
+for i in 1 2 3 4 5 6 7 8; do gif "$tmp/wide/$i.gif" $((300 + i)) 100; done
+BQB_LIBRARY=$tmp/wide-lib "$bqb" import "$tmp/wide" >/dev/null 2>&1
+LD_LIBRARY_PATH=$tmp/lib5 BQB_LIBRARY=$tmp/wide-lib run "$bqb" annotate --ocr
+is "crashes on everything: status" $status 1
+has "crashes on everything: said" "$tmp/err" 'fails on each of 8 pictures.*apt-get install --reinstall'
+is "crashes on everything: nothing is remembered" "$(sqlite3 "$tmp/wide-lib/library.db" 'SELECT count(*) FROM reading')" 0
 
 # A library that nobody may write to.
 as_user=

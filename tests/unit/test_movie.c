@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE
 /* Telegram's animations: what is drawn, what is decoded, what is refused, and that a decoder's end is not ours. */
 #include "image/apart.h"
 #include "image/decode.h"
@@ -7,6 +8,7 @@
 #include "make_webm.h"
 #include "test.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +161,9 @@ static bool misbehave(void *ctx, uint8_t *pixels, size_t frame) {
     while (*how == 'h') pixels[0]++;
     if (*how == 'f') return false;
     if (*how == 'e') _exit(0);
+    if (*how == 'k') raise(SIGKILL);
+    if (*how == 's') usleep(200000);
+    if (*how == 't') raise(SIGTERM); /* as everything of a terminal or a service gets it */
     pixels[0] = (uint8_t)(frame + 1);
     return true;
 }
@@ -167,7 +172,8 @@ static void apart(const char *how, bqb_status status, const char *why) {
     bqb_apart *a;
     bqb_err err = {0};
     uint8_t pixel[4] = {0};
-    if (!CHECK_OK(bqb_apart_start(&a, misbehave, (void *)(uintptr_t)how, 4, 300, &err), err)) return;
+    const bqb_apart_limits limits = {.bytes = 4, .timeout_ms = 300};
+    if (!CHECK_OK(bqb_apart_start(&a, misbehave, (void *)(uintptr_t)how, &limits, &err), err)) return;
     bqb_status s = bqb_apart_frame(a, pixel, 6, &err);
     CHECK_MSG(s == status && (!s || strstr(err.msg, why)), "%s: %d \"%s\"", how, s, err.msg);
     CHECK(s || pixel[0] == 7);
@@ -180,4 +186,52 @@ TEST(apart_decoder_ends_alone) {
     apart("crashes", BQB_EFORMAT, "ends with signal 6");
     apart("exits", BQB_EFORMAT, "is damaged");
     apart("hangs", BQB_ELIMIT, "longer than 300 ms");
+    apart("killed", BQB_ELIMIT, "was killed");
+    apart("terminated", BQB_OK, "");
+}
+
+/* The time of each question counts for itself when it is renewed, else all together. */
+TEST(apart_time_can_begin_anew) {
+    for (int renewed = 0; renewed < 2; renewed++) {
+        bqb_apart *a;
+        bqb_err err = {0};
+        const bqb_apart_limits limits = {.bytes = 4, .timeout_ms = 100};
+        bqb_apart_end end = BQB_APART_DONE;
+        int asked, signal_number;
+        if (!CHECK_OK(bqb_apart_start(&a, misbehave, "slow", &limits, &err), err)) return;
+        for (asked = 0; asked < 6 && end == BQB_APART_DONE; asked++) {
+            if (renewed) bqb_apart_renew(a);
+            end = bqb_apart_ask(a, 0, &signal_number);
+        }
+        CHECK_MSG(end == (renewed ? BQB_APART_DONE : BQB_APART_LATE), "renewed %d: %d after %d", renewed, (int)end, asked);
+        bqb_apart_stop(a);
+    }
+}
+
+typedef struct {
+    bqb_apart *a;
+    bqb_apart_limits limits;
+} starting;
+
+static void *start_and_end(void *ctx) {
+    starting *s = ctx;
+    int signal_number;
+    if (!bqb_apart_start(&s->a, misbehave, "gives", &s->limits, NULL)) bqb_apart_ask(s->a, 0, &signal_number);
+    return NULL;
+}
+
+/* A process that one thread started can be asked by the next, unless it is to end with the first. */
+TEST(apart_outlives_the_thread_that_started_it) {
+    for (int outlives = 0; outlives < 2; outlives++) {
+        starting s = {.limits = {.bytes = 4, .timeout_ms = 10000, .many_threads = outlives}};
+        pthread_t t;
+        int signal_number;
+        if (!CHECK(!pthread_create(&t, NULL, start_and_end, &s))) return;
+        pthread_join(t, NULL);
+        if (!CHECK(s.a)) return;
+        usleep(outlives ? 0 : 200000);
+        bqb_apart_end end = bqb_apart_ask(s.a, 0, &signal_number);
+        CHECK_MSG(end == (outlives ? BQB_APART_DONE : BQB_APART_KILLED), "outlives %d: %d", outlives, (int)end);
+        bqb_apart_stop(s.a);
+    }
 }
