@@ -15,7 +15,7 @@ static void make_plain(char *s) {
         uint32_t cp;
         bool ok;
         size_t k = bqb_utf8_next(s + i, n - i, &cp, &ok);
-        if (!ok || cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) memset(s + i, '?', k);
+        if (!ok || bqb_is_control(cp)) memset(s + i, '?', k);
         i += k;
     }
 }

@@ -61,6 +61,10 @@ bool bqb_ends_with(const char *s, const char *end) {
     return same == m;
 }
 
+bool bqb_is_control(uint32_t cp) {
+    return cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || (cp >= 0x2028 && cp <= 0x202E) || (cp >= 0x2066 && cp <= 0x2069);
+}
+
 bqb_status bqb_utf8_mend(bqb_buf *out, const char *s, size_t n, bqb_err *err) {
     bqb_status st = BQB_OK;
     for (size_t i = 0; i < n && !st;) {

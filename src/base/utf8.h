@@ -28,6 +28,10 @@ bool bqb_ends_with(const char *s, const char *end);
 /* Code points in s, bad bytes counting one each. */
 size_t bqb_utf8_count(const char *s, size_t n);
 
+/* What may steer a terminal or break a line in two: the control characters of ASCII and Latin-1 (tab, line ends,
+ * escape), line and paragraph separators, and what turns the direction of writing for good. */
+bool bqb_is_control(uint32_t cp);
+
 /* Append s with U+FFFD for every bad byte: at most 3·n bytes. BQB_ENOMEM, BQB_ELIMIT. */
 bqb_status bqb_utf8_mend(bqb_buf *out, const char *s, size_t n, bqb_err *err);
 

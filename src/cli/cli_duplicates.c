@@ -100,8 +100,10 @@ static int show(bqb_catalogue *c, const duplicates_options *o) {
     int status = 0;
     bqb_status s = cli_groups_load(&groups, c, &err);
     if (!s) s = cli_other_words_load(&words, c, &err);
-    if (!s && o->sheet) s = spare_stickers(c, o->sheet, &err);
-    if (!s && o->sheet) s = cli_alikes_sheet(&groups, &words, o->sheet, &err);
+    bool some = groups.n || words.n;
+    if (!s && o->sheet && some) s = spare_stickers(c, o->sheet, &err);
+    if (!s && o->sheet && some) s = cli_alikes_sheet(&groups, &words, o->sheet, &err);
+    if (!s && o->sheet && !some) fputs("no near copies: no sheet is drawn\n", stderr);
     if (s) status = cli_fail(&err);
     else if (o->json) status = cli_alikes_json(&groups, &words);
     else if (changes(o)) print_counts(&groups);

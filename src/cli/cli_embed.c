@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "base/utf8.h"
+#include "cli/output.h"
 #include "file/npy.h"
 #include "image/decode.h"
 #include "train/evaluate.h"
@@ -50,7 +51,9 @@ typedef struct {
 
 static void complain(work *w, const char *thing, const char *problem) {
     cli_progress_end(&w->bar);
-    fprintf(stderr, "bqb: %s%s%s\n", thing, problem ? ": " : "", problem ? problem : "");
+    fputs("bqb: ", stderr);
+    cli_puts_safe(stderr, thing);
+    fprintf(stderr, "%s%s\n", problem ? ": " : "", problem ? problem : "");
     w->failed++;
 }
 
@@ -64,7 +67,7 @@ static void print_string(const char *s) {
         size_t k = bqb_utf8_next(s, n, &cp, &ok);
         if (!ok) fputs("\xef\xbf\xbd", stdout);
         else if (cp == '"' || cp == '\\') printf("\\%c", (char)cp);
-        else if (cp < 0x20 || cp == 0x7f) printf("\\u%04x", (unsigned)cp);
+        else if (bqb_is_control(cp)) printf("\\u%04x", (unsigned)cp);
         else fwrite(s, 1, k, stdout);
         s += k;
         n -= k;

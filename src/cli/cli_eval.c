@@ -3,6 +3,7 @@
 
 #include "base/words.h"
 #include "cli/eval_report.h"
+#include "cli/output.h"
 #include "train/memory.h"
 
 #include <stdio.h>
@@ -42,8 +43,10 @@ static bqb_status ask_texts(cli_evaluation *e, const settings *o, bqb_clip *m, c
     bqb_status s = bqb_muge_ask_run(&e->muge, o->texts, m, e->g, cli_progress_show, bar, err);
     cli_progress_end(bar);
     if (s) return s;
-    if (e->muge.n_broken) fprintf(stderr, "%s  %zu %s left out\n", e->muge.notes.data, e->muge.n_broken,
-                                   bqb_word(e->muge.n_broken, "line is", "lines are"));
+    if (e->muge.n_broken) {
+        cli_puts_lines(stderr, e->muge.notes.data);
+        fprintf(stderr, "  %zu %s left out\n", e->muge.n_broken, bqb_word(e->muge.n_broken, "line is", "lines are"));
+    }
     if (e->muge.n_lost) fprintf(stderr, "%s: %zu %s a picture is named that is not there\n", o->texts, e->muge.n_lost,
                                  bqb_word(e->muge.n_lost, "time", "times"));
     return BQB_OK;
@@ -118,7 +121,10 @@ static int run(settings *o) {
     cli_evaluation e = {.model = cli_model_dir(o->model), .data = o->data.item[0], .g = &g};
     bqb_status s = parse_precision(o->precision, &p, &err);
     if (!s) s = bqb_dataset_open(&ds, o->data.item, o->data.n, &err);
-    if (!s && *bqb_dataset_notes(ds)) fprintf(stderr, "stickers:\n%s", bqb_dataset_notes(ds));
+    if (!s && *bqb_dataset_notes(ds)) {
+        fputs("stickers:\n", stderr);
+        cli_puts_lines(stderr, bqb_dataset_notes(ds));
+    }
     if (!s) s = bqb_clip_open(&m, e.model, BQB_TOWER_BOTH, p, (int)o->threads, &err);
     if (!s) s = check_memory(o, ds, bqb_clip_get_config(m)->embed, &err);
     if (!s) {
@@ -128,9 +134,11 @@ static int run(settings *o) {
     }
     if (!s) s = bqb_gallery_open(&g, m, ds, px, o->limit, cli_progress_show, &bar, &err);
     cli_progress_end(&bar);
-    if (!s && g.n_unreadable)
-        fprintf(stderr, "%s  %zu %s left out\n", g.notes.data, g.n_unreadable,
+    if (!s && g.n_unreadable) {
+        cli_puts_lines(stderr, g.notes.data);
+        fprintf(stderr, "  %zu %s left out\n", g.n_unreadable,
                 bqb_word(g.n_unreadable, "picture could not be read and is", "pictures could not be read and are"));
+    }
     if (!s) s = o->texts ? ask_texts(&e, o, m, &bar, &err) : ask_all(&e, o, m, &bar, &err);
     if (!s && (o->zeroshot || o->confusion || o->page)) s = classify(&e, m, &bar, &err);
     cli_progress_end(&bar);

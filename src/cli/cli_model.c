@@ -1,6 +1,7 @@
 /* bqb model: look into a model folder, or convert it. */
 #include "cli/cli.h"
 #include "cli/convert.h"
+#include "cli/output.h"
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -93,7 +94,7 @@ static void print_json(const char *dir, const bqb_clip_config *c, const counts *
         (json_int_t)c->embed, "vocabulary", (json_int_t)vocab, "computes", bqb_precision_name(bqb_precision_best()), "dtypes",
         dtypes, "files", files);
     char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
-    if (text) puts(text);
+    if (text) cli_puts_json(text);
     free(text);
     json_decref(o);
 }

@@ -24,7 +24,7 @@ static const char similar_usage[] =
 
 /* The words of the command line as one text, to be freed. */
 static bqb_status join_words(char **out, char **argv, int n, bqb_err *err) {
-    bqb_buf b = {.max = 1 << 20};
+    bqb_buf b = {.max = 8 << 20}; /* more than a command line holds */
     bqb_status st = bqb_buf_append(&b, "", 0, err);
     for (int i = 1; i <= n && !st; i++) {
         if (i > 1) st = bqb_buf_append(&b, " ", 1, err);
@@ -36,6 +36,13 @@ static bqb_status join_words(char **out, char **argv, int n, bqb_err *err) {
 
 static bool only_space(const char *text) { return !text[strspn(text, " \t\r\n")]; }
 
+/* Words that cannot be looked for. */
+static bool bad_words(const char *what, const char *text, const char *command, int *status) {
+    const char *problem = text ? bqb_query_problem(text, strlen(text)) : NULL;
+    if (problem) *status = cli_usage_error(command, "%s is %s", what, problem);
+    return problem != NULL;
+}
+
 static bool bad_values(const cli_search_options *o, const char *command, int *status) {
     if (o->n < 1 || o->n > 10000) *status = cli_usage_error(command, "-n %zu: 1 to 10000 are possible", o->n);
     else if (o->fold < 0 || o->fold > 1) *status = cli_usage_error(command, "--fold %g: 0 to 1 are possible", o->fold);
@@ -43,7 +50,11 @@ static bool bad_values(const cli_search_options *o, const char *command, int *st
         *status = cli_usage_error(command, "--by %s: words, picture or all are possible", o->by);
     else if (o->by && !strcmp(o->by, "words") && (o->image.n || o->not_image.n))
         *status = cli_usage_error(command, "--by words leaves nothing to compare the picture with");
-    else return false;
+    else {
+        bool bad = bad_words("--emotion", o->emotion, command, status) || bad_words("--style", o->style, command, status);
+        for (size_t i = 0; i < o->not_words.n && !bad; i++) bad = bad_words("--not", o->not_words.item[i], command, status);
+        return bad;
+    }
     return true;
 }
 
@@ -59,6 +70,20 @@ static bool bad_values(const cli_search_options *o, const char *command, int *st
     {"no-pictures", 0, CLI_FLAG, &(o).no_pictures, NULL, "text only, on a terminal too"},                       \
     {"", 0, CLI_FLAG, NULL, NULL, NULL}
 
+/* The answer, or why there is none; where a filter's value is unknown that is JSON, too. The exit status. */
+static int answer(cli_search_session *s, const bqb_search_query *q, const char *query, double since) {
+    bqb_err err;
+    bqb_status st = cli_search_answer(s, q, query, since, &err);
+    if (st == BQB_ENOTFOUND && s->o->json) {
+        json_t *o = json_object();
+        cli_json_set(o, "query", cli_json_text(query));
+        cli_json_set(o, "error", cli_json_text(err.msg));
+        cli_json_set(o, "results", json_array());
+        (void)cli_json_print(o);
+    }
+    return st ? cli_fail(&err) : 0;
+}
+
 static int search(cli_search_session *s, const cli_search_options *o, const char *library, const char *text,
                   double since) {
     bool words = !only_space(text), many = o->queries != NULL;
@@ -71,8 +96,7 @@ static int search(cli_search_session *s, const cli_search_options *o, const char
     if (!st) st = cli_search_encode(s, &err);
     if (!st && many) return cli_search_many(s, o->queries);
     if (!st) st = cli_search_query(s, &q, words ? text : NULL, &err);
-    if (!st) st = cli_search_answer(s, &q, text, since, &err);
-    return st ? cli_fail(&err) : 0;
+    return st ? cli_fail(&err) : answer(s, &q, text, since);
 }
 
 int cli_search(const cli_env *env, int argc, char **argv) {
@@ -96,6 +120,7 @@ int cli_search(const cli_env *env, int argc, char **argv) {
     char *text = NULL;
     bqb_err err;
     if (join_words(&text, argv, n_words, &err)) status = cli_fail(&err);
+    else if (bad_words("the query", text, argv[0], &status)) {}
     else if (only_space(text) && !o.image.n && !o.queries)
         status = cli_usage_error(argv[0], o.not_words.n || o.not_image.n ? "--not alone finds nothing: a query or --image is needed"
                                                                         : "the query is empty");
@@ -147,8 +172,7 @@ int cli_similar(const cli_env *env, int argc, char **argv) {
     if (!st) st = find_or_encode(&s, argv[1], &id, &err);
     if (!st) st = cli_search_query(&s, &q, NULL, &err);
     q.except = id;
-    if (!st) st = cli_search_answer(&s, &q, argv[1], since, &err);
-    status = st ? cli_fail(&err) : 0;
+    status = st ? cli_fail(&err) : answer(&s, &q, argv[1], since);
     cli_search_free(&s);
     return status;
 }

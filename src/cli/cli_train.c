@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/words.h"
+#include "cli/output.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -28,7 +29,8 @@ static void say(void *ctx, const char *line) {
     if (s->bar.open) fputc('\n', stderr); /* the bar goes on below, its clock unchanged */
     s->bar.open = false;
     size_t n = strlen(line);
-    fprintf(stderr, "%s%s", line, n && line[n - 1] == '\n' ? "" : "\n");
+    cli_puts_lines(stderr, line);
+    if (!n || line[n - 1] != '\n') fputc('\n', stderr);
 }
 
 static int show(void *ctx, const char *what, uint64_t done, uint64_t total) {

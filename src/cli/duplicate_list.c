@@ -1,6 +1,7 @@
 #include "cli/duplicate_list.h"
 
 #include "base/mem.h"
+#include "base/words.h"
 #include "cli/output.h"
 #include "cli/pictures.h"
 #include "image/sheet.h"
@@ -297,8 +298,8 @@ bqb_status cli_alikes_sheet(const cli_alikes *groups, const cli_alikes *words, c
     bqb_status s = cell && caption ? BQB_OK : bqb_fail_nomem(err, "sheet", SHEET_MAX * sizeof *cell);
     if (!s) s = add_cells(cell, caption, &n, groups, "group", err);
     if (!s) s = add_cells(cell, caption, &n, words, "other words", err);
-    if (!s && !n) s = bqb_fail(err, BQB_ENOTFOUND, "no near copies: nothing to draw on a sheet");
-    snprintf(title, sizeof title, "%zu groups of near copies, %zu pictures with several words%s", groups->n, words->n,
+    snprintf(title, sizeof title, "%zu %s of near copies, %zu %s with several words%s", groups->n,
+             bqb_word(groups->n, "group", "groups"), words->n, bqb_word(words->n, "picture", "pictures"),
              n == SHEET_MAX ? " (the first of them)" : "");
     bqb_sheet_style style = {.columns = SHEET_COLUMNS, .title = title};
     if (!s) s = bqb_image_sheet(path, cell, n, &style, err);

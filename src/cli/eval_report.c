@@ -130,8 +130,8 @@ int cli_eval_print_json(const cli_evaluation *e) {
         cli_json_set(out, "texts", o);
     }
     if (e->n_zeroshots) cli_json_set(out, "zero_shot", zeroshots_json(e));
-    char *text = out && !json_object_get(out, "error") ? json_dumps(out, JSON_REAL_PRECISION(8)) : NULL;
-    if (text) puts(text);
+    char *text = out && cli_json_whole(out) ? json_dumps(out, JSON_REAL_PRECISION(8)) : NULL;
+    if (text) cli_puts_json(text);
     int status = text ? 0 : 1;
     free(text);
     json_decref(out);

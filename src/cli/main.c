@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/mem.h"
+#include "cli/output.h"
 
 #include <locale.h>
 #include <signal.h>
@@ -62,7 +63,9 @@ static void print_help(FILE *out) {
 }
 
 static int unknown_command(const char *name) {
-    fprintf(stderr, "bqb: there is no command \"%s\"; `bqb --help` lists them\n", name);
+    fputs("bqb: there is no command \"", stderr);
+    cli_puts_safe(stderr, name);
+    fputs("\"; `bqb --help` lists them\n", stderr);
     return 2;
 }
 
@@ -135,7 +138,9 @@ int main(int argc, char **argv) {
                 return 1;
             }
         } else {
-            fprintf(stderr, missing ? "bqb: %s needs a value\n" : "bqb: unknown option %s; see `bqb --help`\n", a);
+            fputs(missing ? "bqb: " : "bqb: unknown option ", stderr);
+            cli_puts_safe(stderr, a);
+            fputs(missing ? " needs a value\n" : "; see `bqb --help`\n", stderr);
             return 2;
         }
     }

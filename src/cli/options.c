@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "base/utf8.h"
+#include "cli/output.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -22,10 +23,12 @@ int cli_fail(const bqb_err *err) {
 
 int cli_usage_error(const char *command, const char *fmt, ...) {
     va_list args;
-    fprintf(stderr, "bqb %s: ", command);
+    char text[1024]; /* it may repeat what was typed, which may be anything */
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    fprintf(stderr, "bqb %s: ", command);
+    cli_puts_safe(stderr, text);
     fprintf(stderr, "\nTry `bqb %s --help`.\n", command);
     return 2;
 }

@@ -11,18 +11,18 @@
 #include <time.h>
 #include <utf8proc.h>
 
-static bool is_control(uint32_t cp) {
-    return cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || (cp >= 0x202A && cp <= 0x202E) || (cp >= 0x2066 && cp <= 0x2069);
-}
-
-void cli_puts_safe(FILE *out, const char *text) {
+static void put_safe(FILE *out, const char *text, bool lines) {
     for (size_t i = 0, n = strlen(text); i < n;) {
         uint32_t cp;
         char utf8[4];
         i += bqb_utf8_next(text + i, n - i, &cp, NULL);
-        fwrite(utf8, 1, bqb_utf8_put(utf8, is_control(cp) ? BQB_UTF8_BAD : cp), out);
+        bool bad = bqb_is_control(cp) && !(lines && cp == '\n');
+        fwrite(utf8, 1, bqb_utf8_put(utf8, bad ? BQB_UTF8_BAD : cp), out);
     }
 }
+
+void cli_puts_safe(FILE *out, const char *text) { put_safe(out, text, false); }
+void cli_puts_lines(FILE *out, const char *text) { put_safe(out, text, true); }
 
 /* The reason without the name that it begins with, when that is the file's. */
 static const char *without_name(const char *reason, const char *name) {
@@ -52,9 +52,13 @@ void cli_print_count(size_t n, const char *one, const char *many) { printf("%zu 
 
 json_t *cli_json_text(const char *text) { return bqb_json_text(text); }
 
+static const char out_of_memory[] = "out of memory"; /* a key that nothing else has */
+
+bool cli_json_whole(const json_t *object) { return !json_object_get(object, out_of_memory); }
+
 void cli_json_set(json_t *object, const char *key, json_t *value) {
     if (!object || !value || json_object_set_new(object, key, value))
-        if (object) json_object_set_new(object, "error", json_string("out of memory"));
+        if (object) json_object_set_new(object, out_of_memory, json_true());
 }
 
 void cli_json_path(json_t *object, const char *path) {
@@ -67,9 +71,23 @@ void cli_json_path(json_t *object, const char *path) {
     free(hex);
 }
 
-int cli_json_print(json_t *object) {
-    int failed = !object || json_object_get(object, "error") || json_dumpf(object, stdout, JSON_REAL_PRECISION(6));
+/* jansson escapes the control characters of ASCII alone; outside of strings there are only line ends. */
+void cli_puts_json(const char *json) {
+    for (size_t i = 0, n = strlen(json); i < n;) {
+        uint32_t cp;
+        size_t len = bqb_utf8_next(json + i, n - i, &cp, NULL);
+        if (bqb_is_control(cp) && cp != '\n') printf("\\u%04x", (unsigned)cp);
+        else fwrite(json + i, 1, len, stdout);
+        i += len;
+    }
     putchar('\n');
+}
+
+int cli_json_print(json_t *object) {
+    char *text = object ? json_dumps(object, JSON_REAL_PRECISION(6)) : NULL;
+    bool failed = !text || !cli_json_whole(object);
+    if (!failed) cli_puts_json(text);
+    free(text);
     json_decref(object);
     if (failed) fputs("bqb: the result could not be written\n", stderr);
     return failed ? 1 : 0;
@@ -133,7 +151,7 @@ static void print_cell(const char *text, int columns) {
         uint32_t cp;
         char utf8[4];
         i += bqb_utf8_next(text + i, n - i, &cp, NULL);
-        if (is_control(cp)) cp = BQB_UTF8_BAD;
+        if (bqb_is_control(cp)) cp = BQB_UTF8_BAD;
         int width = utf8proc_charwidth((utf8proc_int32_t)cp);
         if (used + width >= columns) break;
         fwrite(utf8, 1, bqb_utf8_put(utf8, cp), stdout);

@@ -12,6 +12,7 @@
 /* Text for a terminal or a log: control characters and bytes that are no UTF-8
  * come out as U+FFFD, so that no caption and no file name can steer a terminal. */
 void cli_puts_safe(FILE *out, const char *text);
+void cli_puts_lines(FILE *out, const char *text); /* line ends stay */
 
 /* A line on stderr: "skipped PATH: REASON". A name of the file with which the reason begins is not said twice. */
 void cli_tell_skipped(const char *path, const char *reason);
@@ -35,7 +36,12 @@ void cli_json_set(json_t *object, const char *key, json_t *value);
 /* "file", and "file_bytes" (hex) when the path is no UTF-8. */
 void cli_json_path(json_t *object, const char *path);
 
-/* Write and free one JSON object and a line end on stdout; the exit status. */
+bool cli_json_whole(const json_t *object); /* false: memory was out while it was built */
+
+/* JSON and a line end on stdout; what might steer a terminal stands there as \uXXXX. */
+void cli_puts_json(const char *json);
+
+/* Write and free one JSON object so; the exit status. */
 int cli_json_print(json_t *object);
 
 /* {"rank","id","file","score","caption","ocr","emotion","style"}, and what else there is to say. */

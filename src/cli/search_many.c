@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "cli/search_session.h"
 
-#include "base/utf8.h"
 #include "cli/output.h"
 
 #include <stdio.h>
@@ -10,13 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_BYTES = 1 << 20 }; /* of a query */
-
 /* What is wrong with a line, or NULL. */
 static const char *problem_of(const char *line, size_t n) {
-    if (n > MOST_BYTES) return "longer than 1 MiB";
     if (memchr(line, 0, n)) return "holds a zero byte";
-    if (bqb_utf8_check(line, n) < n) return "not valid UTF-8";
+    const char *problem = bqb_query_problem(line, n);
+    if (problem) return problem;
     return line[strspn(line, " \t")] ? NULL : "the query is empty";
 }
 
@@ -27,15 +24,11 @@ static bqb_status tell_problem(const cli_search_session *s, const char *line, si
         fprintf(stderr, "bqb: line %zu: %s\n", number, problem);
         return BQB_OK;
     }
-    char *text = NULL;
-    json_t *o = json_object(), *query = cli_json_text(strlen(line) > MOST_BYTES ? "" : line), *what = cli_json_text(problem);
-    if (o && query && what && !json_object_set_new(o, "query", query) && !json_object_set_new(o, "error", what) &&
-        !json_object_set_new(o, "line", json_integer((json_int_t)number)))
-        text = json_dumps(o, 0);
-    bool failed = !text || puts(text) < 0;
-    free(text);
-    json_decref(o);
-    return failed ? bqb_fail(err, BQB_EIO, "standard output: the answer could not be written") : BQB_OK;
+    json_t *o = json_object();
+    cli_json_set(o, "query", cli_json_text(strlen(line) > BQB_QUERY_MAX ? "" : line));
+    cli_json_set(o, "error", cli_json_text(problem));
+    cli_json_set(o, "line", json_integer((json_int_t)number));
+    return cli_json_print(o) ? bqb_fail(err, BQB_EIO, "standard output: the answer could not be written") : BQB_OK;
 }
 
 static bqb_status answer_line(cli_search_session *s, const char *line, size_t number, bool *failed, bqb_err *err) {

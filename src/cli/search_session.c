@@ -93,15 +93,8 @@ static bqb_status print_json(const cli_search_session *s, const bqb_search_resul
 bqb_status cli_search_answer(cli_search_session *s, const bqb_search_query *q, const char *query, double since_ms,
                              bqb_err *err) {
     bqb_search_results r;
-    bqb_err why;
-    bqb_status st = bqb_search_run(&r, s->c, q, &why);
-    bool nothing_passes = st == BQB_ENOTFOUND;
-    if (nothing_passes) fprintf(stderr, "bqb: %s\n", why.msg);
-    else if (st) {
-        if (err) *err = why;
-        return st;
-    }
-    st = BQB_OK;
+    bqb_status st = bqb_search_run(&r, s->c, q, err);
+    if (st) return st;
     double took_ms = cli_now_ms() - since_ms;
     const char *words = q->text ? q->text : "";
     if (s->o->json) st = print_json(s, &r, words, query, took_ms, err);
@@ -109,7 +102,7 @@ bqb_status cli_search_answer(cli_search_session *s, const bqb_search_query *q, c
         if (r.fits == BQB_FITS_NOT) fputs("bqb: nothing in the library fits this query well; these are the nearest\n", stderr);
         if (s->o->explain) st = cli_show_explained(&r, s->c, words, err);
         else cli_show_results(&r, !s->o->no_pictures);
-    } else if (!nothing_passes) fputs("nothing found\n", stderr);
+    } else fputs("nothing found\n", stderr);
     bqb_search_results_free(&r);
     return st;
 }

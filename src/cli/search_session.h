@@ -40,7 +40,7 @@ bqb_status cli_search_encode(cli_search_session *s, bqb_err *err);
 bqb_status cli_search_query(cli_search_session *s, bqb_search_query *q, const char *words, bqb_err *err);
 
 /* Search and write the answer: lines, pictures or JSON; `query` is what it is headed by.
- * On an error nothing was written. A filter that nothing passes is an empty answer. */
+ * On an error nothing was written; BQB_ENOTFOUND: no sticker has the value that a filter asks for. */
 bqb_status cli_search_answer(cli_search_session *s, const bqb_search_query *q, const char *query, double since_ms,
                              bqb_err *err);
 

@@ -432,6 +432,7 @@ static bqb_status open_to_write(bqb_catalogue *c, bqb_err *err) {
     struct stat st;
     bqb_status s = bqb_make_dirs(c->dir, err);
     if (!s && !stat(c->path, &st) && !S_ISREG(st.st_mode)) s = bqb_fail(err, BQB_EFORMAT, "%s: not a regular file", c->path);
+    if (!s) s = bqb_db_check_not_lost(c, err);
     if (!s) s = connect(c, c->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
     if (!s) s = check_version(c, &version, err);
     if (!s) s = use_wal(c, err);
@@ -439,18 +440,6 @@ static bqb_status open_to_write(bqb_catalogue *c, bqb_err *err) {
     if (!s && version && version < BQB_CATALOGUE_VERSION) s = upgrade(c, err);
     c->version = BQB_CATALOGUE_VERSION;
     return s;
-}
-
-/* Is there something to read? Most often nothing was ever imported; anything else is told as it is. */
-static bqb_status check_there(const bqb_catalogue *c, bqb_err *err) {
-    struct stat st;
-    if (stat(c->path, &st)) {
-        if (errno == ENOENT)
-            return bqb_fail(err, BQB_ENOTFOUND, "%s: there is no library here yet; `bqb import FOLDER` makes one", c->dir);
-        return bqb_fail_errno(err, "%s: cannot be read as a library", c->dir);
-    }
-    if (!S_ISREG(st.st_mode)) return bqb_fail(err, BQB_EFORMAT, "%s: not a regular file", c->path);
-    return access(c->path, R_OK) ? bqb_fail_errno(err, "%s", c->path) : BQB_OK;
 }
 
 bqb_status bqb_catalogue_open(bqb_catalogue **out, const char *dir, bqb_catalogue_mode mode, bqb_err *err) {
@@ -464,8 +453,13 @@ bqb_status bqb_catalogue_open(bqb_catalogue **out, const char *dir, bqb_catalogu
     else if (!*dir) s = bqb_fail(err, BQB_EINVAL, "no library is named: -L, $BQB_LIBRARY or $HOME is needed");
     else if (mode == BQB_CATALOGUE_WRITE) s = open_to_write(c, err);
     else {
-        s = check_there(c, err);
+        s = bqb_db_check_there(c, err);
         if (!s) s = open_to_read(c, err);
+    }
+    struct stat st;
+    if (!s && !stat(c->path, &st)) {
+        c->dev = st.st_dev;
+        c->ino = st.st_ino;
     }
     if (s) {
         bqb_catalogue_close(c);

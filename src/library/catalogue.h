@@ -32,6 +32,10 @@ typedef struct bqb_catalogue bqb_catalogue;
  * is impossible READ goes on with the old words and without readings. */
 typedef enum { BQB_CATALOGUE_READ, BQB_CATALOGUE_WRITE } bqb_catalogue_mode;
 bqb_status bqb_catalogue_open(bqb_catalogue **out, const char *dir, bqb_catalogue_mode mode, bqb_err *err);
+
+/* Is its file still in its place? For who has it open for long: what is written into a file that was deleted is lost.
+ * Errors: BQB_ENOTFOUND (deleted, moved, or another in its place), BQB_EIO. */
+bqb_status bqb_catalogue_check_place(const bqb_catalogue *c, bqb_err *err);
 void bqb_catalogue_close(bqb_catalogue *c); /* rolls back what is not committed */
 const char *bqb_catalogue_dir(const bqb_catalogue *c);
 
@@ -130,8 +134,9 @@ const char *bqb_origin_name(bqb_origin o); /* "edited" "given" "ocr" "zero-shot"
 
 /* Set the fields of `a` that are neither NULL nor "", for one origin. `path` is
  * the file that they were said of: while that path holds the sticker, another
- * path's word does not replace its own. The words index follows. *changed (may
- * be NULL): something is now different. */
+ * path's word does not replace its own. A value is one line of text: control characters
+ * (bqb_is_control; so tabs and line ends) become a space, or nothing at its ends. The words
+ * index follows. *changed (may be NULL): something is now different. */
 bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_annotation *a, bqb_origin origin,
                                   double score, const char *path, bool *changed, bqb_err *err);
 

@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/types.h>
 
 /* Every statement that a running catalogue uses; their text stands in catalogue.c. */
 typedef enum {
@@ -30,8 +31,18 @@ struct bqb_catalogue {
     bool changed; /* this transaction makes caches stale */
     bool added;   /* so it does, but there are only more stickers and vectors, behind all others */
     bool regroup; /* this transaction changes which stickers are near copies */
+    dev_t dev;    /* the database's file, when it was opened */
+    ino_t ino;
     int64_t version; /* of its schema: below BQB_CATALOGUE_VERSION only where it cannot be brought up to date */
 };
+
+/* Is there something to read? Most often nothing was ever imported (BQB_ENOTFOUND); anything else is told as it is. */
+bqb_status bqb_db_check_there(const bqb_catalogue *c, bqb_err *err);
+
+/* A file of no bytes is a library that nothing was imported into, or one that was just begun; but beside what
+ * only stickers leave behind it has lost them (BQB_EFORMAT), and must not be taken for a new one. SQLite, too,
+ * would throw away the log beside it. */
+bqb_status bqb_db_check_not_lost(const bqb_catalogue *c, bqb_err *err);
 
 /* The error that SQLite has just given, in words for people. */
 bqb_status bqb_db_fail(const bqb_catalogue *c, int rc, bqb_err *err);

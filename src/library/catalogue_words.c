@@ -46,13 +46,28 @@ void bqb_annotated_free(bqb_annotated *a) {
     *a = (bqb_annotated){0};
 }
 
-/* Length of value, cut to BQB_VALUE_MAX at a character. */
-static size_t value_size(const char *value) {
-    size_t n = strlen(value);
-    if (n <= BQB_VALUE_MAX) return n;
-    n = BQB_VALUE_MAX;
-    while (n && ((unsigned char)value[n] & 0xC0) == 0x80) n--;
-    return n;
+/* A value as it is kept: one line, cut to BQB_VALUE_MAX at a character; out->len 0: nothing is left of it. */
+static bqb_status tidy(bqb_buf *out, const char *value, bqb_err *err) {
+    bool gap = false;
+    out->len = 0;
+    out->max = BQB_VALUE_MAX + 8;
+    bqb_status s = bqb_buf_append(out, "", 0, err);
+    for (size_t i = 0, n = strlen(value); i < n && !s;) {
+        uint32_t cp;
+        char utf8[4];
+        i += bqb_utf8_next(value + i, n - i, &cp, NULL);
+        if (bqb_is_control(cp)) {
+            gap = true;
+            continue;
+        }
+        size_t len = bqb_utf8_put(utf8, cp);
+        gap = gap && out->len && out->data[out->len - 1] != ' ' && cp != ' ';
+        if (out->len + len + gap > BQB_VALUE_MAX) break;
+        if (gap) s = bqb_buf_append(out, " ", 1, err);
+        if (!s) s = bqb_buf_append(out, utf8, len, err);
+        gap = false;
+    }
+    return s;
 }
 
 /* Would setting this value change anything, and may path say so? */
@@ -90,14 +105,13 @@ static bqb_status drop_text_vector(bqb_catalogue *c, bqb_sticker_id id, bool wor
     return s;
 }
 
-bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_annotation *a, bqb_origin origin,
-                                  double score, const char *path, bool *changed, bqb_err *err) {
+static bqb_status annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_buf *value, bqb_origin origin, double score,
+                           const char *path, bool *changed, bqb_err *err) {
     bool news[BQB_FIELDS] = {0}, any = false;
     bqb_status s = BQB_OK;
     for (int f = 0; f < BQB_FIELDS && !s; f++) {
-        const char *v = a->field[f];
-        if (!v || !*v) continue;
-        s = is_news(c, id, (bqb_field)f, origin, v, value_size(v), score, path, &news[f], err);
+        if (!value[f].len) continue;
+        s = is_news(c, id, (bqb_field)f, origin, value[f].data, value[f].len, score, path, &news[f], err);
         any = any || news[f];
     }
     if (changed) *changed = any;
@@ -111,12 +125,23 @@ bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb
         sqlite3_bind_int64(st, 1, id);
         bind_text(st, 2, bqb_field_name((bqb_field)f));
         sqlite3_bind_int(st, 3, (int)origin);
-        sqlite3_bind_text(st, 4, a->field[f], (int)value_size(a->field[f]), SQLITE_STATIC);
+        sqlite3_bind_text(st, 4, value[f].data, (int)value[f].len, SQLITE_STATIC);
         sqlite3_bind_double(st, 5, score);
         if (path) bind_path(st, 6, path);
         s = bqb_db_run(c, st, err);
     }
     return s ? s : bqb_db_words_put(c, id, WORDS_ADD, err);
+}
+
+bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_annotation *a, bqb_origin origin,
+                                  double score, const char *path, bool *changed, bqb_err *err) {
+    bqb_buf value[BQB_FIELDS] = {{0}};
+    bqb_status s = BQB_OK;
+    for (int f = 0; f < BQB_FIELDS && !s; f++)
+        if (a->field[f]) s = tidy(&value[f], a->field[f], err);
+    if (!s) s = annotate(c, id, value, origin, score, path, changed, err);
+    for (int f = 0; f < BQB_FIELDS; f++) bqb_buf_free(&value[f]);
+    return s;
 }
 
 bqb_status bqb_catalogue_forget(bqb_catalogue *c, bqb_sticker_id id, bqb_field f, bqb_origin origin, bool *changed,

@@ -2,6 +2,7 @@
 #include "search/search.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "search/folding.h"
 #include "search/parts.h"
 
@@ -82,13 +83,32 @@ static bqb_status judge(bqb_search_results *out, const search *s, bqb_err *err) 
     return st;
 }
 
+const char *bqb_query_problem(const char *text, size_t n) {
+    if (n > BQB_QUERY_MAX) return "longer than 16 KiB";
+    return bqb_utf8_check(text, n) < n ? "not valid UTF-8" : NULL;
+}
+
+static bqb_status check_words(const char *what, const char *text, bqb_err *err) {
+    const char *problem = text ? bqb_query_problem(text, strlen(text)) : NULL;
+    return problem ? bqb_fail(err, BQB_EINVAL, "the %s is %s", what, problem) : BQB_OK;
+}
+
+static bqb_status check(const bqb_search_query *q, bqb_err *err) {
+    bqb_status s = check_words("query", q->text, err);
+    if (!s) s = check_words("emotion", q->emotion, err);
+    if (!s) s = check_words("style", q->style, err);
+    for (size_t i = 0; i < q->n_not_words && !s; i++) s = check_words("unwanted text", q->not_words[i], err);
+    return s;
+}
+
 static bqb_status run(bqb_search_results *out, search *s, bqb_err *err) {
     const bqb_search_query *q = s->q;
     if (!(q->text && *q->text) && !q->text_vec && !q->image_vec)
         return bqb_fail(err, BQB_EINVAL, "nothing to search for: no words and no picture");
     if (!q->n || q->n > MAX_RESULTS)
         return bqb_fail(err, BQB_EINVAL, "%zu results were asked for; 1 to %d are possible", q->n, MAX_RESULTS);
-    bqb_status st = bqb_parts_open(&s->parts, s->c, q, err);
+    bqb_status st = check(q, err);
+    if (!st) st = bqb_parts_open(&s->parts, s->c, q, err);
     if (st) return st;
     const bqb_vectors *v = bqb_parts_vectors(s->parts);
     out->in_library = v ? v->n : 0;

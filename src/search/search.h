@@ -5,7 +5,13 @@
 #include "library/catalogue.h"
 #include "search/fusion.h"
 
-enum { BQB_MAX_UNLIKE = 128 };
+enum {
+    BQB_MAX_UNLIKE = 128,
+    BQB_QUERY_MAX = 16 << 10, /* bytes of a query, of unwanted words, of a filter's value */
+};
+
+/* What is wrong with words [n] to search for, to follow "is": "not valid UTF-8", "longer than 16 KiB"; NULL: nothing. */
+const char *bqb_query_problem(const char *text, size_t n);
 
 typedef struct {
     const char *text;        /* for the lexical match; NULL or "": none */
@@ -55,7 +61,7 @@ typedef struct {
 
 /* A picture alone ranks by cosine; all else by the sum of its reasons' gains. Without any
  * vectors the words alone decide. Equal ranks: the older sticker first.
- * Errors: BQB_EINVAL (nothing asked for, n, a word without letters), BQB_ENOTFOUND (a filter's value that
+ * Errors: BQB_EINVAL (nothing asked for, n, a word without letters, bqb_query_problem), BQB_ENOTFOUND (a filter's value that
  * no sticker has; the message lists those there are), of the catalogue. */
 bqb_status bqb_search_run(bqb_search_results *out, bqb_catalogue *c, const bqb_search_query *q, bqb_err *err);
 void bqb_search_results_free(bqb_search_results *r);

@@ -71,6 +71,12 @@ run "$bqb" duplicates --sheet "$tmp/sheet.png"
 is "sheet" $status 0
 is "sheet is a PNG" "$(head -c 4 "$tmp/sheet.png" | tail -c 3)" PNG
 
+BQB_LIBRARY=$tmp/alone run "$bqb" import "$tmp/in/c.webp"
+BQB_LIBRARY=$tmp/alone run "$bqb" duplicates --sheet "$tmp/none.png"
+is "a sheet of nothing is no failure" $status 0
+has "a sheet of nothing says so" "$tmp/err" '^no near copies: no sheet is drawn$'
+[ ! -e "$tmp/none.png" ] && ok || fail "a sheet of nothing was drawn"
+
 # A copy that comes later is hidden, too; files are never touched.
 cp tests/golden/images/wide.png "$tmp/in/e.png" && printf 'and again' >>"$tmp/in/e.png"
 run "$bqb" import "$tmp/in"

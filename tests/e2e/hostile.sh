@@ -102,6 +102,16 @@ for n in 0 50 100 4096 20000; do
     is "library cut to $n bytes: status" $status 1
     has "library cut to $n bytes" "$tmp/err" "$tmp/lib"
 done
+: >"$tmp/lib/library.db"
+for c in "import $tmp/in" "search x" stats "annotate --ocr" "duplicates"; do
+    run "$bqb" $c
+    is "an emptied library, $c: status" $status 1
+    has "an emptied library, $c" "$tmp/err" 'library.db: empty \(0 bytes\), but .* move this file away and import again'
+done
+is "an emptied library stays as it is" "$(wc -c <"$tmp/lib/library.db")" 0
+mkdir "$tmp/new-lib" && : >"$tmp/new-lib/library.db"
+BQB_LIBRARY=$tmp/new-lib run "$bqb" import "$tmp/in/good.png"
+is "an empty file and nothing else is a new library" $status 0
 cp "$tmp/in/noise.gif" "$tmp/lib/library.db"
 run "$bqb" import "$tmp/in"
 is "junk for a library: status" $status 1

@@ -45,6 +45,29 @@ has "a file of queries that is not there" "$tmp/err" 'nowhere: No such file'
 run "$bqb" search --queries "$tmp/queries" 晚安
 is "queries from two sides: status" $status 2
 
+# One rule for words to look for, wherever they come from.
+long=$(head -c 16385 /dev/zero | tr '\0' a)
+for o in "" --not --emotion --style; do
+    expect "no UTF-8 ${o:-query}" 2 - 'is not valid UTF-8' "$bqb" search 猫 $o $'\xe5\x8a'
+    expect "a long ${o:-query}" 2 - 'is longer than 16 KiB' "$bqb" search 猫 $o "$long"
+done
+printf '%s\n晚安\n' "$long" >"$tmp/queries"
+run "$bqb" search --json --queries "$tmp/queries"
+is "queries: a long line" "$(jq -rc '[.error, .results[0]?.ocr]' "$tmp/out" | tr '\n' ' ')" '["longer than 16 KiB",null] [null,"晚安"] '
+
+# A filter's value that nothing has: a failure that lists what there is.
+expect "an unknown emotion" 1 - 'no sticker has the emotion "nonsense"; there are: 难过 \(2\), (平静|开心) \(1\)' "$bqb" search --emotion nonsense 猫
+expect "an unknown style" 1 - 'no sticker has the style "nonsense"; none has any' "$bqb" search --style nonsense 猫
+expect "similar, an unknown emotion" 1 - 'there are: 难过' "$bqb" similar --emotion nonsense "$tmp/in/IMG_0001.png"
+run "$bqb" search --json --emotion nonsense 猫
+is "an unknown emotion as JSON: status" $status 1
+json "an unknown emotion as JSON" '[.query,.results,(.error|contains("there are: 难过 (2)"))]' '["猫",[],true]'
+printf '猫\n狗\n' >"$tmp/queries"
+run "$bqb" search --json --style nonsense --queries "$tmp/queries"
+is "an unknown style and many queries" "$status $(jq -rc '[.query,(.error|contains("no sticker has the style"))]' "$tmp/out" | tr '\n' ' ')" '1 ["猫",true] ["狗",true] '
+run "$bqb" search --json --emotion 平静 --animated 猫
+is "nothing passes two filters: no failure" $status 0
+
 # What ranks.
 run "$bqb" search --json --by words 晚安
 json "by words: only who has them" '[.results[].ocr]' '["晚安"]'

@@ -45,6 +45,50 @@ run "$bqb" set "$tmp/in/IMG_0001.webp" --emotion 困倦
 is "one that is known: nothing is said" "$(cat "$tmp/err")" ""
 run "$bqb" set "$tmp/in/IMG_0001.webp" --clear emotion
 
+# What would steer a terminal or break a line does neither: a value is one line, and names are shown with U+FFFD.
+esc=$(printf '\033') csi=$(printf '\302\233')
+run "$bqb" set "$tmp/in/IMG_0001.webp" --caption "两${esc}[31m行"$'\n\t'"字${csi}2J"
+run "$bqb" show --json "$tmp/in/IMG_0001.webp"
+json "a caption is one line" .caption '两 [31m行 字 2J'
+run "$bqb" set "$tmp/in/IMG_0001.webp" --caption $'\t\n'
+run "$bqb" show --json "$tmp/in/IMG_0001.webp"
+json "nothing but control characters takes back" .caption ''
+mkdir "$tmp/evil"
+evil="$tmp/evil/看${esc}[31m${csi}2J${esc}]0;x$(printf '\a')"$'\n'".png"
+cp tests/golden/images/gray.png "$evil"
+printf 'file\tcaption\temotion\n%s\t字\033[31m色\\n二\t怕\302\2332J\n' "$(basename "$evil" | sed 's/$/\\n/' | tr -d '\n' | sed 's/\\n$//')" >"$tmp/evil/captions.tsv"
+cp tests/golden/images/cmyk.jpg "$tmp/evil/broken${esc}[2J.png"
+head -c 99 tests/golden/images/wide.png >"$tmp/evil/broken${csi}2J.png"
+# What the program says of them, all of it.
+tell() {
+    "$bqb" import "$tmp/evil"
+    "$bqb" search --no-pictures -n 9 --explain 看
+    "$bqb" search --json 看
+    "$bqb" search "$esc[31m"
+    "$bqb" search --emotion "${csi}2J" x
+    "$bqb" show "$evil"
+    "$bqb" show --json "$evil"
+    "$bqb" stats
+    "$bqb" duplicates
+    "$bqb" show "/no$esc[31m/where${csi}2J"
+    "$bqb" "${csi}2J"
+    "$bqb" "--${csi}2J"
+    "$bqb" set "--${esc}[31m"
+    "$bqb" set --clear "${csi}2J" x
+    "$bqb" import "$tmp/no${csi}2J"
+    "$bqb" embed text "${csi}2J" | cut -c1-40
+    "$bqb" embed image "$tmp/evil/broken${csi}2J.png"
+    "$bqb" stats --data "$tmp/evil/captions.tsv"
+    "$bqb" annotate "/no${csi}2J"
+}
+tell >"$tmp/told" 2>&1
+has "it was told of" "$tmp/told" '^ 1  .*'
+is "nothing steers the terminal" "$(LC_ALL=C grep -anE "$esc|$(printf '\302[\200-\237]')|$(printf '\a')" "$tmp/told" | head -n 3 | cat -v)" ""
+run "$bqb" search --json --style x 看
+run "$bqb" show --json "$evil"
+json "as JSON the name is whole" .file "$(realpath "$evil")"
+run "$bqb" remove "$evil" "$tmp/evil/broken${esc}[2J.png"
+
 # A table that says otherwise, later: before and after it, the file read anew and copied.
 printf 'file\tcaption\temotion\tstyle\tocr\na00001.jpg\t一只狗\t生气\t水墨\t早安\n' >"$tmp/in/captions.tsv"
 cp "$cat" "$tmp/in/copy.jpg"

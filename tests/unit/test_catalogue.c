@@ -1,3 +1,4 @@
+#include "library_help.h"
 #include "test.h"
 
 #include "base/fs.h"
@@ -264,6 +265,41 @@ TEST(catalogue_cuts_long_values_at_a_character) {
     CHECK_OK(bqb_catalogue_get_annotation(c, a, &got, &err), err);
     CHECK(strlen(got.field[BQB_CAPTION]) == 4095);
     bqb_annotated_free(&got);
+    bqb_catalogue_close(c);
+}
+
+/* A value is one line that no terminal obeys, whoever says it. */
+TEST(catalogue_values_are_one_line) {
+    static const struct {
+        const char *said, *kept;
+    } cases[] = {
+        {"加班\t好累\r\n真的", "加班 好累 真的"}, {"\n\n一只猫 \t\n", "一只猫 "}, {"a\033[31mred\033[0m", "a [31mred [0m"},
+        {"c1 \xc2\x9b""2J csi", "c1 2J csi"},      {"\xe2\x80\xa9段\xe2\x80\xae反", "段 反"},
+        {"👨\xe2\x80\x8d👩 stays  as  it  is", "👨\xe2\x80\x8d👩 stays  as  it  is"}, /* a joiner steers nothing */
+    };
+    bqb_catalogue *c = open_library(BQB_CATALOGUE_WRITE);
+    if (!c) return;
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bqb_sticker_id id = add(c, i ? "/b" : "/a", (uint8_t)i, 1);
+        bqb_annotated a;
+        bool changed = true;
+        annotate(c, id, BQB_CAPTION, cases[i].said, i % 2 ? BQB_GIVEN : BQB_EDITED, NULL);
+        CHECK_OK(bqb_catalogue_get_annotation(c, id, &a, &err), err);
+        CHECK_STR(a.field[BQB_CAPTION], cases[i].kept);
+        bqb_annotated_free(&a);
+        bqb_annotation again = {{0}};
+        again.field[BQB_CAPTION] = cases[i].said;
+        CHECK_OK(bqb_catalogue_annotate(c, id, &again, i % 2 ? BQB_GIVEN : BQB_EDITED, 0.5, NULL, &changed, &err), err);
+        CHECK_MSG(!changed, "case %zu is news each time", i);
+    }
+    bqb_sticker_id none = add(c, "/c", 99, 1);
+    bqb_annotated a;
+    annotate(c, none, BQB_OCR, "\n\t\033", BQB_GIVEN, NULL);
+    CHECK_OK(bqb_catalogue_get_annotation(c, none, &a, &err), err);
+    CHECK(!a.field[BQB_OCR]);
+    bqb_annotated_free(&a);
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
     bqb_catalogue_close(c);
 }
 
@@ -634,4 +670,40 @@ TEST(catalogue_says_when_another_is_writing) {
     CHECK(t.stickers == 1);
     bqb_catalogue_close(a);
     bqb_catalogue_close(b);
+}
+
+/* A database of no bytes is new only where nothing tells of stickers. */
+TEST(catalogue_empty_file_beside_caches_is_a_loss) {
+    static const char *const beside[] = {"cache/image-x.vectors", "files/a.png", "library.db-wal"};
+    bqb_catalogue *c = NULL;
+    char path[600];
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+        help_text(library(), "library.db", "");
+        help_text(library(), beside[i], "x");
+        for (int mode = 0; mode < 2; mode++) {
+            CHECK(bqb_catalogue_open(&c, library(), mode ? BQB_CATALOGUE_READ : BQB_CATALOGUE_WRITE, &err) == BQB_EFORMAT);
+            CHECK_MSG(strstr(err.msg, "library.db: empty (0 bytes)") && strstr(err.msg, "import again"), "%s", err.msg);
+            bqb_catalogue_close(c);
+        }
+        snprintf(path, sizeof path, "%s/%s", library(), beside[i]);
+        CHECK(!unlink(path));
+    }
+    c = open_library(BQB_CATALOGUE_WRITE); /* empty folders tell nothing */
+    bqb_catalogue_close(c);
+}
+
+TEST(catalogue_knows_that_it_was_deleted) {
+    char path[600], other[600];
+    snprintf(path, sizeof path, "%s/library.db", library());
+    snprintf(other, sizeof other, "%s/other.db", library());
+    bqb_catalogue *c = open_library(BQB_CATALOGUE_WRITE);
+    if (!c) return;
+    CHECK_OK(bqb_catalogue_check_place(c, &err), err);
+    CHECK(!rename(path, other));
+    CHECK(bqb_catalogue_check_place(c, &err) == BQB_ENOTFOUND && strstr(err.msg, "deleted or moved"));
+    help_text(library(), "library.db", "");
+    CHECK(bqb_catalogue_check_place(c, &err) == BQB_ENOTFOUND && strstr(err.msg, "another library"));
+    CHECK(!rename(other, path));
+    CHECK_OK(bqb_catalogue_check_place(c, &err), err);
+    bqb_catalogue_close(c);
 }

@@ -203,6 +203,22 @@ TEST(search_refuses_nonsense) {
     CHECK(bqb_search_run(&r, c, &q, &err) == BQB_EINVAL);
     q.n = 1000000;
     CHECK(bqb_search_run(&r, c, &q, &err) == BQB_EINVAL);
+    static const char *const bad[] = {"加班\xff"};
+    char *most = calloc(1, BQB_QUERY_MAX + 2);
+    if (!most) return;
+    memset(most, 'a', BQB_QUERY_MAX);
+    q = (bqb_search_query){.text = most, .n = 5};
+    CHECK_OK(bqb_search_run(&r, c, &q, &err), err);
+    bqb_search_results_free(&r);
+    most[BQB_QUERY_MAX] = 'a';
+    CHECK(bqb_search_run(&r, c, &q, &err) == BQB_EINVAL && strstr(err.msg, "the query is longer than 16 KiB"));
+    free(most);
+    q.text = bad[0];
+    CHECK(bqb_search_run(&r, c, &q, &err) == BQB_EINVAL && strstr(err.msg, "the query is not valid UTF-8"));
+    q = (bqb_search_query){.text = "x", .n = 5, .not_words = bad, .n_not_words = 1};
+    CHECK(bqb_search_run(&r, c, &q, &err) == BQB_EINVAL && strstr(err.msg, "the unwanted text is not valid UTF-8"));
+    q = (bqb_search_query){.text = "x", .n = 5, .style = bad[0]};
+    CHECK(bqb_search_run(&r, c, &q, &err) == BQB_EINVAL && strstr(err.msg, "the style is not valid UTF-8"));
     float v[3] = {1, 0, 0};
     q = (bqb_search_query){.text_vec = v, .model = MODEL_B, .n = 5}; /* nothing was embedded by it */
     CHECK_OK(bqb_search_run(&r, c, &q, &err), err);
