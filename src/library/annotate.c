@@ -5,11 +5,13 @@
 #include "base/thread.h"
 #include "image/decode.h"
 #include "library/id_set.h"
+#include "library/lock_file.h"
 #include "library/reader.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     BATCH = 8,       /* stickers of one transaction, for each thread */
@@ -41,6 +43,7 @@ typedef struct {
     size_t total;
     atomic_bool stop;
     int threads;
+    int claims; /* read.lock: who has a sticker's byte is reading it */
 } work;
 
 /* ---- reading, on several threads ---- */
@@ -117,6 +120,7 @@ static void empty(work *w) {
         bqb_merged_free(&w->jobs[i].read);
     }
     w->n = 0;
+    if (w->claims >= 0) bqb_unlock_all(w->claims);
 }
 
 /* Read and commit what the batch holds; empty it. */
@@ -142,11 +146,31 @@ static bqb_status finish_batch(work *w, bqb_err *err) {
     return s;
 }
 
+/* Does another bqb read this one, or has it done so since we listed it? If not, it is ours until the batch is committed. */
+static bqb_status claim(bool *ours, work *w, bqb_sticker_id id, bqb_err *err) {
+    char *reader = NULL, *text = NULL;
+    *ours = bqb_lock_byte(w->claims, (off_t)id, false);
+    if (!*ours || w->o->again) return BQB_OK;
+    bqb_status s = bqb_catalogue_get_reading(w->c, id, &reader, &text, err);
+    *ours = s == BQB_ENOTFOUND;
+    if (!s) bqb_unlock_byte(w->claims, (off_t)id);
+    free(reader);
+    free(text);
+    return s == BQB_ENOTFOUND ? BQB_OK : s;
+}
+
 static bqb_status take(work *w, bqb_sticker_id id, bqb_err *err) {
     bqb_sticker sticker;
+    bool ours;
     job *j = &w->jobs[w->n];
+    bqb_status s = claim(&ours, w, id, err);
+    if (s || !ours) {
+        w->report->already += !s;
+        atomic_fetch_add(&w->finished, 1);
+        return s;
+    }
     *j = (job){.id = id};
-    bqb_status s = bqb_catalogue_get_sticker(w->c, id, &sticker, err);
+    s = bqb_catalogue_get_sticker(w->c, id, &sticker, err);
     if (!s) s = bqb_catalogue_path_of(w->c, id, &j->path, NULL, err);
     if (s == BQB_ENOTFOUND) { /* removed by another bqb since we listed it */
         w->report->skipped++;
@@ -182,7 +206,7 @@ static bqb_status choose(bqb_id_set *out, bqb_catalogue *c, const bqb_sticker_id
 
 bqb_status bqb_library_read(bqb_catalogue *c, const bqb_sticker_id *ids, size_t n, bqb_read_options *o,
                             bqb_read_report *report, bqb_err *err) {
-    work w = {.c = c, .o = o, .report = report, .threads = o->threads > 0 ? o->threads : bqb_cpu_count()};
+    work w = {.c = c, .o = o, .report = report, .threads = o->threads > 0 ? o->threads : bqb_cpu_count(), .claims = -1};
     bqb_id_set todo = {0};
     *report = (bqb_read_report){0};
     if (w.threads > MOST_THREADS) w.threads = MOST_THREADS;
@@ -190,6 +214,7 @@ bqb_status bqb_library_read(bqb_catalogue *c, const bqb_sticker_id *ids, size_t 
     atomic_init(&w.stop, false);
     bqb_status s = bqb_ocr_check(o->advice, err);
     if (!s) s = bqb_image_init(err);
+    if (!s) s = bqb_lock_file_open(&w.claims, bqb_catalogue_dir(c), "read.lock", err);
     if (!s) s = choose(&todo, c, ids, n, o->again, &report->asked, err);
     report->already = s ? 0 : report->asked - todo.n;
     w.total = todo.n;
@@ -204,6 +229,7 @@ bqb_status bqb_library_read(bqb_catalogue *c, const bqb_sticker_id *ids, size_t 
     empty(&w);
     for (int i = 0; i < w.threads; i++) bqb_ocr_close(w.ocr[i]);
     free(w.jobs);
+    if (w.claims >= 0) close(w.claims);
     bqb_id_set_free(&todo);
     return s;
 }

@@ -1,8 +1,9 @@
 /* Reading the words off the stickers of a library, and noting them.
  *
  * May be killed at any moment and run again: what was committed stays, the rest
- * is read then. What somebody said is on a sticker stays believed. Tesseract runs
- * in processes of its own, one for each thread; a picture that it crashes on, or
+ * is read then. What somebody said is on a sticker stays believed. Several at once
+ * share the stickers: what one is reading the others pass over (locks of read.lock).
+ * Tesseract runs in processes of its own, one for each thread; a picture that it crashes on, or
  * takes too long for (BQB_OCR_LIMIT_MS), is skipped, and from then on passed over
  * as one that was read. */
 #ifndef BQB_LIBRARY_ANNOTATE_H
@@ -12,7 +13,7 @@
 
 typedef struct {
     size_t asked;   /* stickers looked at */
-    size_t already; /* of these: read before, or somebody said what is on them */
+    size_t already; /* of these: read before or by another bqb meanwhile, or somebody said what is on them */
     size_t words;   /* read now, with words */
     size_t blank;   /* read now, without */
     size_t skipped; /* whose picture is gone, changed or damaged, or brings its reader down: each told to skip() */

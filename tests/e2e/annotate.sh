@@ -95,6 +95,33 @@ is "after kills: every one that lacked words" "$(count)" 9
 run sqlite3 "$tmp/lib/library.db" 'PRAGMA integrity_check; PRAGMA foreign_key_check'
 is "after kills: the database is sound" "$(cat "$tmp/out")" ok
 
+# Two at once share the work: each sticker is read by one of them. What a stopped one has in hand is left to it, and
+# read by others once it is dead.
+sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
+"$bqb" annotate --ocr --threads 1 --json >"$tmp/first" 2>/dev/null &
+pid=$!
+"$bqb" annotate --ocr --threads 1 --json >"$tmp/second" 2>/dev/null
+is "two at once: the second's status" $? 0
+wait $pid
+is "two at once: the first's status" $? 0
+cat "$tmp/first" "$tmp/second" >"$tmp/out"
+is "two at once: each was read once" "$(jq -s 'map(.ocr.words + .ocr.blank)|add' "$tmp/out") $(count)" "9 9"
+is "two at once: both worked" "$(jq -s 'map(.ocr.words + .ocr.blank > 0)|all' "$tmp/out")" true
+sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
+"$bqb" annotate --ocr --threads 1 >/dev/null 2>&1 &
+pid=$!
+claimed=":$(stat -c %i "$tmp/lib/read.lock") "
+for _ in $(seq 300); do grep -q "$claimed" /proc/locks && break; sleep 0.1; done
+kill -STOP $pid
+before=$(count)
+run "$bqb" annotate --ocr --json
+is "beside a stopped one: status" $status 0
+[ "$(jq '.ocr.words + .ocr.blank' "$tmp/out")" -lt 9 ] && [ "$(count)" -lt 9 ] && ok || fail "what a stopped one has in hand was read: $before before, $(cat "$tmp/out")"
+kill -9 $pid
+wait $pid 2>/dev/null
+run "$bqb" annotate --ocr
+is "once it is dead: all are read" "$(count)" 9
+
 # A picture that is gone, one that changed, one that is damaged.
 list=("$tmp"/in/0*)
 rm "${list[0]}"
