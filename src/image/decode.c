@@ -411,24 +411,26 @@ bqb_status bqb_image_probe(bqb_image_info *info, const void *data, size_t size, 
 
 /* ---- the tower's three frames ---- */
 
-/* Squash one frame to R×R RGB. White goes under it before the resizing; where
- * alpha is dropped it weights the colours while resizing and goes after. */
-static bqb_status squash(uint8_t *rgb, const bqb_image_reader *r, uint8_t *pixels, size_t R, bool drop_alpha,
+/* Make a frame ready for squash, in place: white goes under it, or, where alpha is dropped, alpha weights its colours. */
+static void prepare(const bqb_image_reader *r, uint8_t *pixels, bool drop_alpha) {
+    size_t n = r->info.width * r->info.height;
+    if (r->C == 4 && drop_alpha) bqb_alpha_premultiply(pixels, pixels, n);
+    else if (r->C == 4) bqb_alpha_over_white(pixels, pixels, n);
+}
+
+/* Squash one prepared frame to R×R RGB; what is left of alpha goes. */
+static bqb_status squash(uint8_t *rgb, const bqb_image_reader *r, const uint8_t *pixels, size_t R, bool drop_alpha,
                          bqb_err *err) {
-    size_t w = r->info.width, h = r->info.height, n = w * h, C = r->C;
+    size_t w = r->info.width, h = r->info.height, C = r->C;
     bqb_status s;
     if (C == 1) {
         s = bqb_resample(rgb, R, R, pixels, w, h, 1, err);
         for (size_t i = R * R; !s && i-- > 0;) rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = rgb[i];
         return s;
     }
-    if (C == 3 || !drop_alpha) {
-        if (C == 4) bqb_alpha_over_white(pixels, pixels, n);
-        return bqb_resample(rgb, R, R, pixels, w, h, 3, err);
-    }
+    if (C == 3 || !drop_alpha) return bqb_resample(rgb, R, R, pixels, w, h, 3, err);
     uint8_t *rgba = bqb_alloc_aligned(R * R, 4);
     if (!rgba) return bqb_fail_nomem(err, r->name, R * R * 4);
-    bqb_alpha_premultiply(pixels, pixels, n);
     s = bqb_resample(rgba, R, R, pixels, w, h, 4, err);
     bqb_alpha_unpremultiply(rgba, rgba, R * R);
     if (!s) bqb_alpha_drop(rgb, rgba, R * R);
@@ -436,30 +438,38 @@ static bqb_status squash(uint8_t *rgb, const bqb_image_reader *r, uint8_t *pixel
     return s;
 }
 
-static bqb_status three_frames(uint8_t *rgb, bqb_image_reader *r, size_t R, bool drop_alpha, bqb_err *err) {
-    size_t n = r->info.frames, wanted[3] = {0, (n - 1) / 2, n - 1}, size = R * R * 3;
-    for (size_t k = 0; k < 3; k++) {
-        uint8_t *out = rgb + k * size;
+static bqb_status three_frames(const bqb_image_square *square, size_t n_squares, bqb_image_reader *r, bool drop_alpha,
+                               bqb_err *err) {
+    size_t n = r->info.frames, wanted[3] = {0, (n - 1) / 2, n - 1};
+    bqb_status s = BQB_OK;
+    for (size_t k = 0; k < 3 && !s; k++) {
+        bool again = k && wanted[k] == wanted[k - 1];
         const uint8_t *pixels;
-        if (k && wanted[k] == wanted[k - 1]) {
-            memcpy(out, out - size, size);
-            continue;
+        if (!again) s = bqb_image_read(r, &pixels, wanted[k], err);
+        if (!again && !s) prepare(r, r->pixels, drop_alpha);
+        for (size_t i = 0; i < n_squares && !s; i++) {
+            size_t size = square[i].R * square[i].R * 3;
+            uint8_t *out = square[i].rgb + k * size;
+            if (again) memcpy(out, out - size, size);
+            else s = squash(out, r, r->pixels, square[i].R, drop_alpha, err);
         }
-        bqb_status s = bqb_image_read(r, &pixels, wanted[k], err);
-        if (!s) s = squash(out, r, r->pixels, R, drop_alpha, err);
-        if (s) return s;
     }
-    return BQB_OK;
+    return s;
+}
+
+bqb_status bqb_image_squares(const bqb_image_square *square, size_t n, bqb_image_info *info, const void *data, size_t size,
+                             const char *name, const bqb_image_limits *lim, bqb_err *err) {
+    bqb_image_reader *r;
+    bqb_status s = bqb_image_open(&r, data, size, name, lim, err);
+    if (!s) s = three_frames(square, n, r, lim && lim->drop_alpha, err);
+    if (!s && info) *info = r->info;
+    bqb_image_close(r);
+    return s;
 }
 
 bqb_status bqb_image_frames(uint8_t *rgb, bqb_image_info *info, const void *data, size_t size,
                             const char *name, size_t R, const bqb_image_limits *lim, bqb_err *err) {
-    bqb_image_reader *r;
-    bqb_status s = bqb_image_open(&r, data, size, name, lim, err);
-    if (!s) s = three_frames(rgb, r, R, lim && lim->drop_alpha, err);
-    if (!s && info) *info = r->info;
-    bqb_image_close(r);
-    return s;
+    return bqb_image_squares(&(bqb_image_square){rgb, R}, 1, info, data, size, name, lim, err);
 }
 
 bqb_status bqb_image_frames_file(uint8_t *rgb, bqb_image_info *info, const char *path, size_t R,

@@ -70,7 +70,15 @@ bqb_status bqb_image_probe(bqb_image_info *info, const void *data, size_t size, 
 bqb_status bqb_image_frames(uint8_t *rgb, bqb_image_info *info, const void *data, size_t size,
                             const char *name, size_t R, const bqb_image_limits *lim, bqb_err *err);
 
-/* The same from a file (mapped; over 64 MiB is BQB_ELIMIT). */
+/* The same in several sizes at once, each as bqb_image_frames gives it: decoded once. square in [n]. */
+typedef struct {
+    uint8_t *rgb; /* out [3,R,R,3] */
+    size_t R;
+} bqb_image_square;
+bqb_status bqb_image_squares(const bqb_image_square *square, size_t n, bqb_image_info *info, const void *data, size_t size,
+                             const char *name, const bqb_image_limits *lim, bqb_err *err);
+
+/* One size from a file (mapped; over 64 MiB is BQB_ELIMIT). */
 bqb_status bqb_image_frames_file(uint8_t *rgb, bqb_image_info *info, const char *path, size_t R,
                                  const bqb_image_limits *lim, bqb_err *err);
 

@@ -61,6 +61,16 @@ void bqb_sketch_pack(uint8_t out[BQB_SKETCH_BYTES], const bqb_sketch *s) {
 }
 
 /* Edges that no look has become the whole frame. */
+size_t bqb_sketch_all(uint8_t out[3 * BQB_SKETCH_BYTES], const bqb_looks *l) {
+    size_t n = 0;
+    for (size_t f = 0; f < l->n; f++, n += BQB_SKETCH_BYTES) {
+        bqb_sketch s;
+        bqb_sketch_of(&s, &l->frame[f]);
+        bqb_sketch_pack(out + n, &s);
+    }
+    return n;
+}
+
 void bqb_sketch_unpack(bqb_sketch *s, const uint8_t in[BQB_SKETCH_BYTES]) {
     memset(s, 0, sizeof *s);
     const uint8_t *p = get_hash(s->lower, get_hash(s->upper, get_hash(s->inner, get_hash(s->whole, in))));

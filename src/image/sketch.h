@@ -18,6 +18,9 @@ typedef struct {
 
 void bqb_sketch_of(bqb_sketch *s, const bqb_look *l);
 
+/* Of each frame, packed one after the other; how many bytes. */
+size_t bqb_sketch_all(uint8_t out[3 * BQB_SKETCH_BYTES], const bqb_looks *l);
+
 /* To and from bytes that are the same on every machine. Any bytes can be unpacked. */
 void bqb_sketch_pack(uint8_t out[BQB_SKETCH_BYTES], const bqb_sketch *s);
 void bqb_sketch_unpack(bqb_sketch *s, const uint8_t in[BQB_SKETCH_BYTES]);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "image/decode.h"
+#include "image/sketch.h"
 #include "library/import_gone.h"
 #include "library/likeness.h"
 #include "library/naming.h"
@@ -35,6 +36,8 @@ typedef struct {
     bool has_vector;        /* nothing to encode: the content has its vector already */
     bool has_sticker;
     bqb_sticker sticker;
+    uint8_t *sketches;      /* packed, owned; NULL: left to bqb_likeness_update */
+    size_t n_sketch_bytes;
     bqb_file_change change;
     char *moved_from;       /* owned */
     bqb_err why;
@@ -135,6 +138,24 @@ static void hard_failure(import *im, bqb_status s, const bqb_err *err) {
     pthread_mutex_unlock(&im->lock);
 }
 
+/* What its vector is made of, and its sketches, from one decoding. */
+static bqb_status decode(import *im, size_t k, job *j, bqb_image_info *info, const uint8_t *data, size_t size, const char *name) {
+    size_t R = BQB_LOOK_FRAME;
+    uint8_t *rgb = bqb_calloc(3 * R * R, 3);
+    bqb_looks *looks = bqb_calloc(1, sizeof *looks);
+    j->sketches = bqb_calloc(3, BQB_SKETCH_BYTES);
+    bqb_status s = rgb && looks && j->sketches ? BQB_OK : bqb_fail_nomem(&j->why, name, 9 * R * R);
+    const bqb_image_square squares[] = {{im->rgb + k * im->picture_size, im->R}, {rgb, R}};
+    if (!s) s = bqb_image_squares(squares, 2, info, data, size, name, NULL, &j->why);
+    if (!s) {
+        bqb_looks_of(looks, rgb);
+        j->n_sketch_bytes = bqb_sketch_all(j->sketches, looks);
+    }
+    free(rgb);
+    free(looks);
+    return s;
+}
+
 /* Worker: read, hash, and decode if its content needs it. */
 static void read_one(void *ctx, size_t k, int worker) {
     (void)worker;
@@ -152,8 +173,7 @@ static void read_one(void *ctx, size_t k, int worker) {
     else if (j->has_sticker && (j->has_vector || !im->o->embedder)) j->state = READY;
     else {
         const char *name = bqb_path_base(name_of(j->from));
-        if (im->o->embedder)
-            s = bqb_image_frames(im->rgb + k * im->picture_size, &info, data, size, name, im->R, NULL, &j->why);
+        if (im->o->embedder) s = decode(im, k, j, &info, data, size, name);
         else s = bqb_image_probe(&info, data, size, name, NULL, &j->why);
         if (!s) {
             j->state = READY;
@@ -286,6 +306,8 @@ static bqb_status store(import *im, job *j, const float *vec, bqb_err *err) {
     j->now.sticker = j->sticker.id;
     bool same_sticker = j->was_known && j->old.sticker == j->now.sticker && !j->old.missing;
     bool same = same_sticker && j->old.size_bytes == j->now.size_bytes && j->old.mtime_ns == j->now.mtime_ns;
+    if (!s && j->state == READY && j->sketches)
+        s = bqb_catalogue_put_sketch(im->c, j->sticker.id, j->sketches, j->n_sketch_bytes, err);
     if (!s && !same) s = bqb_catalogue_replace_file(im->c, j->from->path, &j->now, err);
     if (!s && !same_sticker && !added)
         s = bqb_drop_old_paths(&j->moved_from, im->c, j->now.sticker, j->from->path, err);
@@ -314,7 +336,10 @@ static void tell_changes(import *im) {
 }
 
 static void empty_batch(import *im) {
-    for (size_t i = 0; i < im->n; i++) free(im->jobs[i].moved_from);
+    for (size_t i = 0; i < im->n; i++) {
+        free(im->jobs[i].moved_from);
+        free(im->jobs[i].sketches);
+    }
     im->n = im->n_work = 0;
     bqb_turns_give(im->turns);
 }

@@ -60,12 +60,7 @@ static void sketch_one(void *ctx, size_t i, int worker) {
     if (!j->path) return;
     bqb_looks *l = bqb_calloc(1, sizeof *l);
     j->st = l ? read_looks(l, j->path, NULL) : BQB_ENOMEM;
-    for (size_t f = 0; !j->st && f < l->n; f++) {
-        bqb_sketch s;
-        bqb_sketch_of(&s, &l->frame[f]);
-        bqb_sketch_pack(j->frames + j->n_bytes, &s);
-        j->n_bytes += BQB_SKETCH_BYTES;
-    }
+    if (!j->st) j->n_bytes = bqb_sketch_all(j->frames, l);
     free(l);
 }
 

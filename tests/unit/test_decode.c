@@ -308,6 +308,25 @@ TEST(decode_every_kind_of_png) {
         }
 }
 
+/* Several sizes from one decoding are what each has by itself. */
+TEST(decode_squares_as_one_by_one) {
+    static uint8_t wide[3 * 40 * 40 * 3], alone[3 * 40 * 40 * 3];
+    for (size_t i = 0; i < FIXTURES; i++)
+        for (int drop = 0; drop < 2; drop++) {
+            bqb_buf b = fixture(fixtures[i]);
+            bqb_image_limits lim = {.drop_alpha = drop};
+            uint8_t out[OUT], want[OUT];
+            bqb_image_square squares[] = {{out, R}, {wide, 40}};
+            bqb_err err;
+            if (!b.len) return;
+            CHECK_OK(bqb_image_squares(squares, 2, NULL, b.data, b.len, fixtures[i], &lim, &err), err);
+            CHECK_OK(bqb_image_frames(want, NULL, b.data, b.len, fixtures[i], R, &lim, &err), err);
+            CHECK_OK(bqb_image_frames(alone, NULL, b.data, b.len, fixtures[i], 40, &lim, &err), err);
+            CHECK_MSG(!memcmp(out, want, OUT) && !memcmp(wide, alone, sizeof wide), "%s, drop %d", fixtures[i], drop);
+            bqb_buf_free(&b);
+        }
+}
+
 TEST(decode_ignores_orientation_and_profile) {
     bqb_buf b = fixture("golden/images/square.jpg"), turned = {.max = MAX_MADE};
     if (!b.len) return;

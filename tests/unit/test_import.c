@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "file/base64.h"
+#include "library/likeness.h"
 #include "library/vectors.h"
 #include "library/walk.h"
 
@@ -248,6 +249,39 @@ TEST(import_stopped_keeps_what_is_done) {
     CHECK(stats(dir).stickers == 64);
     help_import(dir, path, &e, &r);
     REPORT(r, 36, 64, 0);
+}
+
+static int count_sketch(void *ctx, bqb_sticker_id id, const uint8_t *frames, size_t n_bytes, bool compared) {
+    (void)id, (void)frames, (void)compared;
+    *(size_t *)ctx += n_bytes > 0;
+    return 0;
+}
+
+static int count_looks(void *ctx, const char *what, uint64_t done, uint64_t total) {
+    (void)total;
+    if (!strcmp(what, "looking at pictures")) *(uint64_t *)ctx += done;
+    return 0;
+}
+
+/* What is decoded for its vector need not be for its sketches; what has no vector still is. */
+TEST(import_decodes_a_picture_once) {
+    for (int with_vectors = 0; with_vectors < 2; with_vectors++) {
+        const char *dir = test_tmp_dir(), *path = help_path(dir, "in");
+        help_png(dir, "in/a.png", 1, 100, 200);
+        help_png(dir, "in/b.png", 2, 100, 200);
+        bqb_embedder e = help_embedder(MODEL_A);
+        uint64_t looked = 0;
+        bqb_import_report r;
+        bqb_catalogue *c = NULL;
+        size_t sketches = 0;
+        bqb_import_options o = {.embedder = with_vectors ? &e : NULL, .progress = count_looks, .ctx = &looked};
+        CHECK_OK(bqb_catalogue_open(&c, help_path(dir, "lib"), BQB_CATALOGUE_WRITE, &err), err);
+        CHECK_OK(bqb_library_import(c, &path, 1, &o, &r, &err), err);
+        CHECK_OK(bqb_catalogue_each_sketch(c, count_sketch, &sketches, &err), err);
+        bqb_catalogue_close(c);
+        CHECK_MSG(looked == (with_vectors ? 0 : 2) && sketches == 2, "vectors %d: %d looked at, %zu sketches", with_vectors,
+                  (int)looked, sketches);
+    }
 }
 
 static bqb_status encode_badly(void *ctx, float *out, const uint8_t *rgb, size_t N, bqb_err *e) {
