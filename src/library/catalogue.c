@@ -109,8 +109,8 @@ static const char *const sql[N_STATEMENTS] = {
     [FILE_EACH_OF] = "SELECT path, sticker, size_bytes, mtime_ns, missing FROM file WHERE sticker = ?"
                      " ORDER BY missing, path",
     [FILE_OF] = "SELECT path, missing FROM file WHERE sticker = ? ORDER BY missing, path",
-    [ANNOTATION_GET] = "SELECT a.value, a.score, a.path IS NOT NULL AND a.path <> ?4 AND EXISTS(SELECT 1 FROM file f"
-                       " WHERE f.path = a.path AND f.sticker = a.sticker AND f.missing = 0), a.path IS ?4"
+    [ANNOTATION_GET] = "SELECT a.value, a.score, (a.path IS NULL AND a.origin IN (-1, 1, 2)) OR (a.path <> ?4 AND EXISTS("
+                       "SELECT 1 FROM file f WHERE f.path = a.path AND f.sticker = a.sticker AND f.missing = 0)), a.path IS ?4"
                        " FROM annotation a WHERE a.sticker = ?1 AND a.field = ?2 AND a.origin = ?3",
     [ANNOTATION_PUT] = "INSERT INTO annotation(sticker, field, origin, value, score, path) VALUES(?, ?, ?, ?, ?, ?)"
                        " ON CONFLICT DO UPDATE SET value = excluded.value, score = excluded.score,"
@@ -128,6 +128,7 @@ static const char *const sql[N_STATEMENTS] = {
     [ANNOTATION_WITH] = "SELECT a.sticker FROM annotation a WHERE a.field = ? AND a.value = ? AND" BELIEVED
                         " ORDER BY a.sticker",
     [ANNOTATION_FORGET] = "DELETE FROM annotation WHERE sticker = ? AND field = ? AND origin = ?",
+    [ANNOTATION_OF_PATH] = "SELECT field, origin FROM annotation WHERE sticker = ? AND path = ? AND origin <> 3",
     [READING_PUT] = "INSERT INTO reading(sticker, reader, text) VALUES(?, ?, ?)"
                     " ON CONFLICT DO UPDATE SET reader = excluded.reader, text = excluded.text",
     [READING_NONE] = "INSERT INTO reading(sticker, reader, text) VALUES(?, ?, '') ON CONFLICT DO NOTHING",

@@ -134,7 +134,8 @@ const char *bqb_origin_name(bqb_origin o); /* "edited" "given" "ocr" "zero-shot"
 
 /* Set the fields of `a` that are neither NULL nor "", for one origin. `path` is
  * the file that they were said of: while that path holds the sticker, another
- * path's word does not replace its own. A value is one line of text: control characters
+ * path's word does not replace its own, nor any path's what was edited, read or guessed
+ * in this library itself (path NULL). A value is one line of text: control characters
  * (bqb_is_control; so tabs and line ends) become a space, or nothing at its ends. The words
  * index follows. *changed (may be NULL): something is now different. */
 bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_annotation *a, bqb_origin origin,
@@ -143,6 +144,11 @@ bqb_status bqb_catalogue_annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb
 /* Take back what one origin said of one field. The words index follows. *changed (may be NULL): it had said something. */
 bqb_status bqb_catalogue_forget(bqb_catalogue *c, bqb_sticker_id id, bqb_field f, bqb_origin origin, bool *changed,
                                 bqb_err *err);
+
+/* Take back what `path` said of the fields that `a` has under another origin than origin[field] (but for BQB_FROM_FILE_NAME,
+ * which is of the path itself): a table has changed its mind about who says so. */
+bqb_status bqb_catalogue_retract(bqb_catalogue *c, bqb_sticker_id id, const bqb_annotation *a,
+                                 const bqb_origin origin[BQB_FIELDS], const char *path, bool *changed, bqb_err *err);
 
 /* Bytes that a value may have; bqb_catalogue_annotate cuts longer ones at a character. */
 enum { BQB_VALUE_MAX = 4096 };

@@ -170,6 +170,31 @@ bqb_status bqb_catalogue_forget(bqb_catalogue *c, bqb_sticker_id id, bqb_field f
     return s;
 }
 
+bqb_status bqb_catalogue_retract(bqb_catalogue *c, bqb_sticker_id id, const bqb_annotation *a,
+                                 const bqb_origin origin[BQB_FIELDS], const char *path, bool *changed, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row, old[BQB_FIELDS][BQB_ORIGINS - BQB_EDITED] = {{0}};
+    *changed = false;
+    bqb_status s = bqb_db_prepare(c, ANNOTATION_OF_PATH, &st, err);
+    if (s) return s;
+    sqlite3_bind_int64(st, 1, id);
+    bind_path(st, 2, path);
+    while (!(s = bqb_db_step(c, st, &row, err)) && row) {
+        const char *name = (const char *)sqlite3_column_text(st, 0);
+        bqb_field f = name ? bqb_field_parse(name, strlen(name)) : BQB_FIELDS;
+        int o = sqlite3_column_int(st, 1);
+        if (f != BQB_FIELDS && o >= BQB_EDITED && o < BQB_ORIGINS) old[f][o - BQB_EDITED] = true;
+    }
+    for (int f = 0; f < BQB_FIELDS; f++)
+        for (int o = BQB_EDITED; o < BQB_ORIGINS && !s; o++) {
+            bool gone = false;
+            if (!old[f][o - BQB_EDITED] || (int)origin[f] == o || !a->field[f] || !*a->field[f]) continue;
+            s = bqb_catalogue_forget(c, id, (bqb_field)f, (bqb_origin)o, &gone, err);
+            *changed = *changed || gone;
+        }
+    return s;
+}
+
 bqb_status bqb_catalogue_each_value(bqb_catalogue *c, bqb_field f, bqb_value_fn fn, void *ctx, bqb_err *err) {
     sqlite3_stmt *st;
     bool row;

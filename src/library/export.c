@@ -122,11 +122,14 @@ static bqb_status export_one(job *j, bqb_sticker_id id, bqb_err *err) {
     bqb_annotated note = {0};
     content k = {.sticker = &item.sticker};
     const char *why = NULL;
+    char *reader = NULL, *reading = NULL;
     bqb_status s = bqb_catalogue_get_sticker(c, id, &item.sticker, err);
     if (!s) s = bqb_catalogue_short_id(c, item.sticker.sha256, item.id, err);
     if (!s) s = bqb_catalogue_path_of(c, id, &k.path, NULL, err);
     if (!s) s = bqb_catalogue_get_annotation(c, id, &note, err);
-    if (!s) bqb_annotated_leave_out(&note, BQB_ZERO_SHOT); /* an import would take them for given */
+    if (!s && j->w->origins) s = bqb_catalogue_get_reading(c, id, &reader, &reading, err);
+    if (s == BQB_ENOTFOUND && j->w->origins) s = BQB_OK;
+    if (!j->w->origins) bqb_annotated_leave_out(&note, BQB_ZERO_SHOT); /* whoever reads them would take them for given */
     if (!s && j->w->pictures) {
         s = bqb_catalogue_each_file_of(c, id, try_file, &k, err);
         if (s == BQB_ECANCEL) s = BQB_OK; /* found */
@@ -137,11 +140,15 @@ static bqb_status export_one(job *j, bqb_sticker_id id, bqb_err *err) {
         item.bytes = k.bytes;
         item.size = k.size;
         item.note = &note;
+        item.reader = reader;
+        item.reading = reading;
         s = j->w->add(&j->x, &item, &why, err);
     }
     if (!s && why) skip(j, k.path, why);
     else if (!s) j->report->written++;
     bqb_annotated_free(&note);
+    free(reader);
+    free(reading);
     free(k.bytes);
     free(k.path);
     return s;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "file/table.h"
+#include "library/origins.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,20 @@ static bqb_status begin(bqb_exporter *x, bqb_err *err) {
     if (!s) s = bqb_export_open(tsv, x->dir, "captions.tsv", err);
     if (!s) s = bqb_outfile_printf(tsv, err, "file");
     for (int i = 0; i < N_COLUMNS && !s; i++) s = bqb_outfile_printf(tsv, err, "\t%s", bqb_field_name(columns[i]));
-    return s ? s : bqb_outfile_write(tsv, "\n", 1, err);
+    return s ? s : bqb_outfile_printf(tsv, err, "\t%s\t%s\n", BQB_ORIGINS_COLUMN, BQB_READING_COLUMN);
+}
+
+/* Who says what, and what was read. */
+static bqb_status write_origins(bqb_outfile *tsv, const bqb_export_item *item, bqb_err *err) {
+    bqb_buf who = {.max = 1 << 12};
+    bqb_status s = bqb_buf_puts(&who, "", err);
+    if (!s) s = bqb_origins_print(&who, item->note, err);
+    if (!s) s = bqb_outfile_printf(tsv, err, "\t%s\t", who.data);
+    bqb_buf_free(&who);
+    if (s || !item->reading) return s;
+    s = bqb_table_write_cell(tsv, item->reader, err);
+    if (!s) s = bqb_table_write_cell(tsv, "\n", err);
+    return s ? s : bqb_table_write_cell(tsv, item->reading, err);
 }
 
 /* Named by id, so that no name is there twice, is unsafe, or passes for a caption when it is imported again. */
@@ -42,6 +56,7 @@ static bqb_status add(bqb_exporter *x, const bqb_export_item *item, const char *
         s = bqb_outfile_write(tsv, "\t", 1, err);
         if (!s && text) s = bqb_table_write_cell(tsv, text, err);
     }
+    if (!s) s = write_origins(tsv, item, err);
     return s ? s : bqb_outfile_write(tsv, "\n", 1, err);
 }
 
@@ -52,4 +67,4 @@ static void end(bqb_exporter *x) {
     free(x->state);
 }
 
-const bqb_export_writer bqb_export_folder = {true, check, begin, add, commit, end};
+const bqb_export_writer bqb_export_folder = {true, true, check, begin, add, commit, end};

@@ -13,6 +13,7 @@ typedef struct {
     const char *bytes;       /* [size] its content; NULL for a format that wants no pictures */
     size_t size;
     const bqb_annotated *note;
+    const char *reader, *reading; /* NULL: never read, or the format has no place for it */
 } bqb_export_item;
 
 typedef struct {
@@ -24,6 +25,7 @@ typedef struct {
 
 typedef struct {
     bool pictures;
+    bool origins; /* there is a place for who says so: guessed labels may be written, and what was read */
     bqb_status (*check)(const bqb_export_options *o, bqb_err *err); /* before anything is written */
     /* Make what is needed, take an earlier export's tables away. */
     bqb_status (*begin)(bqb_exporter *x, bqb_err *err);

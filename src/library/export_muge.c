@@ -73,4 +73,4 @@ static void end(bqb_exporter *x) {
     free(m);
 }
 
-const bqb_export_writer bqb_export_muge = {true, check, begin, add, commit, end};
+const bqb_export_writer bqb_export_muge = {true, false, check, begin, add, commit, end};

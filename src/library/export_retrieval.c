@@ -144,4 +144,4 @@ static void end(bqb_exporter *x) {
     free(r);
 }
 
-const bqb_export_writer bqb_export_clip_retrieval = {false, check, begin, add, commit, end};
+const bqb_export_writer bqb_export_clip_retrieval = {false, false, check, begin, add, commit, end};

@@ -7,8 +7,8 @@
 #include "image/decode.h"
 #include "image/sketch.h"
 #include "library/import_gone.h"
+#include "library/import_words.h"
 #include "library/likeness.h"
-#include "library/naming.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -249,22 +249,6 @@ static bool is_unit(const float *v, size_t dim) {
     return fabs(sum - 1) < 0.05; /* NaN is not */
 }
 
-/* Say of the sticker what the table and the file's name say. */
-static bqb_status annotate(import *im, const job *j, bool *news, bqb_err *err) {
-    bool given = false, named = false;
-    bqb_status s = bqb_catalogue_annotate(im->c, j->sticker.id, &j->from->given, BQB_GIVEN, 1, j->from->path, &given, err);
-    bqb_buf name = {.max = 4096};
-    if (!s) s = bqb_caption_of_name(&name, bqb_path_base(name_of(j->from)), err);
-    if (!s && name.len) {
-        bqb_annotation a = {{0}};
-        a.field[BQB_CAPTION] = name.data;
-        s = bqb_catalogue_annotate(im->c, j->sticker.id, &a, BQB_FROM_FILE_NAME, 1, j->from->path, &named, err);
-    }
-    bqb_buf_free(&name);
-    *news = given || named;
-    return s;
-}
-
 /* The file no longer holds what the catalogue says. */
 static bqb_status forget(import *im, job *j, bqb_err *err) {
     if (!j->was_known || j->old.missing) return BQB_OK;
@@ -311,7 +295,7 @@ static bqb_status store(import *im, job *j, const float *vec, bqb_err *err) {
     if (!s && !same) s = bqb_catalogue_replace_file(im->c, j->from->path, &j->now, err);
     if (!s && !same_sticker && !added)
         s = bqb_drop_old_paths(&j->moved_from, im->c, j->now.sticker, j->from->path, err);
-    if (!s) s = annotate(im, j, &news, err);
+    if (!s) s = bqb_import_words(&news, im->c, j->sticker.id, j->from, err);
     if (!s && vec) {
         if (!is_unit(vec, im->o->embedder->dim))
             return bqb_fail(err, BQB_EFORMAT, "the model gives no unit vector for %s: its weights are damaged",

@@ -8,6 +8,7 @@
 #include "image/sniff.h"
 #include "library/lmdb_set.h"
 #include "library/muge_files.h"
+#include "library/origins.h"
 #include "library/zip_set.h"
 
 #include <dirent.h>
@@ -140,6 +141,7 @@ bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_er
     size_t n_columns = bqb_table_columns(t) < 64 ? bqb_table_columns(t) : 64;
     for (size_t c = 0; c < n_columns; c++)
         field[c] = bqb_field_parse(bqb_table_column(t, c), strlen(bqb_table_column(t, c)));
+    size_t origins = bqb_table_find(t, BQB_ORIGINS_COLUMN), reading = bqb_table_find(t, BQB_READING_COLUMN);
     for (size_t r = 0; r < bqb_table_rows(t) && !s; r++) {
         const char *name = bqb_table_cell(t, r, file);
         if (!*name) {
@@ -151,7 +153,16 @@ bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_er
         bqb_annotation given = {{0}};
         for (size_t c = 0; c < n_columns; c++)
             if (field[c] != BQB_FIELDS) given.field[field[c]] = bqb_table_cell(t, r, c);
+        size_t before = w->n;
         s = bqb_walk_add(w, absolute(dir, name), &given, true, err);
+        if (s || w->n == before) continue;
+        bqb_candidate *item = &w->item[before];
+        item->origins = bqb_table_cell(t, r, origins);
+        item->reading = bqb_table_cell(t, r, reading);
+        if (bqb_origins_check(item->origins, item->reading, &given, &why)) continue;
+        char *reason = bqb_asprintf("line %zu, %s", bqb_table_line(t, r), why.msg);
+        bqb_walk_skip(w, path, reason ? reason : why.msg);
+        free(reason);
     }
     return s;
 }

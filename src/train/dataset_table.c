@@ -3,6 +3,7 @@
 
 #include "base/words.h"
 #include "file/table.h"
+#include "library/origins.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,16 @@ typedef struct {
 } file_entry;
 
 static void close_table(void *t) { bqb_table_close(t); }
+
+/* What a model guessed is not to be learnt from, nor measured against; nor is what nobody can tell who says. */
+static void leave_guesses_out(bqb_dataset *ds, bqb_annotation *note, const char *origins, const char *path, size_t line,
+                             size_t *told) {
+    bqb_who who;
+    bqb_err why;
+    if (bqb_origins_parse(&who, origins, note, &why) && ++*told <= 5) bqb_buf_printf(&ds->notes, NULL, "  %s: line %zu, %s\n", path, line, why.msg);
+    for (int f = 0; f < BQB_FIELDS; f++)
+        if (who.unknown[f] || who.origin[f] == BQB_ZERO_SHOT) note->field[f] = NULL;
+}
 
 static bqb_status read_captions(bqb_dataset *ds, const bqb_table *t, const char *path, bqb_err *err) {
     size_t file_at = bqb_table_find(t, "file"), field_at[BQB_FIELDS], n_fields = 0;
@@ -36,10 +47,12 @@ static bqb_status read_captions(bqb_dataset *ds, const bqb_table *t, const char 
     bqb_buf full = {.max = 1 << 16};
     size_t dir = (size_t)(bqb_path_base(path) - path);
     bqb_status s = BQB_OK;
+    size_t origins_at = bqb_table_find(t, BQB_ORIGINS_COLUMN), told = 0;
     for (size_t r = 0; r < bqb_table_rows(t) && !s; r++) {
         bqb_sample x = {.file = bqb_table_cell(t, r, file_at)};
         for (size_t f = 0; f < BQB_FIELDS; f++)
             if (field_at[f] != SIZE_MAX) x.note.field[f] = bqb_table_cell(t, r, field_at[f]);
+        if (origins_at != SIZE_MAX) leave_guesses_out(ds, &x.note, bqb_table_cell(t, r, origins_at), path, bqb_table_line(t, r), &told);
         full.len = 0;
         if (*x.file != '/') s = bqb_buf_append(&full, path, dir, err);
         if (!s) s = bqb_buf_puts(&full, x.file, err);

@@ -16,9 +16,10 @@ is "import: status" "$status" 0
 run "$bqb" stats --json
 total=$(jq .stickers "$tmp/out")
 
-# Round trip: what is believed of each content is the same afterwards.
+# Round trip: what is believed of each content, and who says so, is the same afterwards.
+"$bqb" set --caption '人说的' "$tmp/in/long.png" >/dev/null
 known() { # LIBRARY
-    sqlite3 "$1/library.db" "select hex(sha256), field, value from annotation join sticker on sticker.id = annotation.sticker
+    sqlite3 "$1/library.db" "select hex(sha256), field, value, origin, round(score, 4) from annotation join sticker on sticker.id = annotation.sticker
         group by sticker, field having origin = min(origin) order by 1, 2" 2>&1
 }
 run "$bqb" export "$tmp/folder"
@@ -34,6 +35,8 @@ known "$tmp/lib2" >"$tmp/known2"
 [ "$(wc -l <"$tmp/known1")" -gt "$total" ]
 is "round trip: there is something to compare" $? 0
 same "round trip" "$tmp/known1" "$tmp/known2"
+has "round trip: edited" "$tmp/known2" '\|caption\|人说的\|-1\|'
+has "round trip: a file's name" "$tmp/known2" '\|caption\|tab.*\|3\|'
 
 # MUGE.
 run "$bqb" export --format muge --split valid "$tmp/muge"

@@ -56,6 +56,24 @@ TEST(dataset_leaves_out_what_cannot_be_used_and_says_so) {
     bqb_dataset_close(ds);
 }
 
+TEST(dataset_leaves_guesses_of_a_table_out) {
+    const char *dir = test_tmp_dir();
+    fixture_set(dir, 3, 0);
+    fixture_write(dir, "captions.tsv",
+                  "file\tcaption\temotion\tocr\torigins\n"
+                  "images/0.png\t猫\t开心\t哈\temotion=zero-shot:0.7 ocr=ocr:0.5\n"
+                  "images/1.png\t狗\t生气\t\temotion=zero-shot:0.7#0000\n" /* somebody has written another: given */
+                  "images/2.png\t鸟\t难过\t\temotion=zero-shot:7\n");
+    unlink(fixture_path(dir, "queries.tsv"));
+    bqb_dataset *ds = open_set(dir);
+    if (!ds) return;
+    CHECK(bqb_dataset_count(ds) == 3 && !bqb_dataset_at(ds, 0)->note.field[BQB_EMOTION] && !bqb_dataset_at(ds, 2)->note.field[BQB_EMOTION]);
+    CHECK_STR(bqb_dataset_at(ds, 0)->note.field[BQB_OCR], "哈");
+    CHECK_STR(bqb_dataset_at(ds, 1)->note.field[BQB_EMOTION], "生气");
+    CHECK(strstr(bqb_dataset_notes(ds), "captions.tsv: line 4, origins: \"emotion=zero-shot:7\": the score has to be"));
+    bqb_dataset_close(ds);
+}
+
 TEST(dataset_names_a_table_that_is_none) {
     const char *dir = test_tmp_dir(), *path = fixture_path(dir, "captions.tsv");
     bqb_err err = {0};

@@ -19,6 +19,7 @@ static bqb_status take(void *ctx, const bqb_zip_sticker *x, bqb_err *err) {
     const char *caption = x->note.field[BQB_CAPTION];
     snprintf(t->text + strlen(t->text), sizeof t->text - strlen(t->text), "+ %s %s%s\n", x->name, x->listed ? "listed " : "",
              caption ? caption : "");
+    if (x->origins && *x->origins) snprintf(t->text + strlen(t->text), sizeof t->text - strlen(t->text), "  %s | %s\n", x->origins, x->reading);
     t->n++;
     CHECK(x->size > 8 && !memcmp(x->data, "\x89PNG", 4));
     return t->stop ? bqb_fail(err, BQB_EIO, "enough") : BQB_OK;
@@ -69,6 +70,14 @@ TEST(zip_set_tables_belong_to_their_folder) {
     CHECK(t.n == 1 && strstr(t.text, "+ a/b.png listed B\n")); /* the first of two lines */
     CHECK(strstr(t.text, "- captions.tsv its header line has no column \"file\"\n") != NULL);
     CHECK(strstr(t.text, "- a/captions.tsv 1 broken lines left out, the first is line 2\n") != NULL);
+}
+
+TEST(zip_set_tables_say_who_says_so) {
+    story t;
+    size_t others;
+    read_fixture(&t, "origins", &others);
+    CHECK_MSG(strstr(t.text, "+ a.png listed 猫\n  caption=ocr:0.5 | me\n0.5\t喵\n\n"), "%s", t.text);
+    CHECK_MSG(strstr(t.text, "- captions.tsv line 3, origins: \"caption=who\": who says so has to be"), "%s", t.text);
 }
 
 TEST(zip_set_ends_with_its_reader) {

@@ -1,0 +1,41 @@
+/* Two columns of captions.tsv that bqb writes for itself, so that an export that is imported again is what it was:
+ *
+ *   origins  who says so, for every field that is not simply given: entries FIELD=ORIGIN, FIELD=ORIGIN:SCORE,
+ *            each with #CHECK behind it or without, blanks between them:
+ *                ocr=ocr:0.83#9d21 emotion=zero-shot:0.71#02fc caption=edited#77a0
+ *            ORIGIN is a name of bqb_origin_name, SCORE 0 … 1 (1 when absent). CHECK is of the field's
+ *            cell: one that somebody has changed since is no longer what was read or guessed, but given.
+ *   reading  what a reader of words made out: its name, then the lines of bqb_catalogue_put_reading, as one cell
+ *
+ * A table without these columns says what is given, as ever. */
+#ifndef BQB_LIBRARY_ORIGINS_H
+#define BQB_LIBRARY_ORIGINS_H
+
+#include "library/catalogue.h"
+
+#define BQB_ORIGINS_COLUMN "origins"
+#define BQB_READING_COLUMN "reading"
+
+/* Who says what, of one line. */
+typedef struct {
+    bqb_origin origin[BQB_FIELDS]; /* BQB_GIVEN where no entry says otherwise */
+    double score[BQB_FIELDS];      /* 0 … 1 */
+    bool unknown[BQB_FIELDS];      /* its entry is broken: the words must not be taken for anybody's */
+} bqb_who;
+
+/* Read a cell of `origins` (NULL is ""), whose line says `a`. *w is always filled.
+ * BQB_EFORMAT: an entry is broken (the message is about the first, and says what was found and needed). */
+bqb_status bqb_origins_parse(bqb_who *w, const char *cell, const bqb_annotation *a, bqb_err *err);
+
+/* Append the cell that says who says the fields of `a`. Scores keep four digits. */
+bqb_status bqb_origins_print(bqb_buf *out, const bqb_annotated *a, bqb_err *err);
+
+/* Cut a cell of `reading` into what bqb_catalogue_put_reading takes: reader has room for size bytes, *text points
+ * into the cell. BQB_EFORMAT: no name, or one that does not fit; a line that is not WEIGHT, tab, words. BQB_ELIMIT: over 64 KiB. */
+enum { BQB_READER_SIZE = 200 };
+bqb_status bqb_reading_parse(char reader[BQB_READER_SIZE], const char **text, const char *cell, bqb_err *err);
+
+/* Check both cells of the line that says `a`. false: why says what is wrong, of the line as a whole. */
+bool bqb_origins_check(const char *origins, const char *reading, const bqb_annotation *a, bqb_err *why);
+
+#endif
