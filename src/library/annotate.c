@@ -140,6 +140,10 @@ static bqb_status finish_batch(work *w, bqb_err *err) {
         before.skipped = w->report->skipped; /* these were told */
         *w->report = before;
     }
+    for (size_t i = 0; i < w->n && !s && w->o->read; i++) {
+        const job *j = &w->jobs[i];
+        if (j->done && !j->status) w->o->read(w->o->ctx, j->path, j->read.joined.len ? j->read.joined.data : "");
+    }
     empty(w);
     if (!s && atomic_load(&w->stop))
         s = bqb_fail(err, BQB_ECANCEL, "stopped; what was read is kept, the same command goes on from here");

@@ -24,7 +24,8 @@ typedef struct {
     int threads;             /* 0 = all processors */
     bqb_skipped_fn skip;     /* may be NULL */
     bqb_progress_fn progress; /* may be NULL */
-    void *ctx;               /* for both */
+    void (*read)(void *ctx, const char *path, const char *words); /* may be NULL; of each once it is committed, "" without words */
+    void *ctx;               /* for all of them */
     char advice[200];        /* out: "" or what to install to read more */
 } bqb_read_options;
 

@@ -35,6 +35,7 @@ typedef struct {
     bool was_known;
     bool has_vector;        /* nothing to encode: the content has its vector already */
     bool has_sticker;
+    bool absent;            /* only a table knows it */
     bqb_sticker sticker;
     uint8_t *sketches;      /* packed, owned; NULL: left to bqb_likeness_update */
     size_t n_sketch_bytes;
@@ -196,11 +197,15 @@ static bqb_status look(import *im, const bqb_candidate *from, bqb_err *err) {
     struct stat st;
     bqb_err why = {0};
     bool there = !stat(from->path, &st);
+    bool absent = !there && errno == ENOENT && from->listed;
     if (!there) bqb_fail(&why, BQB_EIO, "%s", strerror(errno));
-    else if (im->o->settled && !im->o->settled(im->o->ctx, from->path, &st)) return BQB_OK;
+    else if (im->o->settled && !im->o->settled(im->o->ctx, from->path, &st)) {
+        im->report->settling++;
+        return BQB_OK;
+    }
     bqb_status s = im->n ? BQB_OK : bqb_turns_take(im->turns, im->o->waiting, im->o->ctx, err);
     if (s) return s;
-    *j = (job){.from = from, .why = why};
+    *j = (job){.from = from, .why = why, .absent = absent};
     im->report->found++;
     s = bqb_catalogue_get_file(im->c, from->path, &j->old, &j->was_known, err);
     if (s) return s;
@@ -283,7 +288,10 @@ static bqb_status store(import *im, job *j, const float *vec, bqb_err *err) {
     bool added = false, news = false;
     bqb_status s = check_still_there(im, j, err);
     if (!s && j->state == BAD) {
-        skip(im, name_of(j->from), j->why.msg);
+        if (j->absent && im->o->absent) {
+            im->report->skipped++;
+            im->o->absent(im->o->ctx, j->from->path);
+        } else skip(im, name_of(j->from), j->why.msg);
         return forget(im, j, err);
     }
     if (!s && j->state == READY) s = bqb_catalogue_put_sticker(im->c, &j->sticker, &added, err);

@@ -41,6 +41,7 @@ typedef struct {
     size_t damaged;   /* of skipped: databases and archives that could not be read to their end */
     size_t damaged_archives; /* of damaged: zip archives */
     size_t near_copies; /* new stickers that are near copies of others (likeness.h) */
+    size_t settling;  /* files that `settled` held back */
     size_t others;    /* files in folders that are no pictures, and say nothing of any */
 } bqb_import_report;
 
@@ -58,6 +59,9 @@ typedef void (*bqb_change_fn)(void *ctx, bqb_file_change what, const char *path,
 struct stat;
 typedef bool (*bqb_settled_fn)(void *ctx, const char *path, const struct stat *st);
 
+/* A table names this picture, and it is not there. */
+typedef void (*bqb_absent_fn)(void *ctx, const char *path);
+
 typedef struct {
     const bqb_embedder *embedder;  /* NULL: stickers get no vectors now */
     int threads;                   /* for reading and decoding; 0 = all processors */
@@ -68,6 +72,7 @@ typedef struct {
     bqb_progress_fn progress;
     bqb_waiting_fn waiting;        /* another import has the turn */
     bqb_change_fn change;
+    bqb_absent_fn absent;          /* NULL: these are told to skip */
     bqb_settled_fn settled;
     bqb_folder_fn folder;          /* of the walk, with within */
     void *ctx;                     /* for all of them */

@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/words.h"
 #include "library/vectors.h"
 #include "library/watch_folders.h"
 #include "library/watch_pending.h"
@@ -25,6 +26,7 @@ enum {
     GONE_MS = 1000,       /* how often a folder that vanished is looked for */
     CHECK_MS = 30000,     /* and the others, for what no event tells: a folder above was renamed */
     UNWATCHED_MS = 300000,
+    NAMED = 3,            /* of the pictures that are absent */
     RETRY_MS = 5000, MAX_RETRY_MS = 300000,
 };
 
@@ -48,6 +50,8 @@ typedef struct {
     uint64_t now_ms, last_event_ms, checked_ms, walked_ms, retry_ms;
     int mounts;             /* /proc/self/mountinfo: polled for changes; -1 without */
     bool ready, limited;
+    bqb_buf absent;         /* the names of the first few, of this round */
+    size_t n_absent;
     bqb_status hard;        /* found inside a callback */
     bqb_err hard_err;
 } watch;
@@ -99,6 +103,23 @@ static int relay_waiting(void *ctx) {
 static void relay_change(void *ctx, bqb_file_change what, const char *path, const char *from) {
     const bqb_import_options *o = ((relay *)ctx)->o;
     if (o->change) o->change(o->ctx, what, path, from);
+}
+
+static void relay_absent(void *ctx, const char *path) {
+    watch *w = ((relay *)ctx)->w;
+    if (w->n_absent++ < NAMED) (void)bqb_buf_printf(&w->absent, NULL, "%s%s", w->absent.len ? ", " : "", path);
+}
+
+/* A table often comes before its pictures: one line for all of them, not one each. */
+static void tell_absent(watch *w) {
+    if (w->n_absent) {
+        char *text = bqb_asprintf("%zu %s: %s%s", w->n_absent,
+                                  bqb_word(w->n_absent, "picture that a table names is not there", "pictures that tables name are not there"),
+                                  w->absent.len ? w->absent.data : "", w->n_absent > NAMED ? ", …" : "");
+        if (text) tell(w, BQB_WATCH_ABSENT, text, NULL);
+        free(text);
+    }
+    w->n_absent = w->absent.len = 0;
 }
 
 static void fail_later(watch *w, bqb_status s, const bqb_err *err) {
@@ -155,6 +176,14 @@ static bqb_status try_later(watch *w, const bqb_err *why, bqb_err *err) {
     return s;
 }
 
+/* A library that cannot be looked at for a moment may come back; one that was deleted does not. */
+static bqb_status check_library(const watch *w, bqb_err *err) {
+    bqb_err why;
+    bqb_status s = bqb_catalogue_check_place(w->c, &why);
+    if (s != BQB_ENOTFOUND) return BQB_OK;
+    return bqb_fail(err, s, "%s", why.msg);
+}
+
 static bqb_status import_due(watch *w, bqb_err *err) {
     bqb_import_report r;
     bqb_err why = {0};
@@ -165,11 +194,16 @@ static bqb_status import_due(watch *w, bqb_err *err) {
     bqb_import_options o = {.embedder = w->o->import.embedder, .threads = w->o->import.threads,
                             .within = within, .n_within = w->n_roots, .only_these = w->ready,
                             .skip = relay_skip, .progress = relay_progress, .waiting = relay_waiting,
-                            .change = relay_change, .settled = is_settled, .folder = on_folder, .ctx = &wrapped};
-    bqb_status s = bqb_library_import(w->c, (const char *const *)w->due, w->n_due, &o, &r, &why);
+                            .change = relay_change, .absent = relay_absent, .settled = is_settled, .folder = on_folder, .ctx = &wrapped};
+    bqb_status s = bqb_library_import(w->c, (const char *const *)w->due, w->n_due, &o, &r, &why), lost;
+    tell_absent(w);
     if (!s && w->hard) {
         s = w->hard;
         why = w->hard_err;
+    }
+    if ((lost = check_library(w, err))) { /* what was told is in a file that nobody will see */
+        free(within);
+        return lost;
     }
     bool news = r.added || r.changed || r.returned || r.gone || r.embedded;
     if (!s && (!w->ready || news)) s = make_vectors(w, &why);
@@ -186,7 +220,9 @@ static bqb_status import_due(watch *w, bqb_err *err) {
 }
 
 static bqb_status play_round(watch *w, bqb_err *err) {
-    bqb_status s = bqb_pending_take(&w->due, &w->n_due, &w->pending, w->now_ms, err);
+    bqb_status s = check_library(w, err);
+    if (s) return s;
+    s = bqb_pending_take(&w->due, &w->n_due, &w->pending, w->now_ms, err);
     if (!s && w->n_due) s = import_due(w, err);
     for (size_t i = 0; i < w->n_due; i++) free(w->due[i]);
     free(w->due);
@@ -314,6 +350,7 @@ static bqb_status watch_on(watch *w, bqb_err *err) {
         if (!s && n > 0 && fd[2].revents) s = check_mounts(w, err);
         bool some_gone = false;
         for (size_t i = 0; i < w->n_roots; i++) some_gone |= !w->root[i].there;
+        if (!s && (n > 0 || some_gone || w->now_ms >= w->checked_ms + CHECK_MS)) s = check_library(w, err);
         if (!s && (n > 0 || some_gone || w->now_ms >= w->checked_ms + CHECK_MS)) s = check_roots(w, err);
         if (!s && w->limited && w->now_ms >= w->walked_ms + UNWATCHED_MS) s = put_all_roots(w, err);
         if (!s && round_at(w) <= w->now_ms) s = play_round(w, err);
@@ -321,15 +358,21 @@ static bqb_status watch_on(watch *w, bqb_err *err) {
     return s == BQB_ECANCEL ? BQB_OK : s;
 }
 
-/* Links resolved as in an import; a folder that is not there yet has its name as it was given. */
-static char *absolute(const char *path) {
-    char *real = realpath(path, NULL);
-    if (real || *path == '/') return real ? real : bqb_strdup(path);
-    char *here = getcwd(NULL, 0);
-    char *joined = here ? bqb_path_join(here, path) : NULL;
-    free(here);
-    for (size_t n = joined ? strlen(joined) : 0; n > 1 && joined[n - 1] == '/';) joined[--n] = 0;
-    return joined;
+/* Is this a folder? */
+static bqb_status stat_folder(struct stat *st, const char *path, bqb_err *err) {
+    if (stat(path, st)) {
+        if (errno != ENOENT) return bqb_fail_errno(err, "%s", path);
+        return bqb_fail(err, BQB_EIO, "%s: no such folder; only one that vanishes while it is watched is waited for", path);
+    }
+    if (S_ISDIR(st->st_mode)) return BQB_OK;
+    return bqb_fail(err, BQB_EINVAL, "%s: not a folder; `bqb import` takes it, but only folders are watched", path);
+}
+
+bqb_status bqb_watch_check(const char *const *folders, size_t n, bqb_err *err) {
+    struct stat st;
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < n && !s; i++) s = stat_folder(&st, folders[i], err);
+    return s;
 }
 
 static bqb_status open_roots(watch *w, const char *const *folders, size_t n, bqb_err *err) {
@@ -337,30 +380,36 @@ static bqb_status open_roots(watch *w, const char *const *folders, size_t n, bqb
     if (!w->root) return bqb_fail_nomem(err, "folders", n * sizeof *w->root);
     for (size_t i = 0; i < n; i++) {
         struct stat st;
-        root *r = &w->root[i];
-        if (!(r->path = absolute(folders[i]))) return bqb_fail_nomem(err, folders[i], 1);
-        w->n_roots++;
-        r->there = true; /* so that one that is not is told as vanished */
-        if (stat(r->path, &st)) continue;
-        if (!S_ISDIR(st.st_mode))
-            return bqb_fail(err, BQB_EINVAL, "%s: not a folder; `bqb import` takes it, but only folders are watched", folders[i]);
-        r->dev = st.st_dev;
-        r->ino = st.st_ino;
+        bqb_status s = stat_folder(&st, folders[i], err);
+        if (s) return s;
+        char *path = realpath(folders[i], NULL); /* links resolved as in an import */
+        if (!path) return bqb_fail_errno(err, "%s", folders[i]);
+        w->root[w->n_roots++] = (root){.path = path, .there = true, .dev = st.st_dev, .ino = st.st_ino};
     }
     return BQB_OK;
+}
+
+/* Deleting the library's file, open as it is, changes the number of its links. The event has the number of no folder,
+ * but wakes the loop. */
+static void watch_library(watch *w) {
+    char *path = bqb_path_join(bqb_catalogue_dir(w->c), "library.db");
+    if (path) (void)inotify_add_watch(w->folders.fd, path, IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF);
+    free(path);
 }
 
 bqb_status bqb_library_watch(bqb_catalogue *c, const char *const *folders, size_t n, const bqb_watch_options *o,
                              bqb_err *err) {
     watch w = {.c = c, .o = o, .quiet_ms = o->quiet_ms ? o->quiet_ms : QUIET_MS,
-               .open_ms = o->open_ms ? o->open_ms : OPEN_MS, .now_ms = clock_ms(CLOCK_MONOTONIC), .mounts = -1};
+               .open_ms = o->open_ms ? o->open_ms : OPEN_MS, .now_ms = clock_ms(CLOCK_MONOTONIC), .mounts = -1, .absent = {.max = 1 << 14}};
     bqb_status s = bqb_watched_open(&w.folders, o->max_folders, err);
     if (s) return s;
     w.mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     s = open_roots(&w, folders, n, err);
+    watch_library(&w);
     if (!s) s = watch_on(&w, err);
     bqb_watched_close(&w.folders);
     bqb_pending_free(&w.pending);
+    bqb_buf_free(&w.absent);
     if (w.mounts >= 0) close(w.mounts);
     for (size_t i = 0; i < w.n_roots; i++) free(w.root[i].path);
     free(w.root);

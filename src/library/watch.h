@@ -12,12 +12,13 @@
 #include "library/import.h"
 
 typedef enum {
-    BQB_WATCH_READY,    /* the first import is done, everything is watched */
+    BQB_WATCH_READY,    /* the first import is done, everything is watched; report->settling files are still to come */
     BQB_WATCH_ROUND,    /* what happened is in the library */
     BQB_WATCH_VANISHED, /* text: a folder that is not there (any more); its stickers are kept as missing */
     BQB_WATCH_BACK,     /* text: a folder that is there again */
     BQB_WATCH_REPLACED, /* text: a folder in whose place there is another (a disk was mounted, or is no longer) */
     BQB_WATCH_OVERFLOW, /* too much happened at once: everything is looked at */
+    BQB_WATCH_ABSENT,   /* text: how many pictures tables name that are not there, and the first few */
     BQB_WATCH_LIMIT,    /* text: why not all folders can be watched; they are walked every few minutes */
     BQB_WATCH_TROUBLE,  /* text: why nothing can be imported now; tried again later */
 } bqb_watch_news;
@@ -34,8 +35,12 @@ typedef struct {
     uint64_t open_ms;          /* 0: 10,000; how long a file that nobody closes is left alone */
 } bqb_watch_options;
 
-/* Until stop_fd is readable or progress asks to stop; then BQB_OK. A folder that is not there yet is waited for.
- * Errors: BQB_EINVAL (no folder), BQB_ELIMIT (inotify), and those of an import that waiting does not mend. */
+/* Can these be watched? Errors: BQB_EINVAL (a file), BQB_EIO (not there, or not to be looked at), with the name. */
+bqb_status bqb_watch_check(const char *const *folders, size_t n, bqb_err *err);
+
+/* Until stop_fd is readable or progress asks to stop; then BQB_OK. A folder that vanishes is waited for; all must be
+ * there at first. Errors: those of bqb_watch_check, BQB_ELIMIT (inotify), BQB_ENOTFOUND (the library was deleted or
+ * replaced meanwhile: what happens can be kept nowhere), and those of an import that waiting does not mend. */
 bqb_status bqb_library_watch(bqb_catalogue *c, const char *const *folders, size_t n, const bqb_watch_options *o,
                              bqb_err *err);
 

@@ -39,9 +39,14 @@ event() {
 never() { [ -z "$(jq -c "select($2)" "$tmp/events")" ] && ok || fail "$1: $(jq -c "select($2)" "$tmp/events" | head -n 3)"; }
 shown() { "$bqb" stats --json | jq .stickers; }
 
+# A folder that never was is a mistake, and nothing is made for it; one that vanishes is waited for.
+expect "a folder that is not there" 1 - "later: no such folder" "$bqb" watch "$in" "$tmp/later"
+[ ! -e "$tmp/lib" ] && ok || fail "a library was made for a folder that is not there"
+mkdir "$tmp/later"
 start "$in" "$tmp/later"
-event "the first import" '.event == "ready" and .added == 2 and .skipped == 0'
-event "a folder that is not there" ".event == \"vanished\" and .file == \"$tmp/later\""
+event "the first import" '.event == "ready" and .added == 2 and .skipped == 0 and .settling == 0'
+rmdir "$tmp/later"
+event "a folder that vanishes" ".event == \"vanished\" and .file == \"$tmp/later\""
 
 # New, at once and slowly; what is no picture; what is hidden.
 cp $images/animated.gif "$in/动.gif"
@@ -153,11 +158,92 @@ is "standard error stays empty" "$(grep -vE '^skipped|^[a-z ]+: [0-9]+/' "$tmp/w
 pid=$!
 for _ in $(seq 600); do grep -q watching "$tmp/err" && break; sleep 0.1; done
 has "in words: ready" "$tmp/err" '^0 added, [0-9]+ already there, [0-9]+ skipped; watching \(Ctrl-C ends\)$'
+printf 'file\tcaption\n' >"$tmp/names.tsv"
+printf 'none %s.png\tx\n' $(seq 1000) >>"$tmp/names.tsv"
+cp "$tmp/names.tsv" "$in/deep/captions.tsv"
+for _ in $(seq 600); do grep -q 'not there' "$tmp/err" && break; sleep 0.1; done
+has "in words: a table without its pictures" "$tmp/err" "^skipped 1000 pictures that tables name are not there: $in/deep/none 1\.png, $in/deep/none 10\.png, $in/deep/none 100\.png, …$"
+is "in words: is one line" "$(grep -c none "$tmp/err")" 1
 rm "$in/nochmal.gif"
 for _ in $(seq 600); do grep -q nochmal "$tmp/err" && break; sleep 0.1; done
 has "in words: gone" "$tmp/err" "^gone $in/nochmal.gif$"
 stop INT
 is "in words: nothing on standard output" "$(cat "$tmp/out")" ""
+rm "$in/deep/captions.tsv"
+
+# What was copied in this moment is told at once, and added when it has settled.
+mkdir "$tmp/young"
+cp $images/small.png $images/gray.png "$tmp/young/"
+BQB_LIBRARY=$tmp/young-lib "$bqb" watch "$tmp/young" >"$tmp/out" 2>"$tmp/err" &
+pid=$!
+for _ in $(seq 600); do grep -q '^added.*gray' "$tmp/err" && grep -q '^added.*small' "$tmp/err" && break; sleep 0.1; done
+has "just copied" "$tmp/err" '^0 added, 0 already there, 0 skipped; 2 files have just changed and are looked at in a moment; watching'
+has "just copied: added then" "$tmp/err" "^added $tmp/young/small.png$"
+
+# The library is deleted, moved away or replaced while it is watched for: said at once, and the end.
+rm -r "$tmp/young-lib"
+wait $pid
+is "a deleted library: status" $? 1
+has "a deleted library" "$tmp/err" '^bqb: .*/young-lib/library.db: the library was deleted or moved away$'
+[ ! -e "$tmp/young-lib" ] && ok || fail "something was made where the library had been: $(ls -R "$tmp/young-lib")"
+export BQB_LIBRARY=$tmp/young-lib
+start "$tmp/young"
+event "a library again" '.event == "ready"'
+mv "$tmp/young-lib" "$tmp/aside"
+cp $images/wide.png "$tmp/young/more.png"
+wait $pid
+is "a library that is moved away: status" $? 1
+never "nothing is said to be added there" '(.file // "")|endswith("more.png")'
+start "$tmp/young"
+event "a new library" '.event == "ready"'
+rm "$tmp/young-lib"/library.db*
+cp "$tmp/aside"/library.db* "$tmp/young-lib/"
+cp $images/cmyk.jpg "$tmp/young/"
+wait $pid
+is "a library that is replaced: status" $? 1
+has "a library that is replaced" "$tmp/watch.err" 'deleted or moved away|another library has taken the place'
+pid=
+export BQB_LIBRARY=$tmp/lib
+
+# Words are read beside it.
+mkdir "$tmp/words" "$tmp/tess"
+"$bqb" synth --words --out "$tmp/said" --count 6 --seed 5 >/dev/null 2>&1
+words=("$tmp"/said/images/*)
+cp "${words[0]}" "${words[1]}" "$tmp/words/"
+touch -d '1 hour ago' "$tmp/words"/*
+export BQB_LIBRARY=$tmp/words-lib
+TESSDATA_PREFIX=$tmp/tess start --ocr "$tmp/words"
+event "without languages: said" '.event == "trouble" and (.reason|contains("apt-get install"))'
+cp "${words[2]}" "$tmp/words/"
+event "without languages: the watch goes on" '.event == "added" and (.file|endswith("'"${words[2]##*/}"'"))'
+sleep 1
+is "without languages: said once" "$(jq -c 'select(.event == "trouble")' "$tmp/events" | wc -l)" 1
+stop INT
+start --ocr "$tmp/words"
+event "words: ready" '.event == "ready"'
+for _ in $(seq 100); do grep -q '"read"\|"trouble"' "$tmp/events" && break; sleep 0.1; done
+if grep -q trouble "$tmp/events"; then
+    skip "Tesseract or Chinese for it is not installed"
+    stop INT
+else
+    event "words: what was there is read" '.event == "read"' 3
+    cp "${words[3]}" "$tmp/words/"
+    event "words: a new one is added" ".event == \"added\" and .file == \"$tmp/words/${words[3]##*/}\""
+    event "words: and read" ".event == \"read\" and .file == \"$tmp/words/${words[3]##*/}\""
+    run "$bqb" annotate --ocr --json
+    json "words: nothing is left" '.ocr|[.already,.words+.blank]' '[4,0]'
+    stop INT
+    # Stopped while it reads: what is left is said, and stays for annotate.
+    sqlite3 "$BQB_LIBRARY/library.db" 'DELETE FROM reading'
+    "$bqb" watch --ocr "$tmp/words" >"$tmp/out" 2>"$tmp/watch.err" &
+    pid=$!
+    for _ in $(seq 600); do grep -q watching "$tmp/watch.err" && break; sleep 0.1; done
+    stop INT
+    has "words: what is left is said" "$tmp/watch.err" '^[1-4] stickers? ha(s|ve) not been read yet; `bqb annotate --ocr` goes on$'
+    run "$bqb" annotate --ocr --json
+    json "words: and is read then" '.ocr|(.words+.blank > 0 and .skipped == 0)' true
+fi
+export BQB_LIBRARY=$tmp/lib
 
 # A disk that is unmounted and mounted again, where a user may do that.
 if unshare -rm true 2>/dev/null; then

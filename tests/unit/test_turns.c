@@ -1,8 +1,11 @@
 /* Imports that share one library take turns: a second process waits until the first gives its turn, or ends. */
+#include "library/lock_file.h"
 #include "library/turns.h"
+#include "library_help.h"
 #include "test.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,4 +55,22 @@ TEST(turns_go_from_one_to_the_other) {
     char missing[600];
     snprintf(missing, sizeof missing, "%s/not/here", dir);
     CHECK(bqb_turns_open(&t, missing, &err) == BQB_EIO && !t);
+}
+
+TEST(lock_file_bytes_are_had_by_one) {
+    int a, b;
+    bqb_err err;
+    CHECK_OK(bqb_lock_file_open(&a, test_tmp_dir(), "x.lock", &err), err);
+    CHECK_OK(bqb_lock_file_open(&b, test_tmp_dir(), "x.lock", &err), err);
+    off_t far = (off_t)1 << 40;
+    CHECK(bqb_lock_byte(a, 7, false) && bqb_lock_byte(a, far, false) && bqb_lock_byte(a, 7, false));
+    CHECK(!bqb_lock_byte(b, 7, false) && !bqb_lock_byte(b, far, false) && bqb_lock_byte(b, 8, false));
+    bqb_unlock_byte(a, 7);
+    CHECK(bqb_lock_byte(b, 7, false) && !bqb_lock_byte(a, 7, false));
+    bqb_unlock_all(b);
+    CHECK(bqb_lock_byte(a, 8, true));
+    close(a); /* as the system does for a process that dies */
+    CHECK(bqb_lock_byte(b, far, false));
+    close(b);
+    CHECK(bqb_lock_file_open(&a, help_path(test_tmp_dir(), "nowhere"), "x.lock", &err) == BQB_EIO && strstr(err.msg, "nowhere/x.lock"));
 }

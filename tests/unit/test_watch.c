@@ -3,6 +3,7 @@
 #include "library_help.h"
 #include "test.h"
 
+#include "library/read_along.h"
 #include "library/watch.h"
 #include "library/watch_folders.h"
 #include "library/watch_pending.h"
@@ -158,4 +159,59 @@ TEST(watch_tells_its_limit_and_goes_on) {
     pthread_join(thread, NULL);
     CHECK_OK(w.status, w.err);
     close(w.stop);
+}
+
+TEST(watch_refuses_what_is_no_folder) {
+    const char *dir = test_tmp_dir();
+    help_text(dir, "file", "x");
+    char file[400], none[400];
+    snprintf(file, sizeof file, "%s/file", dir);
+    snprintf(none, sizeof none, "%s/none", dir);
+    const char *good[] = {dir, dir}, *one[] = {dir, none}, *two[] = {file};
+    CHECK_OK(bqb_watch_check(good, 2, &err), err);
+    CHECK(bqb_watch_check(one, 2, &err) == BQB_EIO && strstr(err.msg, "none: no such folder"));
+    CHECK(bqb_watch_check(two, 1, &err) == BQB_EINVAL && strstr(err.msg, "not a folder"));
+}
+
+/* ---- words that are read beside it: here nothing can be read (tests/e2e/watch.sh has the rest) ---- */
+
+static atomic_int troubles, readings;
+static void count_trouble(void *ctx, const char *text) {
+    (void)ctx;
+    if (strstr(text, "apt-get install")) troubles++;
+}
+static void count_reading(void *ctx, const char *path, const char *words) {
+    (void)ctx;
+    (void)path;
+    (void)words;
+    readings++;
+}
+
+TEST(read_along_says_once_what_is_missing) {
+    const char *dir = test_tmp_dir();
+    bqb_embedder e = help_embedder(MODEL_A);
+    bqb_import_report r;
+    char lib[400];
+    size_t left = 9;
+    help_png(dir, "in/a.png", 1, 2, 3);
+    help_png(dir, "in/b.png", 200, 2, 3);
+    help_text(dir, "tess/none", "");
+    help_import(dir, help_path(dir, "in"), &e, &r);
+    snprintf(lib, sizeof lib, "%s/lib", dir);
+    CHECK(!setenv("TESSDATA_PREFIX", help_path(dir, "tess"), 1));
+    bqb_read_along_told told = {.read = count_reading, .skip = NULL, .trouble = count_trouble};
+    bqb_read_along *a = NULL;
+    troubles = readings = 0;
+    CHECK_OK(bqb_read_along_start(&a, lib, NULL, &told, &err), err);
+    CHECK(troubles == 0); /* not before it is asked */
+    bqb_read_along_wake(a);
+    wait_for(&troubles, 1);
+    bqb_read_along_wake(a);
+    bqb_read_along_stop(a, &left);
+    CHECK(left == 2 && troubles == 1 && readings == 0);
+    CHECK(!unsetenv("TESSDATA_PREFIX"));
+    bqb_read_along_wake(NULL);
+    bqb_read_along_stop(NULL, &left);
+    CHECK(left == 0);
+    CHECK(bqb_read_along_start(&a, help_path(dir, "in/a.png"), NULL, &told, &err) && !a);
 }
