@@ -20,12 +20,12 @@ static const char usage[] =
     "All stickers, or those that --ids or --query name and that pass the filters. Until it is\n"
     "complete, DIR holds UNFINISHED.txt; a stopped export is given again.";
 
-enum { MAX_ID_LINE = 1 << 16, DEFAULT_FOUND = 100, MOST_FOUND = 10000 };
+enum { MAX_ID_LINE = 1 << 16, DEFAULT_FOUND = 100, MOST_FOUND = 10000, MOST_LEFT = 50 };
 
 typedef struct {
     const char *format, *split, *query, *ids, *emotion, *style, *model;
     size_t n;
-    bool animated, force, json;
+    bool animated, force, prune, json;
 } export_options;
 
 static bqb_status select_one(bqb_id_set *sel, bqb_sticker_id id, bqb_err *err) {
@@ -134,14 +134,31 @@ static bqb_status open_model(bqb_clip **m, const export_options *o, bool must, b
     return s;
 }
 
+/* The first fifty, together with those that are skipped. */
+static void tell_left(void *screen, const char *path, const char *reason) {
+    cli_screen *s = screen;
+    cli_progress_end(&s->bar);
+    if (++s->told > MOST_LEFT) return;
+    fputs("left ", stderr);
+    cli_puts_safe(stderr, path);
+    fprintf(stderr, ": %s\n", reason);
+    if (s->told == MOST_LEFT) fputs("left more, which are only counted\n", stderr);
+}
+
 static int report(const bqb_export_report *r, bool json) {
     if (json) {
         json_t *o = json_object();
         cli_json_set(o, "written", json_integer((json_int_t)r->written));
         cli_json_set(o, "skipped", json_integer((json_int_t)r->skipped));
+        cli_json_set(o, "removed", json_integer((json_int_t)r->images.removed));
+        cli_json_set(o, "left", json_integer((json_int_t)r->images.left));
+        cli_json_set(o, "others", json_integer((json_int_t)r->images.others));
         return cli_json_print(o);
     }
     printf("%zu written, %zu skipped\n", r->written, r->skipped);
+    if (r->images.removed) cli_print_count(r->images.removed, "picture of an earlier export removed", "pictures of earlier exports removed");
+    if (r->images.left) cli_print_count(r->images.left, "picture of an earlier export is left in images/", "pictures of earlier exports are left in images/");
+    if (r->images.others) cli_print_count(r->images.others, "other file in images/ is of no export", "other files in images/ are of no export");
     return 0;
 }
 
@@ -151,6 +168,7 @@ static int wrong_usage(const export_options *o, bqb_export_format *format, int n
     if (*format == BQB_EXPORT_FORMATS)
         return cli_usage_error(argv[0], "--format %s: folder, muge and clip-retrieval are possible", o->format);
     if (o->split && *format != BQB_EXPORT_MUGE) return cli_usage_error(argv[0], "--split is for --format muge");
+    if (o->prune && *format != BQB_EXPORT_FOLDER) return cli_usage_error(argv[0], "--prune is for --format folder");
     if (o->ids && o->query) return cli_usage_error(argv[0], "--ids or --query, not both");
     if (o->n && !o->query) return cli_usage_error(argv[0], "-n is for --query");
     if (o->n > MOST_FOUND) return cli_usage_error(argv[0], "-n %zu: 1 to %d are possible", o->n, MOST_FOUND);
@@ -171,6 +189,7 @@ int cli_export(const cli_env *env, int argc, char **argv) {
         {"animated", 0, CLI_FLAG, &o.animated, NULL, "only animated stickers"},
         {"model", 0, CLI_STRING, &o.model, "DIR", "the model, for --query and clip-retrieval (default: the bundled one)"},
         {"force", 0, CLI_FLAG, &o.force, NULL, "into a folder that is not empty; what has the same name is replaced"},
+        {"prune", 0, CLI_FLAG, &o.prune, NULL, "take away what earlier exports wrote there and this one does not"},
         {"json", 0, CLI_FLAG, &o.json, NULL, "the report as JSON"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
@@ -189,7 +208,7 @@ int cli_export(const cli_env *env, int argc, char **argv) {
     if (!s && (o.query || format == BQB_EXPORT_CLIP_RETRIEVAL))
         s = open_model(&m, &o, format == BQB_EXPORT_CLIP_RETRIEVAL, &err);
     if (!s) s = choose(&sel, c, m, &o, &err);
-    bqb_export_options e = {.format = format, .split = o.split, .id = sel.id, .n = sel.n, .clip = m, .force = o.force,
+    bqb_export_options e = {.format = format, .split = o.split, .id = sel.id, .n = sel.n, .clip = m, .force = o.force, .prune = o.prune, .left = tell_left,
                             .skipped = cli_screen_skipped, .progress = cli_progress_show, .ctx = &shown};
     bool none = !s && !sel.n && (o.ids || o.query || o.emotion || o.style || o.animated);
     if (none) s = bqb_fail(&err, BQB_ENOTFOUND, "nothing to export: no sticker passes");

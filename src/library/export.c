@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 enum { MAX_FILE = 64 << 20 };
@@ -65,11 +66,18 @@ static bqb_status check_empty(const char *dir, bqb_err *err) {
     return s;
 }
 
+/* Two exports at once would take each other's tables away. Where the system cannot lock a folder they may. */
+static bqb_status lock_folder(int *fd, const char *dir, bqb_err *err) {
+    *fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0) return bqb_fail_errno(err, "%s", dir);
+    return flock(*fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK ? bqb_fail(err, BQB_EIO, "%s: another bqb is exporting into it", dir) : BQB_OK;
+}
+
 static bqb_status prepare(const char *dir, const char *mark, bool force, bqb_err *err) {
     static const char text[] = "An export by bqb was stopped before this folder was complete.\n"
                                "The same command writes it again; the folder may as well be deleted.\n";
-    bqb_status s = bqb_make_dirs(dir, err);
-    if (!s && holds(dir, "library.db")) s = bqb_fail(err, BQB_EINVAL, "%s is a library; choose another folder", dir);
+    bqb_status s = BQB_OK;
+    if (holds(dir, "library.db")) s = bqb_fail(err, BQB_EINVAL, "%s is a library; choose another folder", dir);
     if (!s && !force) s = check_empty(dir, err);
     return s ? s : bqb_file_write(mark, text, sizeof text - 1, err);
 }
@@ -170,13 +178,16 @@ bqb_status bqb_library_export(bqb_catalogue *c, const char *dir, const bqb_expor
     static const bqb_export_writer *const writers[] = {&bqb_export_folder, &bqb_export_muge, &bqb_export_clip_retrieval};
     bqb_sticker_id *all = NULL;
     size_t n = o->n;
-    job j = {.x = {.c = c, .dir = dir, .o = o}, .report = report};
+    int lock = -1;
+    job j = {.x = {.c = c, .dir = dir, .o = o, .report = report}, .report = report};
     *report = (bqb_export_report){0};
     if (!*dir || o->format >= BQB_EXPORT_FORMATS) return bqb_fail(err, BQB_EINVAL, "export: no folder or no format");
     j.w = writers[o->format];
     char *mark = bqb_path_join(dir, unfinished);
     bqb_status s = mark ? j.w->check(o, err) : bqb_fail_nomem(err, dir, strlen(dir));
     if (!s && !o->id) s = bqb_catalogue_list_shown(c, &all, &n, err);
+    if (!s) s = bqb_make_dirs(dir, err);
+    if (!s) s = lock_folder(&lock, dir, err);
     if (!s) s = prepare(dir, mark, o->force, err);
     if (!s) s = j.w->begin(&j.x, err);
     if (!s) s = export_all(&j, o->id ? o->id : all, n, err);
@@ -184,6 +195,7 @@ bqb_status bqb_library_export(bqb_catalogue *c, const char *dir, const bqb_expor
     if (!s) s = j.w->commit(&j.x, err);
     if (!s && unlink(mark)) s = bqb_fail_errno(err, "%s", mark);
     j.w->end(&j.x);
+    if (lock >= 0) close(lock);
     free(all);
     free(mark);
     return s;

@@ -16,12 +16,20 @@ static bqb_status check(const bqb_export_options *o, bqb_err *err) {
     return BQB_OK;
 }
 
+typedef struct {
+    bqb_outfile tsv;
+    bqb_written *written;
+} folder;
+
 static bqb_status begin(bqb_exporter *x, bqb_err *err) {
-    bqb_outfile *tsv = x->state = bqb_calloc(1, sizeof *tsv);
+    folder *f = x->state = bqb_calloc(1, sizeof *f);
     char *images = bqb_path_join(x->dir, "images");
-    bqb_status s = tsv && images ? bqb_make_dirs(images, err) : bqb_fail_nomem(err, x->dir, sizeof *tsv);
+    bqb_status s = f && images ? bqb_make_dirs(images, err) : bqb_fail_nomem(err, x->dir, sizeof *f);
     free(images);
-    if (!s) s = bqb_export_open(tsv, x->dir, "captions.tsv", err);
+    if (!s) s = bqb_written_open(&f->written, x->dir, err);
+    if (s) return s;
+    bqb_outfile *tsv = &f->tsv;
+    s = bqb_export_open(tsv, x->dir, "captions.tsv", err);
     if (!s) s = bqb_outfile_printf(tsv, err, "file");
     for (int i = 0; i < N_COLUMNS && !s; i++) s = bqb_outfile_printf(tsv, err, "\t%s", bqb_field_name(columns[i]));
     return s ? s : bqb_outfile_printf(tsv, err, "\t%s\t%s\n", BQB_ORIGINS_COLUMN, BQB_READING_COLUMN);
@@ -42,13 +50,15 @@ static bqb_status write_origins(bqb_outfile *tsv, const bqb_export_item *item, b
 
 /* Named by id, so that no name is there twice, is unsafe, or passes for a caption when it is imported again. */
 static bqb_status add(bqb_exporter *x, const bqb_export_item *item, const char **why, bqb_err *err) {
-    bqb_outfile *tsv = x->state;
+    folder *f = x->state;
+    bqb_outfile *tsv = &f->tsv;
     char name[BQB_SHORT_ID_SIZE + 32];
     const char *format = item->sticker.format;
     (void)why;
     snprintf(name, sizeof name, "images/%s.%s", item->id, strcmp(format, "jpeg") ? format : "jpg");
     char *to = bqb_path_join(x->dir, name);
-    bqb_status s = to ? bqb_file_write_later(to, item->bytes, item->size, err) : bqb_fail_nomem(err, name, strlen(name));
+    bqb_status s = to ? bqb_written_add(f->written, bqb_path_base(name), item->sticker.sha256, err) : bqb_fail_nomem(err, name, strlen(name));
+    if (!s) s = bqb_file_write_later(to, item->bytes, item->size, err);
     free(to);
     if (!s) s = bqb_outfile_printf(tsv, err, "%s", name);
     for (int i = 0; i < N_COLUMNS && !s; i++) {
@@ -60,11 +70,19 @@ static bqb_status add(bqb_exporter *x, const bqb_export_item *item, const char *
     return s ? s : bqb_outfile_write(tsv, "\n", 1, err);
 }
 
-static bqb_status commit(bqb_exporter *x, bqb_err *err) { return bqb_outfile_commit(x->state, err); }
+/* What an earlier export wrote goes only when the new table no longer needs it. */
+static bqb_status commit(bqb_exporter *x, bqb_err *err) {
+    folder *f = x->state;
+    bqb_status s = bqb_outfile_commit(&f->tsv, err);
+    return s ? s : bqb_written_finish(&x->report->images, f->written, x->c, x->o->prune, x->o->left, x->o->ctx, err);
+}
 
 static void end(bqb_exporter *x) {
-    if (x->state) bqb_outfile_abort(x->state);
-    free(x->state);
+    folder *f = x->state;
+    if (!f) return;
+    bqb_outfile_abort(&f->tsv);
+    bqb_written_close(f->written);
+    free(f);
 }
 
 const bqb_export_writer bqb_export_folder = {true, true, check, begin, add, commit, end};

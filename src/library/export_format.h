@@ -20,6 +20,7 @@ typedef struct {
     bqb_catalogue *c;
     const char *dir;
     const bqb_export_options *o;
+    bqb_export_report *report;
     void *state; /* the format's own; begin makes it, end frees it */
 } bqb_exporter;
 

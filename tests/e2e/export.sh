@@ -120,6 +120,17 @@ expect forced 0 "^$total written" - "$bqb" export --force "$tmp/full"
 is "--force leaves other files alone" "$(cat "$tmp/full/mine")" mine
 expect library 1 - 'is a library' "$bqb" export --force "$tmp/lib"
 
+# What an earlier export left.
+run "$bqb" export --force --ids "$tmp/ids" "$tmp/full"
+has "left: named" "$tmp/err" '^left .*images/[0-9a-f]{12}.*: it is of an earlier export$'
+has "left: counted" "$tmp/out" "^$((total - 3)) pictures of earlier exports are left in images/\$"
+expect prune_kind 2 - 'for --format folder' "$bqb" export --force --prune --format muge "$tmp/full"
+run "$bqb" export --force --prune --json --ids "$tmp/ids" "$tmp/full"
+json "prune" '[.written,.removed,.left,.others]' "[3,$((total - 3)),0,0]"
+is "prune: what stays" "$(ls "$tmp/full/images" | wc -l)" 3
+(cd "$tmp/full" && sha256sum -c --quiet .bqb-export)
+is "the list is true" $? 0
+
 # A full disk: a limit on the size of files stands in for it. Nothing looks whole, and the same command goes on.
 run bash -c "ulimit -f 200; exec '$bqb' export '$tmp/small'"
 is "no more room: status" "$status" 1
