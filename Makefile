@@ -51,8 +51,9 @@ FUZZ_SRC := $(sort $(wildcard fuzz/fuzz_*.c))
 FUZZERS  := $(patsubst fuzz/fuzz_%.c,$(BUILD)/fuzz-%,$(FUZZ_SRC))
 
 # The kernels once more for every instruction set; chosen at run time.
-ISA_avx2   := -mavx2 -mfma -ffp-contract=fast
-ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -ffp-contract=fast
+# Every processor with AVX2 has F16C.
+ISA_avx2   := -mavx2 -mfma -mf16c -ffp-contract=fast
+ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512 -ffp-contract=fast
 ISAS       := $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
 ISA_OBJ    := $(foreach isa,$(ISAS),$(BUILD)/obj/isa/$(isa)/ops_simd.o $(BUILD)/obj/isa/$(isa)/rows_simd.o)
 

@@ -17,6 +17,7 @@ const char *bqb_row_kind_name(bqb_row_kind k) { return (unsigned)k < BQB_ROW_KIN
 size_t bqb_row_block(bqb_row_kind k) { return kinds[k].block; }
 size_t bqb_row_block_bytes(bqb_row_kind k) { return kinds[k].bytes; }
 size_t bqb_row_bytes(bqb_row_kind k, size_t n) { return n / kinds[k].block * kinds[k].bytes; }
+size_t bqb_row_prepared(size_t n) { return n + n / 16; } /* Q6_K wants a sum of every sixteen */
 
 extern const bqb_rows_ops bqb_rows_generic;
 #if defined(__x86_64__)

@@ -22,6 +22,7 @@ const char *bqb_row_kind_name(bqb_row_kind k);
 size_t bqb_row_block(bqb_row_kind k);       /* numbers in a block; a row holds whole blocks */
 size_t bqb_row_block_bytes(bqb_row_kind k);
 size_t bqb_row_bytes(bqb_row_kind k, size_t n); /* of n numbers, a multiple of the block */
+size_t bqb_row_prepared(size_t n);              /* floats of an n that is prepared for product() */
 
 typedef struct {
     const char *name; /* as bqb_ops' */
@@ -34,6 +35,14 @@ typedef struct {
 
     /* y[i] += a * row[i]. */
     void (*add[BQB_ROW_KINDS])(float *y, float a, const void *row, size_t n);
+
+    /* Many rows against one x: out[r] = the sum of row r times x; rows begin `step` bytes apart. p is x prepared:
+     * bqb_row_prepared(n) floats, in the order in which this build unpacks the format. Like dot() but for rounding. */
+    void (*prepare[BQB_ROW_KINDS])(float *p, const float *x, size_t n);
+    void (*product[BQB_ROW_KINDS])(float *out, const void *rows, size_t step, size_t count, const float *p, size_t n);
+
+    /* y[i] = the sum of a[r] * row r [i] over rows `step` bytes apart; F32 and BF16 only. */
+    void (*mix[BQB_ROW_BF16 + 1])(float *y, const float *a, const void *rows, size_t step, size_t count, size_t n);
 
     /* y[n,:] = x[n,:] / sqrt(mean of squares + eps) * gamma; y may be x. Source: RMSNorm, arXiv:1910.07467. */
     void (*rmsnorm)(float *y, const float *x, const float *gamma, float eps, size_t N, size_t C);

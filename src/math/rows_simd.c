@@ -6,15 +6,23 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__F16C__)
+#include <immintrin.h>
+#endif
+
 /* Numbers unpacked at once; a multiple of every block. */
 enum { STEP = 256 };
 
+#if defined(__F16C__)
+static inline float from_f16(uint16_t h) { return _cvtsh_ss(h); }
+#else
 /* Half precision without branches: the product moves the exponent's bias, and makes denormals normal. */
 static inline float from_f16(uint16_t h) {
     uint32_t size = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
     float x = float_of(size) * 0x1p112f;
     return float_of(((h & 0x7c00) == 0x7c00 ? size | 0x7f800000u : bits_of(x)) | sign);
 }
+#endif
 
 static inline uint16_t u16_at(const uint8_t *p) {
     uint16_t h;
@@ -25,7 +33,12 @@ static inline uint16_t u16_at(const uint8_t *p) {
 static inline void unpack_f32(float *out, const uint8_t *row, size_t n) { memcpy(out, row, 4 * n); }
 
 static inline void unpack_f16(float *out, const uint8_t *row, size_t n) {
-    SIMD for (size_t i = 0; i < n; i++) out[i] = from_f16(u16_at(row + 2 * i));
+    size_t done = 0;
+#if defined(__F16C__)
+    for (; done + 8 <= n; done += 8)
+        _mm256_storeu_ps(out + done, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(row + 2 * done))));
+#endif
+    SIMD for (size_t i = done; i < n; i++) out[i] = from_f16(u16_at(row + 2 * i));
 }
 
 static inline void unpack_bf16(float *out, const uint8_t *row, size_t n) {
@@ -114,6 +127,36 @@ KIND(q8_0, 32, 34)
 KIND(q4_k, 256, 144)
 KIND(q6_k, 256, 210)
 
+#define MIX_FEW(kind)                                                                                                   \
+    static void mix_few_##kind(float *y, const float *a, const uint8_t *rows, size_t step, size_t count, size_t n) {     \
+        if (n) memset(y, 0, n * sizeof *y);                                                                              \
+        for (size_t r = 0; n && r < count; r++) add_##kind(y, a[r], rows + r * step, n);                                 \
+    }
+MIX_FEW(f32)
+MIX_FEW(bf16)
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include "math/rows_wide.h"
+#else
+#define PRODUCT(kind)                                                                                                  \
+    static void prepare_##kind(float *p, const float *x, size_t n) { memcpy(p, x, n * sizeof *p); }                    \
+    static void product_##kind(float *out, const void *rows, size_t step, size_t count, const float *p, size_t n) {    \
+        for (size_t r = 0; r < count; r++) out[r] = dot_##kind((const uint8_t *)rows + r * step, p, n);                \
+    }
+PRODUCT(f32)
+PRODUCT(f16)
+PRODUCT(bf16)
+PRODUCT(q8_0)
+PRODUCT(q4_k)
+PRODUCT(q6_k)
+#define MIX(kind)                                                                                                  \
+    static void mix_##kind(float *y, const float *a, const void *rows, size_t step, size_t count, size_t n) {      \
+        mix_few_##kind(y, a, rows, step, count, n);                                                                \
+    }
+MIX(f32)
+MIX(bf16)
+#endif
+
 static void rmsnorm(float *y, const float *x, const float *gamma, float eps, size_t N, size_t C) {
     for (size_t n = 0; n < N; n++, x += C, y += C) {
         float sum = 0;
@@ -140,7 +183,7 @@ static void rmsnorm_bwd(float *dx, bool add, const float *dy, const float *x, co
 }
 
 static void silu_mul(float *y, const float *x, size_t n) {
-    for (size_t i = 0; i < n; i++) y[i] = y[i] / (1.0f + expf(-y[i])) * x[i];
+    SIMD for (size_t i = 0; i < n; i++) y[i] = y[i] / (1.0f + exp_approx(-y[i])) * x[i];
 }
 
 static void silu_mul_bwd(float *dg, float *du, const float *dy, const float *g, const float *u, size_t n) {
@@ -158,6 +201,9 @@ const bqb_rows_ops PASTE(bqb_rows_, BQB_ISA) = {
     .load = EACH(load),
     .dot = EACH(dot),
     .add = EACH(add),
+    .prepare = EACH(prepare),
+    .product = EACH(product),
+    .mix = {mix_f32, NULL, mix_bf16},
     .rmsnorm = rmsnorm,
     .rmsnorm_bwd = rmsnorm_bwd,
     .silu_mul = silu_mul,

@@ -29,4 +29,15 @@ static inline float float_of(uint32_t u) {
     return x;
 }
 
+/* e^x, relative error below 2.5e-7, for x in [-87, 88]; clamped outside, so
+ * that it never gives infinity or a denormal. 2^n * p(r): r = x - n ln 2 in two parts. */
+static inline float exp_approx(float x) {
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float n = (x * 1.44269504f + 12582912.0f) - 12582912.0f; /* rounds: 1.5 * 2^23 */
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    float p = 1.0f + r * (1.0f + r * (0.5f + r * (0.16666667f + r * (0.041666646f + r * (0.0083333f + r * 0.0013888f)))));
+    return p * float_of((uint32_t)((int32_t)n + 127) << 23);
+}
+
 #endif

@@ -1,7 +1,6 @@
 #include "model/decoder_internal.h"
 
 #include "base/fs.h"
-#include "base/thread.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -35,12 +34,10 @@ static bqb_status open_files(bqb_decoder *m, const char *path, bqb_err *err) {
 }
 
 bqb_status bqb_decoder_tools(bqb_decoder *m, bqb_precision precision, int threads, bqb_err *err) {
-    m->mul = (bqb_multiplier){.ops = bqb_ops_best(), .rows = bqb_rows_best(), .num = (bqb_num)precision, .threads = threads > 0 ? threads : bqb_cpu_count(),
-                              .arena = bqb_arena_new()};
     m->turn = bqb_calloc(m->config.head_dim / 2, sizeof *m->turn);
-    if (!m->mul.arena || !m->turn) return bqb_fail_nomem(err, "decoder", m->config.head_dim * sizeof *m->turn);
+    if (!m->turn) return bqb_fail_nomem(err, "decoder", m->config.head_dim * sizeof *m->turn);
     angles(m->turn, &m->config);
-    return bqb_gemm_new(&m->mul.gemm, m->mul.threads, err);
+    return bqb_multiplier_open(&m->mul, (bqb_num)precision, threads, err);
 }
 
 bqb_status bqb_decoder_open(bqb_decoder **out, const char *path, bqb_precision precision, int threads, bqb_err *err) {
@@ -61,8 +58,9 @@ bqb_status bqb_decoder_share(bqb_decoder **out, bqb_decoder *m, int threads, bqb
     if (!d) return bqb_fail_nomem(err, "decoder", sizeof *d);
     *d = *m;
     d->shared = true;
-    d->mul = (bqb_multiplier){.ops = m->mul.ops, .rows = m->mul.rows, .num = m->mul.num, .threads = threads, .arena = bqb_arena_new()};
-    bqb_status s = d->mul.arena ? bqb_gemm_new(&d->mul.gemm, threads, err) : bqb_fail_nomem(err, "decoder", sizeof *d);
+    d->turned = NULL;
+    d->n_turned = 0;
+    bqb_status s = bqb_multiplier_open(&d->mul, m->mul.num, threads, err);
     if (!s) return BQB_OK;
     bqb_decoder_free(d);
     *out = NULL;
@@ -71,8 +69,8 @@ bqb_status bqb_decoder_share(bqb_decoder **out, bqb_decoder *m, int threads, bqb
 
 void bqb_decoder_free(bqb_decoder *m) {
     if (!m) return;
-    bqb_gemm_free(m->mul.gemm);
-    bqb_arena_free(m->mul.arena);
+    bqb_multiplier_close(&m->mul);
+    free(m->turned);
     if (m->shared) {
         free(m);
         return;
@@ -127,19 +125,38 @@ float *bqb_decoder_take(bqb_decoder *m, size_t n) {
     return x;
 }
 
+/* Cosine and sine of every pair up to `positions`, made once. */
+static bool angles_to(bqb_decoder *m, size_t positions) {
+    size_t half = m->config.head_dim / 2, n = m->n_turned * 2 > positions ? m->n_turned * 2 : positions;
+    if (positions <= m->n_turned) return true;
+    float *grown = realloc(m->turned, n * half * 2 * sizeof *grown);
+    if (!grown) return false;
+    m->turned = grown;
+    for (float *at = grown + m->n_turned * half * 2; m->n_turned < n; m->n_turned++)
+        for (size_t i = 0; i < half; i++, at += 2) {
+            double angle = (double)m->n_turned * m->turn[i];
+            at[0] = (float)cos(angle);
+            at[1] = (float)sin(angle);
+        }
+    return true;
+}
+
 /* Turn the pairs of n rows' heads by their positions, from `first` on; or back again. */
-void bqb_decoder_rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, size_t first, bool back) {
+void bqb_decoder_rotate(bqb_decoder *m, float *x, size_t heads, size_t n, size_t first, bool back) {
     size_t half = m->config.head_dim / 2, step = m->config.rope_neighbours ? 2 : 1, other = m->config.rope_neighbours ? 1 : half;
-    for (size_t t = 0; t < n; t++)
-        for (size_t i = 0; i < half; i++) {
-            double angle = (double)(first + t) * m->turn[i];
-            float co = (float)cos(angle), si = (float)(back ? -sin(angle) : sin(angle));
-            for (size_t h = 0; h < heads; h++) {
-                float *a = x + (t * heads + h) * 2 * half + i * step, *b = a + other, u = *a, v = *b;
+    if (!angles_to(m, first + n)) m->mul.no_memory = true;
+    for (size_t t = 0; t < n && !m->mul.no_memory; t++) {
+        const float *angle = m->turned + (first + t) * half * 2;
+        for (size_t h = 0; h < heads; h++) {
+            float *head = x + (t * heads + h) * 2 * half;
+            for (size_t i = 0; i < half; i++) {
+                float co = angle[2 * i], si = back ? -angle[2 * i + 1] : angle[2 * i + 1];
+                float *a = head + i * step, *b = a + other, u = *a, v = *b;
                 *a = u * co - v * si;
                 *b = v * co + u * si;
             }
         }
+    }
 }
 
 /* Put n rows of keys or values behind the past's. */
@@ -147,82 +164,6 @@ static void keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, s
     size_t at = (layer * past->room + past->n) * past->row;
     if (m->mul.num == BQB_NUM_F32) memcpy((float *)(void *)to + at, rows, n * past->row * sizeof *rows);
     else m->mul.ops->to_bf16((uint16_t *)(void *)to + at, rows, n * past->row);
-}
-
-typedef struct {
-    bqb_decoder *m;
-    const bqb_decoder_past *past;
-    const char *k, *v; /* the layer's */
-    float *out;        /* [n,H,d] */
-    const float *q;    /* [n,H,d] */
-    float *score;      /* [threads, past + n] */
-    size_t n;
-} attention;
-
-/* Token by token: reading the past is what costs. */
-static void attend_token(void *ctx, size_t i, int worker) {
-    const attention *a = ctx;
-    const bqb_decoder *m = a->m;
-    const bqb_decoder_config *c = &m->config;
-    size_t t = i / c->heads, h = i % c->heads, d = c->head_dim, sees = a->past->n + t + 1;
-    size_t size = bqb_num_size_bytes(m->mul.num), from = h / (c->heads / c->kv_heads) * d * size, step = a->past->row * size;
-    bqb_row_kind kind = m->mul.num == BQB_NUM_F32 ? BQB_ROW_F32 : BQB_ROW_BF16;
-    const float *q = a->q + (t * c->heads + h) * d;
-    float *score = a->score + (size_t)worker * (a->past->n + a->n), *out = a->out + (t * c->heads + h) * d;
-    for (size_t s = 0; s < sees; s++) score[s] = m->mul.rows->dot[kind](a->k + s * step + from, q, d);
-    m->mul.ops->softmax_fwd[BQB_NUM_F32](score, score, 1.0f / sqrtf((float)d), 1, sees);
-    memset(out, 0, d * sizeof *out);
-    for (size_t s = 0; s < sees; s++) m->mul.rows->add[kind](out, score[s], a->v + s * step + from, d);
-}
-
-/* Head by head, as products over all tokens. */
-static void attend_many(const attention *a) {
-    bqb_decoder *m = a->m;
-    const bqb_decoder_config *c = &m->config;
-    bqb_num num = m->mul.num;
-    size_t n = a->n, all = a->past->n + n, d = c->head_dim, size = bqb_num_size_bytes(num);
-    int64_t row = (int64_t)(c->heads * d);
-    bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
-    float *score = bqb_decoder_take(m, n * all);
-    char *prob = num == BQB_NUM_F32 ? (char *)score : (char *)bqb_decoder_take(m, (n * all + 1) / 2);
-    const char *q = (const char *)a->q;
-    if (num == BQB_NUM_BF16 && !m->mul.no_memory) {
-        uint16_t *h = (uint16_t *)(void *)bqb_decoder_take(m, (n * c->heads * d + 1) / 2);
-        if (h) m->mul.ops->to_bf16(h, a->q, n * c->heads * d);
-        q = (const char *)h;
-    }
-    for (size_t h = 0; h < c->heads && !m->mul.no_memory; h++) {
-        size_t from = h / (c->heads / c->kv_heads) * d * size;
-        bqb_product g = {.outer = 1, .inner = 1, .M = (int64_t)n, .N = (int64_t)all, .K = (int64_t)d,
-                         .a = {.type = num, .row = row, .col = 1}, .b = {.type = num, .row = 1, .col = (int64_t)a->past->row},
-                         .c = {.row = (int64_t)all, .col = 1}};
-        bqb_gemm_run(m->mul.gemm, &g, score, q + h * d * size, a->k + from, NULL);
-        for (size_t t = 0; t < n; t++) { /* what a token may not see weighs nothing */
-            size_t sees = a->past->n + t + 1;
-            char *p = prob + t * all * size;
-            m->mul.ops->softmax_fwd[num](p, score + t * all, 1.0f / sqrtf((float)d), 1, sees);
-            memset(p + sees * size, 0, (all - sees) * size);
-        }
-        bqb_product s = {.outer = 1, .inner = 1, .M = (int64_t)n, .N = (int64_t)d, .K = (int64_t)all,
-                         .a = {.type = num, .row = (int64_t)all, .col = 1}, .b = {.type = num, .row = (int64_t)a->past->row, .col = 1},
-                         .c = {.row = row, .col = 1}};
-        bqb_gemm_run(m->mul.gemm, &s, a->out + h * d, prob, a->v + from, NULL);
-    }
-    bqb_arena_release(m->mul.arena, mark);
-}
-
-enum { FEW = 4, ALONE = 4096 /* heads × positions not worth a second thread */ };
-
-static void attend(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *out, const float *q, size_t n) {
-    size_t at = layer * past->room * past->row * bqb_num_size_bytes(m->mul.num), all = past->n + n, work = n * m->config.heads;
-    attention a = {.m = m, .past = past, .k = past->k + at, .v = past->v + at, .out = out, .q = q, .n = n};
-    if (n > FEW) {
-        attend_many(&a);
-        return;
-    }
-    int threads = work * all < ALONE ? 1 : m->mul.threads;
-    a.score = bqb_decoder_take(m, (size_t)threads * all);
-    if (a.score) bqb_parallel_for(work, threads, attend_token, &a);
 }
 
 void bqb_decoder_pass(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *x, const bqb_decoder_saved *v, size_t n) {
@@ -249,7 +190,7 @@ void bqb_decoder_pass(bqb_decoder *m, const bqb_decoder_past *past, size_t layer
     keep(m, past, past->k, layer, k, n);
     keep(m, past, past->v, layer, value, n);
     if (v) bqb_decoder_attend_kept(m, past, layer, mixed, v, n);
-    else attend(m, past, layer, mixed, q, n);
+    else bqb_decoder_attend(m, past, layer, mixed, q, n);
     bqb_matrix_mul(&m->mul, x, mixed, &b->o, NULL, true, n);
     if (v) memcpy(v->x2, x, n * C * sizeof *x);
     ops->rmsnorm(h, x, b->norm2, c->eps, n, C);
@@ -274,11 +215,7 @@ bqb_status bqb_decoder_embed(bqb_decoder *m, float *rows, const int32_t *ids, si
 
 /* What went wrong in the products, if anything; the next call starts afresh. */
 bqb_status bqb_decoder_finish(bqb_decoder *m, bqb_err *err) {
-    bqb_status s = bqb_gemm_status(m->mul.gemm, err);
-    if (!s && m->mul.no_memory) s = bqb_fail_nomem(err, "the language model's activations", bqb_arena_size_bytes(m->mul.arena));
-    m->mul.no_memory = false;
-    bqb_arena_reset(m->mul.arena);
-    return s;
+    return bqb_multiplier_finish(&m->mul, "the language model's activations", err);
 }
 
 bqb_status bqb_decoder_run(bqb_decoder *m, bqb_decoder_past *past, float *hidden, bool only_last, const float *rows, size_t n,

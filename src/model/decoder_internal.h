@@ -28,6 +28,8 @@ struct bqb_decoder {
     bqb_decoder_block *block;
     float *small;           /* all the f32 copies */
     double *turn;           /* [d/2] angle of each pair per position */
+    float *turned;          /* [n_turned, d/2, 2] cosine and sine at each position, as far as was needed */
+    size_t n_turned;
     bqb_multiplier mul;
     float *weights;         /* [n_weights] of one that learns: everything above points into it */
     size_t n_weights;
@@ -55,11 +57,13 @@ bqb_status bqb_decoder_tools(bqb_decoder *m, bqb_precision precision, int thread
 
 /* Steps that forward and backward share. */
 float *bqb_decoder_take(bqb_decoder *m, size_t n); /* f32 from the pass's arena; NULL sets no_memory */
-void bqb_decoder_rotate(const bqb_decoder *m, float *x, size_t heads, size_t n, size_t first, bool back);
+void bqb_decoder_rotate(bqb_decoder *m, float *x, size_t heads, size_t n, size_t first, bool back);
 
 /* One block: x[n,C] becomes its output, keys and values go behind the past's n (which stays). v: what to
  * keep for the gradient, or NULL; then attention is _kept's, over all of the past at once in f32. */
 void bqb_decoder_pass(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *x, const bqb_decoder_saved *v, size_t n);
+/* out[n,H·d] of the queries q[n,H·d], which stand behind the past; its keys and values are there already. */
+void bqb_decoder_attend(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *out, const float *q, size_t n);
 void bqb_decoder_attend_kept(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *out, const bqb_decoder_saved *v, size_t n);
 
 bqb_status bqb_decoder_finish(bqb_decoder *m, bqb_err *err); /* what went wrong in the products; the arena is empty then */

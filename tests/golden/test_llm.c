@@ -141,8 +141,10 @@ static void check_family(const char *name, bqb_precision precision) {
     CHECK_MSG(error_of(&f, f.T, 2) > tolerance, "%s: other tokens before go unnoticed", name);
     size_t half = f.m->config.head_dim / 2;
     for (size_t i = 0; i < half; i++) f.m->turn[i] *= 1.5;
+    f.m->n_turned = 0;
     CHECK_MSG(error_of(&f, f.T, 0) > tolerance && error_of(&f, 1, 0) > tolerance, "%s: wrong positions go unnoticed", name);
     for (size_t i = 0; i < half; i++) f.m->turn[i] /= 1.5;
+    f.m->n_turned = 0;
     bqb_matrix gate = f.m->block[1].gate;
     f.m->block[1].gate = f.m->block[1].up;
     f.m->block[1].up = gate;

@@ -108,6 +108,60 @@ TEST(rows_of_all_builds_agree) {
     free(row);
 }
 
+/* Products of several rows against sums in f64, at lengths around every vector's width. */
+TEST(rows_products_agree) {
+    const bqb_rows_ops *all[4];
+    bqb_rand r = bqb_rand_seed(4, 0);
+    enum { ROWS = 5 };
+    uint8_t *rows = malloc(4 * ROWS * N);
+    float x[N], p[N + N / 16], w[N], out[ROWS];
+    for (size_t i = 0; i < N; i++) x[i] = (float)bqb_rand_normal(&r);
+    for (size_t b = 0, n_all = bqb_rows_all(all); b < n_all; b++)
+        for (bqb_row_kind k = 0; k < BQB_ROW_KINDS; k++)
+            for (size_t n = bqb_row_block(k); n <= N; n += k <= BQB_ROW_BF16 ? 1 + n / 7 : bqb_row_block(k)) {
+                size_t bytes = bqb_row_bytes(k, n);
+                for (size_t i = 0; i < ROWS; i++) fill_row(rows + i * bytes, k, n, &r);
+                all[b]->prepare[k](p, x, n);
+                all[b]->product[k](out, rows, bytes, ROWS, p, n);
+                for (size_t i = 0; i < ROWS; i++) {
+                    double sum = 0, size = 1e-9;
+                    bqb_rows_plain()->load[k](w, rows + i * bytes, n);
+                    for (size_t c = 0; c < n; c++) {
+                        sum += (double)w[c] * (double)x[c];
+                        size += fabs((double)w[c] * (double)x[c]);
+                    }
+                    CHECK_MSG(fabs((double)out[i] - sum) < 1e-6 * size, "%s %s %zu: row %zu is %g, expected %g", all[b]->name,
+                              bqb_row_kind_name(k), n, i, (double)out[i], sum);
+                }
+            }
+    free(rows);
+}
+
+TEST(rows_sums_of_rows) {
+    const bqb_rows_ops *all[4];
+    bqb_rand r = bqb_rand_seed(6, 0);
+    enum { ROWS = 9, STEP = 150 };
+    float a[ROWS], y[STEP], row[STEP];
+    uint8_t rows[ROWS * 4 * STEP];
+    for (size_t i = 0; i < ROWS; i++) a[i] = (float)bqb_rand_normal(&r);
+    for (bqb_row_kind k = BQB_ROW_F32; k <= BQB_ROW_BF16; k += 2) {
+        size_t step = bqb_row_bytes(k, STEP);
+        for (size_t i = 0; i < ROWS; i++) fill_row(rows + i * step, k, STEP, &r);
+        for (size_t b = 0, n_all = bqb_rows_all(all); b < n_all; b++)
+            for (size_t n = 1; n <= STEP; n += 1 + n / 9)
+                for (size_t count = 0; count <= ROWS; count += ROWS) {
+                    double want[STEP] = {0}, worst = 0;
+                    for (size_t i = 0; i < count; i++) {
+                        bqb_rows_plain()->load[k](row, rows + i * step, n);
+                        for (size_t c = 0; c < n; c++) want[c] += (double)a[i] * (double)row[c];
+                    }
+                    all[b]->mix[k](y, a, rows, step, count, n);
+                    for (size_t c = 0; c < n; c++) worst = fmax(worst, fabs((double)y[c] - want[c]));
+                    CHECK_MSG(worst < 1e-5, "%s %s %zu x %zu: differs by %g", all[b]->name, bqb_row_kind_name(k), count, n, worst);
+                }
+    }
+}
+
 TEST(rows_norm_and_gate) {
     const bqb_rows_ops *all[4];
     float x[2][7] = {{1, 2, 3, 4, 5, 6, 7}, {-1, 0, 1, 0, 2, -3, 30}}, g[7] = {1, 2, 1, 1, 0.5f, 1, -1}, y[14], u[14];
@@ -146,12 +200,12 @@ static void check_matrix(bqb_row_kind kind, bqb_num num, size_t n, size_t rows, 
     for (size_t i = 0; i < n * cols; i++) x[i] = (float)bqb_rand_normal(&r), dx[i] = 1;
     for (size_t i = 0; i < n * rows; i++) dy[i] = (float)bqb_rand_normal(&r), y[i] = 2;
     bqb_matrix m = {.kind = kind, .rows = rows, .cols = cols, .data = data};
-    bqb_multiplier t = {.ops = bqb_ops_best(), .rows = bqb_rows_best(), .arena = bqb_arena_new(), .num = num, .threads = 2};
-    if (CHECK_OK(bqb_gemm_new(&t.gemm, 2, &err), err)) {
+    bqb_multiplier t = {0};
+    if (CHECK_OK(bqb_multiplier_open(&t, num, 2, &err), err)) {
         bqb_gemm_enter(t.gemm);
         bqb_matrix_mul(&t, y, x, &m, bias, true, n);
         bqb_matrix_back(&t, dx, dy, &m, true, n);
-        CHECK_OK(bqb_gemm_status(t.gemm, &err), err);
+        CHECK_OK(bqb_multiplier_finish(&t, "a test", &err), err);
         double worst = 0, tolerance = num == BQB_NUM_F32 || n <= 4 ? 1e-5 : 2e-2, back = 0;
         for (size_t i = 0; i < n * rows; i++) {
             double sum = 2 + (double)bias[i % rows], size = 1;
@@ -174,8 +228,7 @@ static void check_matrix(bqb_row_kind kind, bqb_num num, size_t n, size_t rows, 
         CHECK_MSG(worst < tolerance, "%s, %zu rows: forward differs by %g", bqb_row_kind_name(kind), n, worst);
         CHECK_MSG(back < (num == BQB_NUM_F32 ? 1e-5 : 2e-2), "%s, %zu rows: backward differs by %g", bqb_row_kind_name(kind), n, back);
     }
-    bqb_gemm_free(t.gemm);
-    bqb_arena_free(t.arena);
+    bqb_multiplier_close(&t);
     free(data), free(w), free(x), free(dy), free(y), free(dx), free(bias);
 }
 
