@@ -1,12 +1,12 @@
 #include "chat/lessons.h"
 
 #include "base/fs.h"
-#include "file/table.h"
+#include "chat/wordings.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_FILE = 4 << 20, MAX_TEXT = 1 << 16, NOT_LEARNT = -100 };
+enum { MAX_TEXT = 1 << 16, NOT_LEARNT = -100 };
 static const char PICTURE[] = "{picture}", WANT[] = "{want}", STICKER[] = "{sticker}";
 
 typedef struct {
@@ -28,22 +28,10 @@ const char *bqb_task_name(bqb_task t) {
 
 /* ---- the wordings ---- */
 
-/* A table whose first lines may be remarks (#). */
 static bqb_status open_table(bqb_table **t, const char *dir, const char *name, const char *const *columns, size_t n_columns, bqb_err *err) {
-    char *path = bqb_path_join(dir, name), *text = NULL;
-    size_t size = 0;
-    bqb_status s = path ? bqb_file_read(&text, &size, path, MAX_FILE, err) : bqb_fail_nomem(err, dir, strlen(dir));
-    const char *at = text;
-    while (!s && *at == '#') {
-        const char *end = strchr(at, '\n');
-        at = end ? end + 1 : at + strlen(at);
-    }
-    if (!s) s = bqb_table_parse(t, at, size - (size_t)(at - text), path, err);
-    for (size_t i = 0; i < n_columns && !s; i++)
-        if (bqb_table_find(*t, columns[i]) != i) s = bqb_fail(err, BQB_EFORMAT, "%s: column %zu must be \"%s\"", path, i + 1, columns[i]);
-    if (!s && bqb_table_broken(*t)) s = bqb_fail(err, BQB_EFORMAT, "%s: line %zu is broken", path, bqb_table_broken_line(*t));
+    char *path = bqb_path_join(dir, name);
+    bqb_status s = path ? bqb_wordings_open(t, path, columns, n_columns, err) : bqb_fail_nomem(err, dir, strlen(dir));
     free(path);
-    free(text);
     return s;
 }
 
