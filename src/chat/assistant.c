@@ -1,0 +1,115 @@
+#include "chat/assistant.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "image/decode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_WINDOW = 4096 };
+
+size_t bqb_assistant_window(const bqb_decoder_config *c) { return c->context < MOST_WINDOW ? c->context : MOST_WINDOW; }
+
+/* The adapter's folder where none is named. */
+static char *adapter_beside(const char *llm) {
+    if (bqb_is_dir(llm)) return bqb_path_join(llm, "adapter");
+    char *folder = bqb_strndup(llm, (size_t)(bqb_path_base(llm) - llm)), *path = folder ? bqb_path_join(folder, "adapter") : NULL;
+    free(folder);
+    return path;
+}
+
+static bqb_status open_tokenizer(bqb_assistant *a, const char *llm, bqb_err *err) {
+    if (!bqb_is_dir(llm)) {
+        bqb_gguf *g = NULL;
+        bqb_status s = bqb_gguf_open(&g, llm, err);
+        if (!s) s = bqb_llm_tokenizer_gguf(&a->tok, g, err);
+        bqb_gguf_close(g);
+        return s;
+    }
+    char *path = bqb_path_join(llm, "tokenizer.json");
+    bqb_status s = path ? bqb_llm_tokenizer_open(&a->tok, path, err) : bqb_fail_nomem(err, llm, strlen(llm));
+    free(path);
+    return s;
+}
+
+static bqb_status check_tokenizer(const bqb_assistant *a, const char *llm, bqb_err *err) {
+    size_t n = bqb_llm_tokenizer_size(a->tok);
+    if (n > a->V)
+        return bqb_fail(err, BQB_EFORMAT, "%s: the tokenizer has %zu tokens, but the weights have rows for %zu: they do not belong together", llm, n, a->V);
+    return BQB_OK;
+}
+
+static bqb_status open_llm(bqb_assistant *a, const bqb_assistant_options *o, bqb_err *err) {
+    if (!bqb_is_dir(o->llm) && !bqb_is_file(o->llm))
+        return bqb_fail(err, BQB_ENOTFOUND, "%s: no such language model (a folder with config.json, or a GGUF file)", o->llm);
+    bqb_status s = open_tokenizer(a, o->llm, err); /* small, and whether it fits is soon known */
+    if (!s) s = bqb_decoder_open(&a->llm, o->llm, o->precision, o->threads, err);
+    if (s) return s;
+    const bqb_decoder_config *c = bqb_decoder_get_config(a->llm);
+    a->V = c->vocab;
+    a->C = c->width;
+    a->window = o->window ? o->window : bqb_assistant_window(c);
+    if (a->window > c->context)
+        return bqb_fail(err, BQB_EINVAL, "%s: a window of %zu tokens was asked for, the model was trained for %zu", o->llm, a->window, c->context);
+    a->format = bqb_chat_format_of(a->tok);
+    return check_tokenizer(a, o->llm, err);
+}
+
+static bqb_status open_adapter(bqb_assistant *a, const bqb_assistant_options *o, bqb_err *err) {
+    char *beside = o->adapter ? NULL : adapter_beside(o->llm);
+    const char *dir = o->adapter ? o->adapter : beside;
+    bqb_status s = dir ? BQB_OK : bqb_fail_nomem(err, o->llm, strlen(o->llm));
+    if (!s && !o->adapter && !bqb_is_adapter(dir))
+        s = bqb_fail(err, BQB_ENOTFOUND, "%s has not learnt to answer with stickers: `bqb tune --llm %s --out ADAPTER` teaches it, then --adapter ADAPTER", o->llm, o->llm);
+    if (!s && !bqb_is_adapter(dir)) s = bqb_fail(err, BQB_ENOTFOUND, "%s: no adapter there (no adapter.json)", dir);
+    if (!s) s = bqb_adapter_open(&a->adapter, dir, a->llm, a->text, err);
+    free(beside);
+    if (s) return s;
+    a->F = a->adapter->parts.F;
+    a->D = a->adapter->parts.D;
+    return BQB_OK;
+}
+
+bqb_status bqb_assistant_open(bqb_assistant **out, const bqb_assistant_options *o, bqb_err *err) {
+    *out = NULL;
+    bqb_assistant *a = bqb_calloc(1, sizeof *a);
+    if (!a) return bqb_fail_nomem(err, o->llm, sizeof *a);
+    a->o = (bqb_assistant_options){.precision = o->precision, .threads = o->threads};
+    bqb_status s = (a->clip_dir = bqb_strdup(o->clip)) ? open_llm(a, o, err) : bqb_fail_nomem(err, o->clip, strlen(o->clip));
+    if (!s) s = bqb_clip_open(&a->text, o->clip, BQB_TOWER_TEXT, bqb_precision_best(), o->threads, err);
+    if (!s) a->clip_id = bqb_clip_id(a->text);
+    if (!s) s = open_adapter(a, o, err);
+    if (s) bqb_assistant_close(a);
+    else *out = a;
+    return s;
+}
+
+void bqb_assistant_close(bqb_assistant *a) {
+    if (!a) return;
+    bqb_adapter_close(a->adapter);
+    bqb_llm_tokenizer_close(a->tok);
+    bqb_decoder_free(a->llm);
+    bqb_clip_free(a->text);
+    bqb_clip_free(a->image);
+    free(a->clip_dir);
+    free(a);
+}
+
+bqb_status bqb_assistant_picture(bqb_assistant *a, float *feature, const void *data, size_t size, const char *name, bqb_err *err) {
+    bqb_status s = bqb_image_init(err);
+    if (!s && !a->image) s = bqb_clip_open(&a->image, a->clip_dir, BQB_TOWER_IMAGE, bqb_precision_best(), a->o.threads, err);
+    if (s) return s;
+    size_t R = bqb_clip_get_config(a->image)->resolution;
+    uint8_t *rgb = bqb_calloc(3 * R * R, 3);
+    float *unit = bqb_calloc(a->D, sizeof *unit);
+    s = rgb && unit ? bqb_image_frames(rgb, NULL, data, size, name, R, NULL, err) : bqb_fail_nomem(err, name, 9 * R * R);
+    if (!s) s = bqb_clip_image_features(a->image, unit, feature, rgb, 1, err);
+    free(rgb);
+    free(unit);
+    return s;
+}
+
+bqb_status bqb_assistant_words(bqb_assistant *a, float *vec, const char *words, bqb_err *err) {
+    return bqb_clip_encode_texts(a->text, vec, &words, 1, err);
+}
