@@ -15,9 +15,10 @@
 enum {
     APPLICATION_ID = 0x62716200, /* "bqb" */
     WAIT_MS = 10000,             /* for another writer */
+    MOST_TOUCHED = 4096,         /* more are not worth telling apart */
 };
 
-#define ADDED /* in versions 3 to 5 */ \
+#define ADDED /* in versions 3 to 6 */ \
     "CREATE TABLE IF NOT EXISTS reading(" \
     " sticker INTEGER PRIMARY KEY REFERENCES sticker ON DELETE CASCADE, reader TEXT NOT NULL, text TEXT NOT NULL);" \
     "CREATE INDEX IF NOT EXISTS sticker_missing ON sticker(id) WHERE missing = 1;" \
@@ -31,7 +32,9 @@ enum {
     " a INTEGER NOT NULL REFERENCES sticker ON DELETE CASCADE, b INTEGER NOT NULL REFERENCES sticker ON DELETE CASCADE," \
     " kind INTEGER NOT NULL, PRIMARY KEY(a, b)) WITHOUT ROWID;" \
     "CREATE INDEX IF NOT EXISTS likeness_b ON likeness(b);" \
-    "CREATE TABLE IF NOT EXISTS keeper(sticker INTEGER PRIMARY KEY REFERENCES sticker ON DELETE CASCADE);"
+    "CREATE TABLE IF NOT EXISTS keeper(sticker INTEGER PRIMARY KEY REFERENCES sticker ON DELETE CASCADE);" \
+    /* generation: of the last change of this sticker or its vectors, for caches; the sticker may be gone */ \
+    "CREATE TABLE IF NOT EXISTS touched(sticker INTEGER PRIMARY KEY, generation INTEGER NOT NULL);"
 
 /* `missing` in sticker is "none of its files is there"; it is derived, and kept
  * because every search asks for it. `words` is contentless: its rows are taken
@@ -81,6 +84,10 @@ static const char *const sql[N_STATEMENTS] = {
     [BUMP] = "UPDATE meta SET value = value + 1 WHERE key = 'generation'",
     [RESHAPE] = "INSERT OR REPLACE INTO meta SELECT 'reshaped', value FROM meta WHERE key = 'generation'",
     [KEEP_SHAPE] = "INSERT OR IGNORE INTO meta SELECT 'reshaped', value FROM meta WHERE key = 'generation'",
+    [TOUCH] = "INSERT OR REPLACE INTO touched SELECT ?, value + 1 FROM meta WHERE key = 'generation'",
+    [TOUCHED] = "SELECT sticker FROM touched WHERE generation > ? ORDER BY sticker",
+    [TOUCHED_COUNT] = "SELECT count(*) FROM touched",
+    [TOUCHED_CLEAR] = "DELETE FROM touched",
     [RESHAPED] = "SELECT value FROM meta WHERE key = 'reshaped'",
     [GENERATION] = "SELECT value FROM meta WHERE key = 'generation'",
     [UID] = "SELECT value FROM meta WHERE key = 'uid'",
@@ -166,8 +173,11 @@ static const char *const sql[N_STATEMENTS] = {
     [EMBEDDING_AFTER] = "SELECT e.sticker, e.vector, m.dim FROM model m JOIN embedding e ON e.model = m.id"
                         " JOIN sticker s ON s.id = e.sticker WHERE m.name = ? AND e.kind = ? AND e.sticker > ?"
                         " AND s.missing = 0 ORDER BY e.sticker",
-    [EMBEDDING_LAST] = "SELECT max(e.sticker) FROM embedding e WHERE e.model = (SELECT id FROM model WHERE name = ?)"
-                       " AND e.kind = ?",
+    [EMBEDDING_TOUCHED] = "SELECT e.sticker, e.vector, m.dim FROM touched t JOIN model m JOIN embedding e ON e.model = m.id"
+                          " AND e.sticker = t.sticker JOIN sticker s ON s.id = e.sticker WHERE m.name = ? AND e.kind = ?"
+                          " AND t.generation > ? AND s.missing = 0 ORDER BY e.sticker",
+    [EMBEDDING_LAST] = "SELECT max(coalesce((SELECT max(e.sticker) FROM embedding e WHERE e.model = (SELECT id FROM model"
+                       " WHERE name = ?) AND e.kind = ?), 0), coalesce((SELECT max(sticker) FROM touched), 0))",
     [EMBEDDING_LACKING] = "SELECT min(f.path), f.sticker, f.size_bytes, f.mtime_ns, 0 FROM file f"
                           " WHERE f.missing = 0 AND f.sticker IN(SELECT s.id FROM sticker s WHERE s.missing = 0 AND"
                           " NOT EXISTS(SELECT 1 FROM embedding e WHERE e.model = (SELECT id FROM model WHERE name = ?)"
@@ -484,14 +494,37 @@ const char *bqb_catalogue_dir(const bqb_catalogue *c) { return c->dir; }
 /* ---- transactions ---- */
 
 bqb_status bqb_catalogue_begin(bqb_catalogue *c, bqb_err *err) {
-    c->changed = c->added = c->regroup = false;
+    c->changed = c->touched = c->added = c->regroup = false;
     return bqb_db_run_plain(c, BEGIN, err);
+}
+
+bqb_status bqb_db_touch(bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = bqb_db_prepare(c, TOUCH, &st, err);
+    if (s) return s;
+    c->touched = true;
+    sqlite3_bind_int64(st, 1, id);
+    return bqb_db_run(c, st, err);
+}
+
+/* Where very many were touched it is no use to know which. */
+static bqb_status forget_touched(bqb_catalogue *c, bqb_err *err) {
+    sqlite3_stmt *st;
+    bool row = false;
+    bqb_status s = c->touched ? bqb_db_prepare(c, TOUCHED_COUNT, &st, err) : BQB_OK;
+    if (!s && c->touched) s = bqb_db_step(c, st, &row, err);
+    if (row) {
+        if (sqlite3_column_int64(st, 0) > MOST_TOUCHED) c->changed = true;
+        sqlite3_reset(st);
+    }
+    return !s && c->changed ? bqb_db_run_plain(c, TOUCHED_CLEAR, err) : s;
 }
 
 bqb_status bqb_catalogue_commit(bqb_catalogue *c, bqb_err *err) {
     bqb_status s = c->regroup ? bqb_db_regroup(c, err) : BQB_OK;
-    if (!s && (c->changed || c->added)) {
-        s = bqb_db_run_plain(c, BUMP, err);
+    if (!s && (c->changed || c->touched || c->added)) {
+        s = forget_touched(c, err);
+        if (!s) s = bqb_db_run_plain(c, BUMP, err);
         if (!s) s = bqb_db_run_plain(c, c->changed ? RESHAPE : KEEP_SHAPE, err);
     }
     return s ? s : bqb_db_run_plain(c, COMMIT, err);

@@ -21,8 +21,8 @@
 #include <stdbool.h>
 
 /* 1: words as they are written. 2: simplified and traditional characters are one. 3: readings. 4: their words, too;
- * parts of words, whole lines. 5: near copies (likeness.h). */
-enum { BQB_CATALOGUE_VERSION = 5 };
+ * parts of words, whole lines. 5: near copies (likeness.h). 6: which stickers changed, for caches. */
+enum { BQB_CATALOGUE_VERSION = 6 };
 
 typedef struct bqb_catalogue bqb_catalogue;
 
@@ -55,8 +55,8 @@ void bqb_catalogue_looked(bqb_catalogue *c);
  * that carry both are up to date. */
 bqb_status bqb_catalogue_generation(bqb_catalogue *c, uint64_t *generation, char uid[33], bqb_err *err);
 
-/* The generation of the last change that was more than new stickers and vectors behind all others: a cache that is
- * no older need only be added to. UINT64_MAX: not known. */
+/* The generation of the last change that cannot be followed: a cache that is no older lacks no more than the stickers
+ * behind all others, and what bqb_catalogue_each_touched names. UINT64_MAX: not known. */
 bqb_status bqb_catalogue_reshaped(bqb_catalogue *c, uint64_t *generation, bqb_err *err);
 
 /* --- stickers and their files --- */
@@ -276,6 +276,14 @@ bqb_status bqb_catalogue_each_embedding(bqb_catalogue *c, const char *model, con
 /* The same for the stickers past `last` alone. */
 bqb_status bqb_catalogue_each_embedding_after(bqb_catalogue *c, const char *model, const char *kind,
                                               bqb_sticker_id last, bqb_embedding_fn fn, void *ctx, bqb_err *err);
+
+/* The same for those that were touched after a generation alone: see bqb_catalogue_each_touched. */
+bqb_status bqb_catalogue_each_embedding_touched(bqb_catalogue *c, const char *model, const char *kind, uint64_t generation,
+                                                bqb_embedding_fn fn, void *ctx, bqb_err *err);
+
+/* Each sticker, rising, that was removed, went or came back, or got or lost a vector, after this generation, but for
+ * those that are new behind all others. Some of them may no longer exist. */
+bqb_status bqb_catalogue_each_touched(bqb_catalogue *c, uint64_t generation, bqb_id_fn fn, void *ctx, bqb_err *err);
 
 /* A path that is not missing of every sticker without an embedding, in byte order. */
 bqb_status bqb_catalogue_each_unembedded(bqb_catalogue *c, const char *model, const char *kind, bqb_path_fn fn,

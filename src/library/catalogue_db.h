@@ -10,13 +10,13 @@
 
 /* Every statement that a running catalogue uses; their text stands in catalogue.c. */
 typedef enum {
-    BEGIN, COMMIT, ROLLBACK, LOOK, LOOKED, BUMP, RESHAPE, KEEP_SHAPE, GENERATION, RESHAPED, UID,
+    BEGIN, COMMIT, ROLLBACK, LOOK, LOOKED, BUMP, RESHAPE, KEEP_SHAPE, TOUCH, TOUCHED, TOUCHED_COUNT, TOUCHED_CLEAR, GENERATION, RESHAPED, UID,
     STICKER_ADD, STICKER_GET, STICKER_FIND, STICKER_PREFIX, STICKER_NEIGHBOURS, STICKER_DELETE, STICKER_REFRESH,
     STICKER_ORPHAN, STICKER_ORPHANS, STICKER_AFTER, FILE_GET, FILE_PUT, FILE_DROP, FILE_EACH, FILE_EACH_OF, FILE_OF,
     ANNOTATION_GET, ANNOTATION_PUT, ANNOTATION_ALL, ANNOTATION_VALUES, ANNOTATION_WITH, ANIMATED, SHOWN,
     ANNOTATION_FORGET, ANNOTATION_OF_PATH, ANNOTATION_GIVEN, ANNOTATION_ORIGINS, READING_PUT, READING_NONE, READING_GET, READING_LACKING,
     SAID, MISSING, WORDS_ADD, WORDS_DELETE, WORDS_DELETE_ALL, WORDS_LENGTH, WORDS_COUNT, WORDS_MATCH, WORDS_ROWS, WORDS_SHARE,
-    MODEL_ADD, EMBEDDING_PUT, EMBEDDING_HAS, EMBEDDING_ANY, EMBEDDING_GET, EMBEDDING_COUNT, EMBEDDING_EACH, EMBEDDING_AFTER, EMBEDDING_LAST, EMBEDDING_LACKING,
+    MODEL_ADD, EMBEDDING_PUT, EMBEDDING_HAS, EMBEDDING_ANY, EMBEDDING_GET, EMBEDDING_COUNT, EMBEDDING_EACH, EMBEDDING_AFTER, EMBEDDING_TOUCHED, EMBEDDING_LAST, EMBEDDING_LACKING,
     EMBEDDING_STALE, UNWORDED, MODEL_MAIN,
     SKETCH_PUT, SKETCH_LACKING, SKETCH_EACH, SKETCH_NEW, SKETCH_COMPARED, LIKENESS_PUT, LIKENESS_GET, LIKENESS_EACH,
     GROUP_RANK, GROUP_CLEAR, GROUP_SET, GROUP_OF, GROUP_EACH, KEEPER_PUT, KEEPER_DROP,
@@ -28,7 +28,8 @@ struct bqb_catalogue {
     sqlite3 *db;
     char *dir, *path;
     sqlite3_stmt *st[N_STATEMENTS];
-    bool changed; /* this transaction makes caches stale */
+    bool changed; /* this transaction makes caches stale, and does not say where */
+    bool touched; /* so it does, but `touched` has the stickers that it is about */
     bool added;   /* so it does, but there are only more stickers and vectors, behind all others */
     bool regroup; /* this transaction changes which stickers are near copies */
     dev_t dev;    /* the database's file, when it was opened */
@@ -43,6 +44,9 @@ bqb_status bqb_db_check_there(const bqb_catalogue *c, bqb_err *err);
  * only stickers leave behind it has lost them (BQB_EFORMAT), and must not be taken for a new one. SQLite, too,
  * would throw away the log beside it. */
 bqb_status bqb_db_check_not_lost(const bqb_catalogue *c, bqb_err *err);
+
+/* What is shown of this sticker, or one of its vectors, is another from this transaction on. */
+bqb_status bqb_db_touch(bqb_catalogue *c, bqb_sticker_id id, bqb_err *err);
 
 /* The error that SQLite has just given, in words for people. */
 bqb_status bqb_db_fail(const bqb_catalogue *c, int rc, bqb_err *err);

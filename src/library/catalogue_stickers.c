@@ -143,8 +143,8 @@ bqb_status bqb_catalogue_remove(bqb_catalogue *c, bqb_sticker_id id, bqb_err *er
     if (s) return s;
     c->regroup |= g.first > 0;
     sqlite3_bind_int64(st, 1, id);
-    c->changed = true;
-    return bqb_db_run(c, st, err);
+    s = bqb_db_run(c, st, err);
+    return s ? s : bqb_db_touch(c, id, err);
 }
 
 /* ---- files ---- */
@@ -171,8 +171,7 @@ static bqb_status refresh(bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {
     if (s) return s;
     sqlite3_bind_int64(st, 1, id);
     s = bqb_db_run(c, st, err);
-    if (!s && sqlite3_changes(c->db)) c->changed = true;
-    return s;
+    return !s && sqlite3_changes(c->db) ? bqb_db_touch(c, id, err) : s;
 }
 
 static bqb_status remove_if_orphan(bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {

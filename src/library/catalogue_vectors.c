@@ -25,14 +25,14 @@ static bqb_status has_row(bqb_catalogue *c, sqlite3_stmt *st, bool *has, bqb_err
     return s;
 }
 
-/* Do all vectors of this kind belong to stickers before this one? */
+/* Do all vectors of this kind belong to stickers before this one, also those that a cache may still have? */
 static bqb_status is_last(bqb_catalogue *c, bqb_sticker_id id, const char *model, const char *kind, bool *last, bqb_err *err) {
     sqlite3_stmt *st;
     bool row;
     bqb_status s = prepare_kind(c, EMBEDDING_LAST, &st, model, kind, err);
     if (!s) s = bqb_db_step(c, st, &row, err);
     if (s) return s;
-    *last = !row || sqlite3_column_int64(st, 0) < id; /* none: NULL, 0 */
+    *last = !row || sqlite3_column_int64(st, 0) < id;
     if (row) sqlite3_reset(st);
     return BQB_OK;
 }
@@ -62,7 +62,7 @@ bqb_status bqb_catalogue_put_embedding(bqb_catalogue *c, bqb_sticker_id id, cons
             s = bqb_fail(err, BQB_EINVAL, "%s: model %.12s has vectors of another width than %zu", c->path, model, dim);
         sqlite3_clear_bindings(st);
         if (last) c->added = true;
-        else c->changed = true;
+        else if (!s) s = bqb_db_touch(c, id, err);
     }
     free(half);
     return s;
@@ -172,6 +172,23 @@ bqb_status bqb_catalogue_each_embedding_after(bqb_catalogue *c, const char *mode
     if (s) return s;
     sqlite3_bind_int64(st, 3, last);
     return each_vector(c, st, fn, ctx, err);
+}
+
+bqb_status bqb_catalogue_each_embedding_touched(bqb_catalogue *c, const char *model, const char *kind, uint64_t generation,
+                                                bqb_embedding_fn fn, void *ctx, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = prepare_kind(c, EMBEDDING_TOUCHED, &st, model, kind, err);
+    if (s) return s;
+    sqlite3_bind_int64(st, 3, (int64_t)generation);
+    return each_vector(c, st, fn, ctx, err);
+}
+
+bqb_status bqb_catalogue_each_touched(bqb_catalogue *c, uint64_t generation, bqb_id_fn fn, void *ctx, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_status s = bqb_db_prepare(c, TOUCHED, &st, err);
+    if (s) return s;
+    sqlite3_bind_int64(st, 1, (int64_t)generation);
+    return bqb_db_each_id(c, st, fn, ctx, err);
 }
 
 bqb_status bqb_catalogue_each_unembedded(bqb_catalogue *c, const char *model, const char *kind, bqb_path_fn fn,

@@ -101,8 +101,7 @@ static bqb_status drop_text_vector(bqb_catalogue *c, bqb_sticker_id id, bool wor
     if (s) return s;
     sqlite3_bind_int64(st, 1, id);
     s = bqb_db_run(c, st, err);
-    if (!s && sqlite3_changes(c->db)) c->changed = true;
-    return s;
+    return !s && sqlite3_changes(c->db) ? bqb_db_touch(c, id, err) : s;
 }
 
 static bqb_status annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_buf *value, bqb_origin origin, double score,

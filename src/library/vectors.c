@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "file/safetensors.h"
+#include "library/id_set.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -162,28 +163,33 @@ size_t bqb_vectors_row(const bqb_vectors *v, bqb_sticker_id id) {
     return SIZE_MAX;
 }
 
-static void fill_head(head *out, const char *uid, const char *model, const char *kind, size_t room, size_t dim,
-                      size_t size, state now) {
+/* What is wanted of a cache. */
+typedef struct {
+    const char *path, *uid, *model, *kind;
+} wanted;
+
+static state state_of(uint64_t generation, size_t n) {
+    state t = {.generation = generation, .n = n};
+    t.check = check_of(&t);
+    return t;
+}
+
+static void fill_head(head *out, const wanted *w, size_t room, size_t dim, size_t size, state now) {
     memset(out, 0, sizeof *out);
     memcpy(out->magic, magic, sizeof magic);
-    memcpy(out->uid, uid, 32);
-    memcpy(out->model, model, strnlen(model, sizeof out->model));
-    memcpy(out->kind, kind, strnlen(kind, sizeof out->kind));
+    memcpy(out->uid, w->uid, 32);
+    memcpy(out->model, w->model, strnlen(w->model, sizeof out->model));
+    memcpy(out->kind, w->kind, strnlen(w->kind, sizeof out->kind));
     out->room = room;
     out->dim = dim;
     out->size = size;
     out->now = now;
 }
 
-/* What is wanted of a cache. */
-typedef struct {
-    const char *path, *uid, *model, *kind;
-} wanted;
-
 /* Is this the head of a sound cache of `size` bytes of that model and kind? */
 static bool is_ours(const head *got, size_t size, const wanted *w, layout *l) {
     head want;
-    fill_head(&want, w->uid, w->model, w->kind, (size_t)got->room, (size_t)got->dim, size, got->now);
+    fill_head(&want, w, (size_t)got->room, (size_t)got->dim, size, got->now);
     return !memcmp(got, &want, sizeof want) && got->now.check == check_of(&got->now) && got->now.n <= got->room &&
            lay_out(l, (size_t)got->room, (size_t)got->dim) && l->size == size;
 }
@@ -267,12 +273,14 @@ static bool put_at(int fd, const void *bytes, size_t n, size_t at) {
     return true;
 }
 
-static bool write_rows(int fd, const layout *l, size_t at, const bqb_vectors *v) {
-    return put_at(fd, v->id, v->n * sizeof *v->id, l->id + at * sizeof *v->id) &&
-           put_at(fd, v->f16, v->n * v->dim * sizeof *v->f16, l->f16 + at * v->dim * sizeof *v->f16) &&
-           put_at(fd, v->i8, v->n * v->stride, l->i8 + at * v->stride) &&
-           put_at(fd, v->scale, v->n * sizeof *v->scale, l->scale + at * sizeof *v->scale) &&
-           put_at(fd, v->err, v->n * sizeof *v->err, l->err + at * sizeof *v->err);
+/* Rows from … from + n - 1 of v become rows at … of the file. */
+static bool write_rows(int fd, const layout *l, size_t at, const bqb_vectors *v, size_t from, size_t n) {
+    size_t row = v->dim * sizeof *v->f16;
+    return put_at(fd, v->id + from, n * sizeof *v->id, l->id + at * sizeof *v->id) &&
+           put_at(fd, v->f16 + from * v->dim, n * row, l->f16 + at * row) &&
+           put_at(fd, v->i8 + from * v->stride, n * v->stride, l->i8 + at * v->stride) &&
+           put_at(fd, v->scale + from, n * sizeof *v->scale, l->scale + at * sizeof *v->scale) &&
+           put_at(fd, v->err + from, n * sizeof *v->err, l->err + at * sizeof *v->err);
 }
 
 /* Under a lock, as long as the file is what it was: the rows, then, once these are safe, the state. */
@@ -283,30 +291,132 @@ static bool extend_file(const wanted *w, const head *was, const layout *l, const
     if (fd < 0) return false;
     bool ok = !flock(fd, LOCK_EX) && pread(fd, &now, sizeof now, 0) == (ssize_t)sizeof now && !memcmp(&now, was, sizeof now) &&
               !fstat(fd, &st) && (size_t)st.st_size == l->size;
-    if (ok) ok = write_rows(fd, l, (size_t)was->now.n, v) && !fdatasync(fd);
+    if (ok) ok = write_rows(fd, l, (size_t)was->now.n, v, 0, v->n) && !fdatasync(fd);
     if (ok) {
-        state next = {.generation = generation, .n = was->now.n + v->n};
-        next.check = check_of(&next);
+        state next = state_of(generation, (size_t)was->now.n + v->n);
         ok = put_at(fd, &next, sizeof next, offsetof(head, now));
     }
     close(fd);
     return ok;
 }
 
-/* Bring a mapped cache that only lacks stickers behind its last up to date, in its file; false: it cannot be done so. */
-static bool extend(holder *h, bqb_catalogue *c, const wanted *w, head *got, layout *l, uint64_t generation) {
+/* ---- following what became of single stickers ---- */
+
+/* What the catalogue says of the stickers that a cache may be wrong about, and of those behind its last. */
+typedef struct {
+    bqb_id_set touched; /* rising */
+    bqb_vectors *now;   /* of both */
+    bool only_more;     /* all of now comes behind the cache's last, and no other row is another */
+} changes;
+
+static bool is_row(const bqb_vectors *a, size_t row, const bqb_vectors *b, bqb_sticker_id id) {
+    size_t other = bqb_vectors_row(b, id);
+    if (row == SIZE_MAX || other == SIZE_MAX) return row == other;
+    return !memcmp(a->f16 + row * a->dim, b->f16 + other * b->dim, a->dim * sizeof *a->f16);
+}
+
+/* Leave out what is in the cache already, as it is. */
+static bqb_status keep_news(changes *ch, const bqb_vectors *cached, new_rows *r) {
+    bqb_vectors *all;
+    size_t n = 0, m = 0;
+    bqb_status s = bqb_vectors_new(&all, r->id, r->f16, r->n, r->dim, NULL);
+    if (s) return s;
+    for (size_t i = 0; i < ch->touched.n; i++) {
+        bqb_sticker_id id = ch->touched.id[i];
+        if (!is_row(cached, bqb_vectors_row(cached, id), all, id)) ch->touched.id[n++] = id;
+    }
+    ch->touched.n = n;
+    for (size_t i = 0; i < r->n; i++) {
+        if (is_row(cached, bqb_vectors_row(cached, r->id[i]), all, r->id[i])) continue;
+        r->id[m] = r->id[i];
+        memmove(r->f16 + m * r->dim, r->f16 + i * r->dim, r->dim * sizeof *r->f16);
+        m++;
+    }
+    r->n = m;
+    bqb_vectors_close(all);
+    return BQB_OK;
+}
+
+/* False: what changed since the cache was written cannot be told, or not be read. */
+static bool find_changes(changes *ch, const bqb_vectors *cached, bqb_catalogue *c, const wanted *w, uint64_t from, uint64_t to) {
     uint64_t reshaped, after;
     char uid[33];
-    bqb_vectors *v = NULL;
-    new_rows r = {.dim = h->v.dim, .most = (size_t)(got->room - got->now.n)};
-    if (!h->v.n || got->now.generation >= generation) return false;
-    if (bqb_catalogue_reshaped(c, &reshaped, NULL) || reshaped > got->now.generation) return false;
-    bool ok = !bqb_catalogue_each_embedding_after(c, w->model, w->kind, h->v.id[h->v.n - 1], take_new, &r, NULL) &&
-              !bqb_catalogue_generation(c, &after, uid, NULL) && after == generation &&
-              !bqb_vectors_new(&v, r.id, r.f16, r.n, r.dim, NULL) && extend_file(w, got, l, v, generation);
-    bqb_vectors_close(v);
+    int64_t last = cached->n ? cached->id[cached->n - 1] : 0;
+    new_rows r = {.dim = cached->dim, .most = SIZE_MAX};
+    bool ok = cached->n && from < to && !bqb_catalogue_reshaped(c, &reshaped, NULL) && reshaped <= from &&
+              !bqb_catalogue_each_touched(c, from, bqb_id_set_add, &ch->touched, NULL) &&
+              !bqb_catalogue_each_embedding_touched(c, w->model, w->kind, from, take_new, &r, NULL);
+    while (ok && r.n && r.id[r.n - 1] > last) r.n--; /* these come again */
+    ok = ok && !bqb_catalogue_each_embedding_after(c, w->model, w->kind, last, take_new, &r, NULL) &&
+         !bqb_catalogue_generation(c, &after, uid, NULL) && after == to && !keep_news(ch, cached, &r) &&
+         !bqb_vectors_new(&ch->now, r.id, r.f16, r.n, r.dim, NULL);
+    size_t behind = 0;
+    for (size_t i = 0; i < ch->touched.n; i++) behind += ch->touched.id[i] > last;
+    ch->only_more = behind == ch->touched.n;
     free(r.id);
     free(r.f16);
+    return ok;
+}
+
+static void forget_changes(changes *ch) {
+    bqb_id_set_free(&ch->touched);
+    bqb_vectors_close(ch->now);
+}
+
+/* The first row of a sticker with this number or a larger one. */
+static size_t row_from(const bqb_vectors *v, bqb_sticker_id id) {
+    size_t lo = 0, hi = v->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (v->id[mid] < id) lo = mid + 1;
+        else hi = mid;
+    }
+    return lo;
+}
+
+/* The cache's rows but for those that were touched, and what the catalogue has now, in order: n rows in all. */
+static bool write_merged(int fd, const layout *l, const bqb_vectors *cached, const changes *ch, size_t n) {
+    const bqb_vectors *now = ch->now;
+    size_t at = 0, i = 0, k = 0, t = 0;
+    bool ok = true;
+    while (ok && (i < cached->n || k < now->n || t < ch->touched.n)) { /* up to the next number at which something is different */
+        int64_t next = INT64_MAX;
+        if (k < now->n) next = now->id[k];
+        if (t < ch->touched.n && ch->touched.id[t] < next) next = ch->touched.id[t];
+        size_t end = next < INT64_MAX ? row_from(cached, next) : cached->n;
+        ok = write_rows(fd, l, at, cached, i, end - i);
+        at += end - i;
+        i = end + (end < cached->n && cached->id[end] == next);
+        if (t < ch->touched.n && ch->touched.id[t] == next) t++;
+        if (k < now->n && now->id[k] == next) ok = ok && write_rows(fd, l, at++, now, k++, 1);
+    }
+    return ok && at == n;
+}
+
+/* A new file in the cache's place, from what is in the old one. */
+static bool replace_file(const wanted *w, const bqb_vectors *cached, const changes *ch, uint64_t generation) {
+    bqb_outfile o;
+    layout l;
+    head h;
+    size_t n = cached->n + ch->now->n;
+    for (size_t j = 0; j < ch->touched.n; j++) n -= bqb_vectors_row(cached, ch->touched.id[j]) != SIZE_MAX;
+    if (!n || !lay_out(&l, n + spare(n), cached->dim) || bqb_outfile_open(&o, w->path, NULL)) return false;
+    int fd = fileno(o.f);
+    fill_head(&h, w, n + spare(n), cached->dim, l.size, state_of(generation, n));
+    bool ok = !ftruncate(fd, (off_t)l.size) && put_at(fd, &h, sizeof h, 0) && write_merged(fd, &l, cached, ch, n) &&
+              !bqb_outfile_commit(&o, NULL);
+    bqb_outfile_abort(&o);
+    return ok;
+}
+
+/* Bring a mapped cache up to date: in its file where there are only more stickers behind its last and room for them, else in one
+ * that takes its place. False: it cannot be done so. */
+static bool follow(holder *h, bqb_catalogue *c, const wanted *w, head *got, layout *l, uint64_t generation) {
+    changes ch = {.only_more = false};
+    bool ok = find_changes(&ch, &h->v, c, w, got->now.generation, generation);
+    if (ok && ch.only_more && ch.now->n <= got->room - got->now.n) ok = extend_file(w, got, l, ch.now, generation);
+    else if (ok) ok = replace_file(w, &h->v, &ch, generation);
+    forget_changes(&ch);
     if (!ok) return false;
     bqb_map_close(&h->map);
     return map_cache(h, w, got, l) && got->now.generation == generation;
@@ -318,7 +428,7 @@ static bool use_cache(holder *h, bqb_catalogue *c, const wanted *w, uint64_t gen
     layout l;
     for (int tries = 0; tries < 2; tries++) { /* another may be adding, too: then its work is used */
         if (!map_cache(h, w, &got, &l)) return false;
-        if (got.now.generation == generation || extend(h, c, w, &got, &l, generation)) return true;
+        if (got.now.generation == generation || follow(h, c, w, &got, &l, generation)) return true;
         bqb_map_close(&h->map);
     }
     return false;
@@ -335,16 +445,15 @@ bqb_status bqb_vectors_open(bqb_vectors **out, bqb_catalogue *c, const char *mod
         uint64_t generation, after;
         char uid[33];
         layout l;
+        const wanted w = {path, uid, model, kind};
         s = bqb_catalogue_generation(c, &generation, uid, err);
-        if (s || use_cache(h, c, &(wanted){path, uid, model, kind}, generation)) break;
+        if (s || use_cache(h, c, &w, generation)) break;
         s = collect(h, &l, c, model, kind, &moved, err);
         if (!s && !moved) s = bqb_catalogue_generation(c, &after, uid, err);
         if (s || moved) continue;
         quantise_all(h, &l);
         if (after != generation) break; /* good for this search, but not to be kept */
-        state now = {.generation = generation, .n = h->v.n};
-        now.check = check_of(&now);
-        fill_head((head *)(void *)h->block, uid, model, kind, h->v.n + spare(h->v.n), h->v.dim, l.size, now);
+        fill_head((head *)(void *)h->block, &w, h->v.n + spare(h->v.n), h->v.dim, l.size, state_of(generation, h->v.n));
         if (h->v.n && !bqb_make_dirs(dir, NULL)) (void)bqb_file_write(path, h->block, l.size, NULL);
     }
     if (!s && moved && !h->map.data && !h->block)

@@ -2,7 +2,8 @@
  *
  * Kept mapped in LIBRARY/cache. When the catalogue's generation has moved on and
  * there are only new stickers behind all others, these are added to the file,
- * beside whoever reads it; else it is made again and replaced in one step. Where
+ * beside whoever reads it; where single ones went, came back or have another vector, it
+ * is replaced by a copy that is right about them; else it is made again. It is replaced in one step. Where
  * it cannot be written (a library on a read-only disk) it lives in memory. */
 #ifndef BQB_LIBRARY_VECTORS_H
 #define BQB_LIBRARY_VECTORS_H

@@ -132,6 +132,75 @@ TEST(vectors_are_made_again_where_adding_is_not_enough) {
     bqb_catalogue_close(c);
 }
 
+/* Overwrite one number of a row in the cache's file, which only making it anew would put right. */
+static void spoil(const char *dir, bqb_catalogue *c, bqb_sticker_id id, int8_t number) {
+    bqb_vectors *v = open_vectors(c);
+    if (!v) return;
+    int fd = open(help_path(dir, "lib/cache/image-aaaaaaaaaaaaaaaa.vectors"), O_WRONLY);
+    size_t head = 256, at = (size_t)((const char *)v->i8 - (const char *)v->id) + head + bqb_vectors_row(v, id) * v->stride;
+    CHECK(fd >= 0 && pwrite(fd, &number, 1, (off_t)at) == 1);
+    close(fd);
+    bqb_vectors_close(v);
+}
+
+static int8_t first_number(bqb_catalogue *c, bqb_sticker_id id, size_t *n) {
+    bqb_vectors *v = open_vectors(c);
+    size_t row = v ? bqb_vectors_row(v, id) : SIZE_MAX;
+    int8_t number = row == SIZE_MAX ? 0 : v->i8[row * v->stride];
+    *n = v ? v->n : 0;
+    bqb_vectors_close(v);
+    return number;
+}
+
+/* What became of single stickers is followed: all other rows are carried over as they are. */
+TEST(vectors_follow_single_stickers) {
+    const char *dir = test_tmp_dir();
+    bqb_catalogue *c = open_library(dir);
+    float v[DIM] = {0, 0, 1};
+    size_t n = 300, now;
+    bqb_sticker bare = {.format = "png", .frames = 1, .sha256 = {7, 7, 7}};
+    bool added;
+    bqb_sticker_id last = add(c, 0, (unsigned)n);
+    static const int more[] = {-1, 1, -1, 2, -1, 0, 1, 0};
+    for (int what = 0; what < 8; what++) {
+        int8_t was = first_number(c, 150, &now);
+        CHECK(now == n && was != 77);
+        spoil(dir, c, 150, 77);
+        CHECK_OK(bqb_catalogue_begin(c, &err), err);
+        if (what == 0) CHECK_OK(bqb_catalogue_remove(c, 5, &err), err);
+        if (what == 1) CHECK_OK(bqb_catalogue_put_embedding(c, 7, MODEL_A, "image", v, DIM, &err), err);
+        if (what == 2 || what == 3) CHECK_OK(bqb_catalogue_put_file(c, "/200", &(bqb_file){.sticker = 201, .missing = what == 2}, &err), err);
+        if (what == 4) CHECK_OK(bqb_catalogue_remove(c, last, &err), err);
+        if (what == 5) CHECK_OK(bqb_catalogue_remove(c, 1, &err), err);
+        if (what == 6) CHECK_OK(bqb_catalogue_put_sticker(c, &bare, &added, &err), err); /* one without a vector, one behind it, */
+        if (what == 7) CHECK_OK(bqb_catalogue_remove(c, last, &err), err);               /* which goes; now the first gets its own */
+        if (what == 7) CHECK_OK(bqb_catalogue_put_embedding(c, bare.id, MODEL_A, "image", v, DIM, &err), err);
+        CHECK_OK(bqb_catalogue_commit(c, &err), err);
+        if (what == 1 || what == 3 || what == 5 || what == 6) last = add(c, 1000 + (unsigned)what, 1); /* and a new one behind all others */
+        CHECK_MSG(first_number(c, 150, &now) == 77, "change %d: the cache was made anew", what);
+        n += (size_t)more[what];
+        CHECK_MSG(now == n, "change %d: %zu rows, expected %zu", what, now, n);
+        spoil(dir, c, 150, was);
+        check_sound(dir, c, n);
+    }
+    bqb_catalogue_close(c);
+}
+
+/* Where very many changed it is made anew. */
+TEST(vectors_follow_no_crowd) {
+    const char *dir = test_tmp_dir();
+    bqb_catalogue *c = open_library(dir);
+    size_t now;
+    add(c, 0, 6000);
+    int8_t was = first_number(c, 5500, &now);
+    spoil(dir, c, 5500, 77);
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    for (bqb_sticker_id id = 1; id <= 5000; id++) CHECK_OK(bqb_catalogue_remove(c, id, &err), err);
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
+    CHECK(first_number(c, 5500, &now) == was && now == 1000);
+    bqb_catalogue_close(c);
+}
+
 TEST(vectors_changed_without_new_ones) {
     const char *dir = test_tmp_dir();
     bqb_catalogue *c = open_library(dir);
