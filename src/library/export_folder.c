@@ -35,17 +35,25 @@ static bqb_status begin(bqb_exporter *x, bqb_err *err) {
     return s ? s : bqb_outfile_printf(tsv, err, "\t%s\t%s\n", BQB_ORIGINS_COLUMN, BQB_READING_COLUMN);
 }
 
-/* Who says what, and what was read. */
+/* What was read, unless it is nothing that an import would take, such as a long message about why reading failed. */
+static bqb_status write_reading(bqb_outfile *tsv, const bqb_export_item *item, bqb_err *err) {
+    char reader[BQB_READER_SIZE], *cell;
+    const char *text;
+    if (!item->reading) return BQB_OK;
+    cell = bqb_asprintf("%s\n%s", item->reader, item->reading);
+    if (!cell) return bqb_fail_nomem(err, "reading", strlen(item->reading));
+    bqb_status s = bqb_reading_parse(reader, &text, cell, NULL) ? BQB_OK : bqb_table_write_cell(tsv, cell, err);
+    free(cell);
+    return s;
+}
+
 static bqb_status write_origins(bqb_outfile *tsv, const bqb_export_item *item, bqb_err *err) {
     bqb_buf who = {.max = 1 << 12};
     bqb_status s = bqb_buf_puts(&who, "", err);
     if (!s) s = bqb_origins_print(&who, item->note, err);
     if (!s) s = bqb_outfile_printf(tsv, err, "\t%s\t", who.data);
     bqb_buf_free(&who);
-    if (s || !item->reading) return s;
-    s = bqb_table_write_cell(tsv, item->reader, err);
-    if (!s) s = bqb_table_write_cell(tsv, "\n", err);
-    return s ? s : bqb_table_write_cell(tsv, item->reading, err);
+    return s ? s : write_reading(tsv, item, err);
 }
 
 /* Named by id, so that no name is there twice, is unsafe, or passes for a caption when it is imported again. */

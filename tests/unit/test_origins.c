@@ -208,6 +208,25 @@ TEST(origins_survive_an_export_into_the_source) {
     CHECK_STR(believed(dir, BQB_OCR), "啦啦 ocr 0.9");
 }
 
+/* A reader's name that no table takes, as a long message about a failure is, must not spoil the export. */
+TEST(origins_leave_out_readings_that_would_be_refused) {
+    const char *dir = make_library();
+    char other[600], out[600], why[400];
+    bqb_import_report r;
+    memset(why, 'x', sizeof why - 1);
+    why[sizeof why - 1] = 0;
+    snprintf(out, sizeof out, "%s", help_path(dir, "out"));
+    snprintf(other, sizeof other, "%s", help_path(dir, "other"));
+    bqb_catalogue *c = open_to_write(dir);
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    CHECK_OK(bqb_catalogue_put_reading(c, 1, why, "", &err), err);
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
+    bqb_catalogue_close(c);
+    export_to(dir, out);
+    help_import(other, out, NULL, &r);
+    CHECK(r.added == 1 && r.skipped == 0);
+}
+
 /* Who says so changes with the table: of one path only the last counts. */
 TEST(origins_of_a_table_that_changes) {
     const char *dir = test_tmp_dir();
