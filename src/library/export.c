@@ -113,6 +113,27 @@ static int try_file(void *ctx, const char *path, const bqb_file *f) {
     return 0;
 }
 
+/* What a file's name says where another caption is believed. */
+static int take_filename(void *ctx, const bqb_said *s) {
+    char **filename = ctx;
+    if (s->field != BQB_CAPTION || s->origin != BQB_FROM_FILE_NAME) return 0;
+    *filename = bqb_strndup(s->text, s->n_bytes);
+    return 1;
+}
+
+/* What only a format with a place for it takes: who read the words, and what; and the file's name. Each NULL where there is none. */
+typedef struct {
+    char *reader, *reading, *filename;
+} sources;
+
+static bqb_status get_sources(sources *x, bqb_catalogue *c, bqb_sticker_id id, const bqb_annotated *note, bqb_err *err) {
+    bqb_status s = bqb_catalogue_get_reading(c, id, &x->reader, &x->reading, err);
+    if (s && s != BQB_ENOTFOUND) return s;
+    if (!note->field[BQB_CAPTION] || note->origin[BQB_CAPTION] == BQB_FROM_FILE_NAME) return BQB_OK;
+    s = bqb_catalogue_each_said(c, id, take_filename, &x->filename, err);
+    return s == BQB_ECANCEL ? x->filename ? BQB_OK : bqb_fail_nomem(err, "file's name", 1) : s;
+}
+
 typedef struct {
     bqb_exporter x;
     const bqb_export_writer *w;
@@ -130,13 +151,12 @@ static bqb_status export_one(job *j, bqb_sticker_id id, bqb_err *err) {
     bqb_annotated note = {0};
     content k = {.sticker = &item.sticker};
     const char *why = NULL;
-    char *reader = NULL, *reading = NULL;
+    sources from = {0};
     bqb_status s = bqb_catalogue_get_sticker(c, id, &item.sticker, err);
     if (!s) s = bqb_catalogue_short_id(c, item.sticker.sha256, item.id, err);
     if (!s) s = bqb_catalogue_path_of(c, id, &k.path, NULL, err);
     if (!s) s = bqb_catalogue_get_annotation(c, id, &note, err);
-    if (!s && j->w->origins) s = bqb_catalogue_get_reading(c, id, &reader, &reading, err);
-    if (s == BQB_ENOTFOUND && j->w->origins) s = BQB_OK;
+    if (!s && j->w->origins) s = get_sources(&from, c, id, &note, err);
     if (!j->w->origins) bqb_annotated_leave_out(&note, BQB_ZERO_SHOT); /* whoever reads them would take them for given */
     if (!s && j->w->pictures) {
         s = bqb_catalogue_each_file_of(c, id, try_file, &k, err);
@@ -148,15 +168,17 @@ static bqb_status export_one(job *j, bqb_sticker_id id, bqb_err *err) {
         item.bytes = k.bytes;
         item.size = k.size;
         item.note = &note;
-        item.reader = reader;
-        item.reading = reading;
+        item.reader = from.reader;
+        item.reading = from.reading;
+        item.filename = from.filename;
         s = j->w->add(&j->x, &item, &why, err);
     }
     if (!s && why) skip(j, k.path, why);
     else if (!s) j->report->written++;
     bqb_annotated_free(&note);
-    free(reader);
-    free(reading);
+    free(from.reader);
+    free(from.reading);
+    free(from.filename);
     free(k.bytes);
     free(k.path);
     return s;

@@ -32,7 +32,7 @@ static bqb_status begin(bqb_exporter *x, bqb_err *err) {
     s = bqb_export_open(tsv, x->dir, "captions.tsv", err);
     if (!s) s = bqb_outfile_printf(tsv, err, "file");
     for (int i = 0; i < N_COLUMNS && !s; i++) s = bqb_outfile_printf(tsv, err, "\t%s", bqb_field_name(columns[i]));
-    return s ? s : bqb_outfile_printf(tsv, err, "\t%s\t%s\n", BQB_ORIGINS_COLUMN, BQB_READING_COLUMN);
+    return s ? s : bqb_outfile_printf(tsv, err, "\t%s\t%s\t%s\n", BQB_ORIGINS_COLUMN, BQB_FILENAME_COLUMN, BQB_READING_COLUMN);
 }
 
 /* What was read, unless it is nothing that an import would take, such as a long message about why reading failed. */
@@ -53,6 +53,8 @@ static bqb_status write_origins(bqb_outfile *tsv, const bqb_export_item *item, b
     if (!s) s = bqb_origins_print(&who, item->note, err);
     if (!s) s = bqb_outfile_printf(tsv, err, "\t%s\t", who.data);
     bqb_buf_free(&who);
+    if (!s && item->filename) s = bqb_table_write_cell(tsv, item->filename, err);
+    if (!s) s = bqb_outfile_write(tsv, "\t", 1, err);
     return s ? s : write_reading(tsv, item, err);
 }
 

@@ -14,6 +14,7 @@ typedef struct {
     size_t size;
     const bqb_annotated *note;
     const char *reader, *reading; /* NULL: never read, or the format has no place for it */
+    const char *filename;         /* what the file's name says, where another caption is believed; else NULL */
 } bqb_export_item;
 
 typedef struct {

@@ -58,9 +58,9 @@ bqb_status bqb_import_words(bool *news, bqb_catalogue *c, bqb_sticker_id id, con
     bqb_status s = bqb_caption_of_name(&name, bqb_path_base(from->name ? from->name : from->path), err);
     if (!s) s = say_table(news, c, id, from, name.len > 0, err);
     if (!s) s = say_reading(news, c, id, from->reading, err);
-    if (!s && name.len) {
+    if (!s && (name.len || from->filename)) { /* its own name, and what it had before it was exported only where that is none */
         bqb_annotation a = {{0}};
-        a.field[BQB_CAPTION] = name.data;
+        a.field[BQB_CAPTION] = name.len ? name.data : from->filename;
         s = say(news, c, id, &a, BQB_FROM_FILE_NAME, 1, from->path, err);
     }
     bqb_buf_free(&name);

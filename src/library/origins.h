@@ -1,4 +1,4 @@
-/* Two columns of captions.tsv that bqb writes for itself, so that an export that is imported again is what it was:
+/* Three columns of captions.tsv that bqb writes for itself, so that an export that is imported again is what it was:
  *
  *   origins  who says so, for every field that is not simply given: entries FIELD=ORIGIN, FIELD=ORIGIN:SCORE,
  *            each with #CHECK behind it or without, blanks between them:
@@ -6,6 +6,7 @@
  *            ORIGIN is a name of bqb_origin_name, SCORE 0 … 1 (1 when absent). CHECK is of the field's
  *            cell: one that somebody has changed since is no longer what was read or guessed, but given.
  *   reading  what a reader of words made out: its name, then the lines of bqb_catalogue_put_reading, as one cell
+ *   filename what the name of the file that it was said, where another caption is believed: both are searched
  *
  * A table without these columns says what is given, as ever. */
 #ifndef BQB_LIBRARY_ORIGINS_H
@@ -15,6 +16,7 @@
 
 #define BQB_ORIGINS_COLUMN "origins"
 #define BQB_READING_COLUMN "reading"
+#define BQB_FILENAME_COLUMN "filename"
 
 /* Who says what, of one line. */
 typedef struct {

@@ -142,6 +142,7 @@ bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_er
     for (size_t c = 0; c < n_columns; c++)
         field[c] = bqb_field_parse(bqb_table_column(t, c), strlen(bqb_table_column(t, c)));
     size_t origins = bqb_table_find(t, BQB_ORIGINS_COLUMN), reading = bqb_table_find(t, BQB_READING_COLUMN);
+    size_t filename = bqb_table_find(t, BQB_FILENAME_COLUMN);
     for (size_t r = 0; r < bqb_table_rows(t) && !s; r++) {
         const char *name = bqb_table_cell(t, r, file);
         if (!*name) {
@@ -159,6 +160,7 @@ bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_er
         bqb_candidate *item = &w->item[before];
         item->origins = bqb_table_cell(t, r, origins);
         item->reading = bqb_table_cell(t, r, reading);
+        item->filename = bqb_table_cell(t, r, filename);
         if (bqb_origins_check(item->origins, item->reading, &given, &why)) continue;
         char *reason = bqb_asprintf("line %zu, %s", bqb_table_line(t, r), why.msg);
         bqb_walk_skip(w, path, reason ? reason : why.msg);

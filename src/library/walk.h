@@ -10,7 +10,7 @@
 typedef struct {
     char *path;           /* absolute */
     bqb_annotation given; /* from a captions.tsv; borrowed from the list */
-    const char *origins, *reading; /* the cells of these columns (origins.h), or NULL; borrowed likewise */
+    const char *origins, *reading, *filename; /* the cells of these columns (origins.h), or NULL; borrowed likewise */
     bool listed;          /* named by the user or a table, not just found */
     const char *name;     /* of what has a file only in the library, "/a/PACK.zip/dir/x.png"; else NULL. Borrowed */
     uint32_t order;       /* which came first, for the same path twice */

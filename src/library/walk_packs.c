@@ -31,13 +31,14 @@ static bqb_status add_zip(void *ctx, const bqb_zip_sticker *x, bqb_err *err) {
     zip_reading *r = ctx;
     bqb_annotation given = {{0}};
     char *path = NULL, *full = bqb_asprintf("%s/%s", r->path, x->name);
-    const char *name = NULL, *origins = NULL, *reading = NULL;
+    const char *name = NULL, *origins = NULL, *reading = NULL, *filename = NULL;
     bqb_status s = full ? bqb_walk_keep(r->w, &name, full, err) : bqb_fail_nomem(err, "name", strlen(x->name));
     free(full);
     for (size_t f = 0; f < BQB_FIELDS && !s; f++)
         if (x->note.field[f]) s = bqb_walk_keep(r->w, &given.field[f], x->note.field[f], err);
     if (!s && x->origins && *x->origins) s = bqb_walk_keep(r->w, &origins, x->origins, err);
     if (!s && x->reading && *x->reading) s = bqb_walk_keep(r->w, &reading, x->reading, err);
+    if (!s && x->filename && *x->filename) s = bqb_walk_keep(r->w, &filename, x->filename, err);
     if (!s) s = bqb_keep_picture(&path, r->library, x->data, x->size, err);
     size_t before = r->w->n;
     if (!s) s = bqb_walk_add(r->w, path, &given, x->listed, err);
@@ -47,6 +48,7 @@ static bqb_status add_zip(void *ctx, const bqb_zip_sticker *x, bqb_err *err) {
         item->name = name;
         item->origins = origins;
         item->reading = reading;
+        item->filename = filename;
     }
     return s;
 }

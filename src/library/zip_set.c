@@ -36,7 +36,7 @@ typedef struct {
 typedef struct {
     const char *name;
     bqb_annotation note;
-    const char *origins, *reading; /* cells, or NULL */
+    const char *origins, *reading, *filename; /* cells, or NULL */
     size_t order;
     bool used;
 } row;
@@ -176,6 +176,7 @@ static bqb_status take_rows(reading *g, const bqb_table *t, const item *it, bqb_
         skip(g, it->name, reason);
     }
     size_t origins = bqb_table_find(t, BQB_ORIGINS_COLUMN), readings = bqb_table_find(t, BQB_READING_COLUMN);
+    size_t filenames = bqb_table_find(t, BQB_FILENAME_COLUMN);
     for (size_t i = 0; i < bqb_table_rows(t); i++) {
         const char *name = join(g, it->name, folder, bqb_table_cell(t, i, file));
         if (!name) {
@@ -196,6 +197,7 @@ static bqb_status take_rows(reading *g, const bqb_table *t, const item *it, bqb_
         bqb_err why;
         added->origins = bqb_table_cell(t, i, origins);
         added->reading = bqb_table_cell(t, i, readings);
+        added->filename = bqb_table_cell(t, i, filenames);
         if (bqb_origins_check(added->origins, added->reading, &note, &why)) continue;
         char *reason = bqb_asprintf("line %zu, %s", bqb_table_line(t, i), why.msg);
         skip(g, it->name, reason ? reason : why.msg);
@@ -318,6 +320,7 @@ static bqb_status take_picture(reading *g, const item *it, bqb_err *err) {
         x.note = said->note;
         x.origins = said->origins;
         x.reading = said->reading;
+        x.filename = said->filename;
     }
     return g->r->sticker(g->r->ctx, &x, err);
 }

@@ -12,7 +12,7 @@ bool bqb_is_zip(const char *path);
 typedef struct {
     const char *name;     /* inside the archive, UTF-8; lent for the call, like the rest */
     bqb_annotation note;  /* what a captions.tsv, or a Telegram set's JSON, says; listed: one does */
-    const char *origins, *reading; /* what these columns of it say (origins.h), or NULL */
+    const char *origins, *reading, *filename; /* what these columns of it say (origins.h), or NULL */
     bool listed;
     const uint8_t *data;  /* the picture's file */
     size_t size;

@@ -208,6 +208,39 @@ TEST(origins_survive_an_export_into_the_source) {
     CHECK_STR(believed(dir, BQB_OCR), "啦啦 ocr 0.9");
 }
 
+/* Words of the file's name are searched even where another caption is believed, so they have to come back, too. */
+TEST(origins_keep_what_the_name_of_the_file_said) {
+    const char *dir = make_library();
+    char other[600], out[600];
+    bqb_import_report r;
+    uint64_t n = 0;
+    snprintf(out, sizeof out, "%s", help_path(dir, "out"));
+    snprintf(other, sizeof other, "%s", help_path(dir, "other"));
+    bqb_catalogue *c = open_to_write(dir);
+    annotate(c, 1, BQB_CAPTION, "橘狗", BQB_GIVEN, 1, help_path(dir, "in/小猫.png"));
+    bqb_catalogue_close(c);
+    export_to(dir, out);
+    for (int round = 0; round < 2; round++) {
+        help_import(other, out, NULL, &r);
+        CHECK(r.skipped == 0 && r.annotated == 0);
+        CHECK_STR(believed(other, BQB_CAPTION), "橘狗 given 1");
+        c = help_open(other);
+        CHECK_OK(bqb_catalogue_word_count(c, "猫", 3, &n, &err), err);
+        CHECK_MSG(n == 1, "%d", (int)n);
+        bqb_catalogue_close(c);
+    }
+    /* A name that says something itself goes before the one that it had. */
+    CHECK(!rename(help_path(dir, "in/小猫.png"), help_path(dir, "in/大鸟.png")));
+    help_text(dir, "in/captions.tsv", "file\tcaption\tfilename\n大鸟.png\t橘狗\t小猫\n");
+    help_import(help_path(dir, "third"), help_path(dir, "in"), NULL, &r);
+    c = help_open(help_path(dir, "third"));
+    CHECK_OK(bqb_catalogue_word_count(c, "猫", 3, &n, &err), err);
+    CHECK(n == 0);
+    CHECK_OK(bqb_catalogue_word_count(c, "鸟", 3, &n, &err), err);
+    CHECK(n == 1);
+    bqb_catalogue_close(c);
+}
+
 /* A reader's name that no table takes, as a long message about a failure is, must not spoil the export. */
 TEST(origins_leave_out_readings_that_would_be_refused) {
     const char *dir = make_library();
