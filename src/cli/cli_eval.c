@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/words.h"
+#include "cli/eval_llm.h"
 #include "cli/eval_report.h"
 #include "cli/output.h"
 #include "train/memory.h"
@@ -10,7 +11,8 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: bqb eval --data DATA [--model MODEL] [--query KIND] [OPTION…]\n\n"
+    "usage: bqb eval --data DATA [--model MODEL] [--query KIND] [OPTION…]\n"
+    "       bqb eval --data DATA --llm LLM [--adapter DIR] [--model MODEL] [OPTION…]\n\n"
     "Recall at 1, 5 and 10, their mean (MR) and the median rank, from text to picture and back,\n"
     "over all stickers of DATA: a captions.tsv or its folder, a library's folder, or a SPLIT_imgs.tsv\n"
     "of MUGE or Chinese-CLIP with its SPLIT_texts.jsonl, or a folder with LMDB databases of\n"
@@ -19,7 +21,10 @@ static const char usage[] =
     "a hit is the query's own sticker; once more with near-duplicates as hits, too: stickers with the\n"
     "same annotation whose pictures have a cosine of at least 0.94; and \"any\", where every sticker\n"
     "with exactly the same query counts. Ties count as if in random order. Stickers without such a\n"
-    "query are left out and counted.";
+    "query are left out and counted.\n"
+    "With --llm the paper's experiment with a tuned language model (see `bqb tune`): recall of its [RET] for words,\n"
+    "pictures and both beside that of StickerCLIP's towers; how often it answers with a sticker where one\n"
+    "is wanted and where none is; and that it is, bit for bit, the language model that it was.";
 
 static bqb_status parse_precision(const char *word, bqb_precision *p, bqb_err *err) {
     if (!strcmp(word, "auto")) *p = bqb_precision_best();
@@ -30,9 +35,9 @@ static bqb_status parse_precision(const char *word, bqb_precision *p, bqb_err *e
 }
 
 typedef struct {
-    const char *model, *query, *precision, *predictions, *score, *confusion, *page, *texts, *muge;
+    const char *model, *query, *precision, *predictions, *score, *confusion, *page, *texts, *muge, *llm, *adapter, *prose;
     cli_list data;
-    size_t limit, threads, rows;
+    size_t limit, threads, rows, asks;
     bool json, drop_alpha, zeroshot;
     bool all;    /* kinds of queries, or */
     bqb_ask one;
@@ -153,9 +158,18 @@ static int run(settings *o) {
     return s ? cli_fail(&err) : 0;
 }
 
+static int run_llm(const settings *o) {
+    bqb_err err = {0};
+    cli_llm_trial t = {.llm = o->llm, .adapter = o->adapter, .model = o->model, .prose = o->prose, .data = &o->data, .limit = o->limit, .asks = o->asks,
+                       .threads = o->threads, .drop_alpha = o->drop_alpha, .json = o->json};
+    if (parse_precision(o->precision, &t.precision, &err)) return cli_fail(&err);
+    cli_catch_interrupts();
+    return cli_eval_llm(&t);
+}
+
 int cli_eval(const cli_env *env, int argc, char **argv) {
     (void)env;
-    settings o = {.query = "full", .precision = "auto", .rows = 6};
+    settings o = {.query = "full", .precision = "auto", .rows = 6, .asks = 300};
     const cli_option options[] = {
         {"data", 'd', CLI_LIST, &o.data, "DATA", "captions.tsv, its folder, a library or a MUGE set to measure on; may be repeated"},
         {"model", 'm', CLI_STRING, &o.model, "MODEL", "model folder ($BQB_MODEL, else the bundled one)"},
@@ -173,6 +187,10 @@ int cli_eval(const cli_env *env, int argc, char **argv) {
         {"predictions", 0, CLI_STRING, &o.predictions, "FILE", "write each text's ten best pictures as MUGE JSONL"},
         {"save-score", 0, CLI_STRING, &o.score, "FILE", "write the score as MUGE JSON"},
         {"muge", 0, CLI_STRING, &o.muge, "DIR", "write what Chinese-CLIP's scripts read: texts, predictions, score, features"},
+        {"llm", 0, CLI_STRING, &o.llm, "LLM", "measure this tuned language model: a Hugging Face folder or a GGUF file"},
+        {"adapter", 0, CLI_STRING, &o.adapter, "DIR", "of --llm, its adapter ($BQB_ADAPTER, else LLM/adapter)"},
+        {"asks", 0, CLI_SIZE, &o.asks, "N", "of --llm, questions of each kind of wording (300)"},
+        {"prose", 0, CLI_STRING, &o.prose, "FILE", "of --llm, more ordinary text for the perplexity, a text a line"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
     int n_words, status = cli_parse(options, usage, argc, argv, &n_words);
@@ -188,6 +206,11 @@ int cli_eval(const cli_env *env, int argc, char **argv) {
         return cli_usage_error("eval", "--predictions, --save-score and --muge need one kind of query, not all");
     if (o.texts && o.page) return cli_usage_error("eval", "--html shows --query, not --texts");
     if (o.texts && o.all) return cli_usage_error("eval", "either --texts or --query all");
+    if (!o.llm && (o.adapter || o.prose)) return cli_usage_error("eval", "--adapter and --prose belong to --llm");
+    if (o.llm && (o.texts || o.page || o.predictions || o.score || o.muge || o.confusion || o.zeroshot))
+        return cli_usage_error("eval", "--llm has a report of its own: a table or --json");
+    if (o.llm && (!o.asks || o.asks > 1000000)) return cli_usage_error("eval", "--asks is 1 … 1000000");
+    if (o.llm) return run_llm(&o);
     status = cli_spare("eval", "html", o.page, ".html .htm");
     return status >= 0 ? status : run(&o);
 }

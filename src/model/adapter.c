@@ -59,7 +59,7 @@ static json_t *describe(const bqb_sticker_parts *p, const bqb_adapter_info *info
 }
 
 static bqb_status write_json(const char *path, json_t *o, bqb_err *err) {
-    char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
+    char *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
     bqb_outfile f = {0};
     bqb_status s = text ? bqb_outfile_open(&f, path, err) : bqb_fail_nomem(err, path, 4096);
     if (!s) s = bqb_outfile_printf(&f, err, "%s\n", text);
