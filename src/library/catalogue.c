@@ -151,6 +151,8 @@ static const char *const sql[N_STATEMENTS] = {
     [WORDS_LENGTH] = "UPDATE sticker SET grams = ?2 WHERE id = ?1",
     [WORDS_COUNT] = "SELECT doc FROM words_count WHERE term = ?",
     [SAID] = "SELECT field, origin, value, score FROM annotation WHERE sticker = ? ORDER BY field, origin",
+    [SPOKEN] = "SELECT value FROM annotation WHERE sticker = ? AND field IN ('caption', 'ocr')"
+               " ORDER BY field DESC, origin LIMIT 1",
     [MISSING] = "SELECT id FROM sticker WHERE missing = 1 ORDER BY id",
     [WORDS_MATCH] = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid",
     [WORDS_ROWS] = "SELECT coalesce(max(id), 0) FROM sticker",

@@ -248,7 +248,7 @@ bqb_status bqb_catalogue_each_missing(bqb_catalogue *c, bqb_id_fn fn, void *ctx,
 /* --- embeddings --- */
 
 /* model: 64 hex digits (bqb_clip_id); kind: "image", or "text", of what the sticker says (library/embed_words.h): that
- * one goes by itself when caption or ocr change.
+ * one goes by itself when that becomes another.
  * vec is a unit row [dim], stored as f16. */
 bqb_status bqb_catalogue_put_embedding(bqb_catalogue *c, bqb_sticker_id id, const char *model, const char *kind,
                                        const float *vec, size_t dim, bqb_err *err);

@@ -93,12 +93,30 @@ static bqb_status is_news(bqb_catalogue *c, bqb_sticker_id id, bqb_field f, bqb_
     return BQB_OK;
 }
 
-/* The vector of what a sticker says is no longer that of its words. */
-static bqb_status drop_text_vector(bqb_catalogue *c, bqb_sticker_id id, bool words_changed, bqb_err *err) {
+/* What the vector of its words is made of (embed_words.h): the words believed to stand on it, else its caption, else "". */
+static bqb_status spoken(bqb_buf *out, bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {
     sqlite3_stmt *st;
-    if (!words_changed) return BQB_OK;
-    bqb_status s = bqb_db_prepare(c, EMBEDDING_STALE, &st, err);
+    bool row;
+    *out = (bqb_buf){.max = 1 << 20};
+    bqb_status s = bqb_db_prepare(c, SPOKEN, &st, err);
     if (s) return s;
+    sqlite3_bind_int64(st, 1, id);
+    if ((s = bqb_db_step(c, st, &row, err))) return s;
+    const char *value = row ? (const char *)sqlite3_column_text(st, 0) : NULL;
+    s = bqb_buf_puts(out, value ? value : "", err);
+    if (row) sqlite3_reset(st);
+    return s;
+}
+
+/* It says something else than it did before: the vector of that is no longer its own. */
+static bqb_status drop_stale_vector(bqb_catalogue *c, bqb_sticker_id id, const bqb_buf *before, bqb_err *err) {
+    sqlite3_stmt *st;
+    bqb_buf now;
+    bqb_status s = spoken(&now, c, id, err);
+    bool same = !s && now.len == before->len && !memcmp(now.data, before->data, now.len);
+    bqb_buf_free(&now);
+    if (s || same) return s;
+    if ((s = bqb_db_prepare(c, EMBEDDING_STALE, &st, err))) return s;
     sqlite3_bind_int64(st, 1, id);
     s = bqb_db_run(c, st, err);
     return !s && sqlite3_changes(c->db) ? bqb_db_touch(c, id, err) : s;
@@ -115,7 +133,9 @@ static bqb_status annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_buf *v
     }
     if (changed) *changed = any;
     if (s || !any) return s;
-    s = drop_text_vector(c, id, news[BQB_CAPTION] || news[BQB_OCR], err);
+    bqb_buf before = {0};
+    bool words = news[BQB_CAPTION] || news[BQB_OCR];
+    if (words) s = spoken(&before, c, id, err);
     if (!s) s = bqb_db_words_put(c, id, WORDS_DELETE, err);
     for (int f = 0; f < BQB_FIELDS && !s; f++) {
         sqlite3_stmt *st;
@@ -129,6 +149,8 @@ static bqb_status annotate(bqb_catalogue *c, bqb_sticker_id id, const bqb_buf *v
         if (path) bind_path(st, 6, path);
         s = bqb_db_run(c, st, err);
     }
+    if (!s && words) s = drop_stale_vector(c, id, &before, err);
+    bqb_buf_free(&before);
     return s ? s : bqb_db_words_put(c, id, WORDS_ADD, err);
 }
 
@@ -155,7 +177,9 @@ bqb_status bqb_catalogue_forget(bqb_catalogue *c, bqb_sticker_id id, bqb_field f
     sqlite3_bind_int(st, 3, (int)origin);
     if ((s = bqb_db_step(c, st, &there, err)) || !there) return s;
     sqlite3_reset(st);
-    s = drop_text_vector(c, id, f == BQB_CAPTION || f == BQB_OCR, err);
+    bqb_buf before = {0};
+    bool words = f == BQB_CAPTION || f == BQB_OCR;
+    if (words) s = spoken(&before, c, id, err);
     if (!s) s = bqb_db_words_put(c, id, WORDS_DELETE, err);
     if (!s) s = bqb_db_prepare(c, ANNOTATION_FORGET, &st, err);
     if (!s) {
@@ -164,6 +188,8 @@ bqb_status bqb_catalogue_forget(bqb_catalogue *c, bqb_sticker_id id, bqb_field f
         sqlite3_bind_int(st, 3, (int)origin);
         s = bqb_db_run(c, st, err);
     }
+    if (!s && words) s = drop_stale_vector(c, id, &before, err);
+    bqb_buf_free(&before);
     if (!s) s = bqb_db_words_put(c, id, WORDS_ADD, err);
     if (!s && changed) *changed = true;
     return s;

@@ -1,5 +1,5 @@
 /* Vectors of what stickers say: the text of the picture through the text tower, kind "text" in the catalogue.
- * The text is the words believed to stand on it, else its caption. A change of either takes the vector out of the
+ * The text is the words believed to stand on it, else its caption. A change of that text takes the vector out of the
  * catalogue (bqb_catalogue_annotate, bqb_catalogue_forget); here the missing ones are made. */
 #ifndef BQB_LIBRARY_EMBED_WORDS_H
 #define BQB_LIBRARY_EMBED_WORDS_H

@@ -63,8 +63,19 @@ TEST(embed_words_follows_the_words) {
     CHECK_OK(bqb_embed_words(c, &e, NULL, NULL, &n, &err), err);
     CHECK(n == 0 && h.n == 2); /* nothing is missing */
 
-    /* Another reading: that vector goes, and comes anew. A label is no words on the picture. */
+    /* A caption is not what counts where words stand on the picture, nor one that is not believed. */
     bool has = true;
+    say(c, id[0], BQB_CAPTION, BQB_EDITED, "another caption", &err);
+    say(c, id[1], BQB_CAPTION, BQB_FROM_FILE_NAME, "name", &err);
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    CHECK_OK(bqb_catalogue_forget(c, id[0], BQB_CAPTION, BQB_GIVEN, NULL, &err), err);
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(bqb_catalogue_has_embedding(c, id[i], MODEL, BQB_KIND_TEXT, &has, &err), err);
+        CHECK_MSG(has, "sticker %d has lost the vector of words that have not changed", i);
+    }
+
+    /* Another reading: that vector goes, and comes anew. A label is no words on the picture. */
     say(c, id[0], BQB_OCR, BQB_OCR_READ, "better words", &err);
     say(c, id[1], BQB_EMOTION, BQB_GIVEN, "happy", &err);
     CHECK_OK(bqb_catalogue_has_embedding(c, id[0], MODEL, BQB_KIND_TEXT, &has, &err), err);
@@ -74,5 +85,17 @@ TEST(embed_words_follows_the_words) {
     *h.texts = 0;
     CHECK_OK(bqb_embed_words(c, &e, NULL, NULL, &n, &err), err);
     CHECK_MSG(n == 1 && !strcmp(h.texts, "[better words]"), "%zu: %s", n, h.texts);
+
+    /* Without a reading it is the caption's turn, and without that nobody's. */
+    *h.texts = 0;
+    CHECK_OK(bqb_catalogue_begin(c, &err), err);
+    CHECK_OK(bqb_catalogue_forget(c, id[0], BQB_OCR, BQB_OCR_READ, NULL, &err), err);
+    CHECK_OK(bqb_catalogue_forget(c, id[1], BQB_CAPTION, BQB_GIVEN, NULL, &err), err);
+    CHECK_OK(bqb_catalogue_forget(c, id[1], BQB_CAPTION, BQB_FROM_FILE_NAME, NULL, &err), err);
+    CHECK_OK(bqb_catalogue_commit(c, &err), err);
+    CHECK_OK(bqb_catalogue_has_embedding(c, id[1], MODEL, BQB_KIND_TEXT, &has, &err), err);
+    CHECK(!has);
+    CHECK_OK(bqb_embed_words(c, &e, NULL, NULL, &n, &err), err);
+    CHECK_MSG(n == 1 && !strcmp(h.texts, "[another caption]"), "%zu: %s", n, h.texts);
     bqb_catalogue_close(c);
 }
