@@ -1,6 +1,7 @@
 #include "library/labeller.h"
 
 #include "base/mem.h"
+#include "library/embed_words.h"
 #include "library/familiar.h"
 #include "model/prompts.h"
 #include "model/texts.h"
@@ -128,6 +129,7 @@ typedef struct {
     bqb_sticker_id id[BLOCK];
     float *picture, *words; /* [BLOCK,D]; words of those with text */
     char *text[BLOCK];      /* owned; NULL: no words */
+    bool ready[BLOCK];      /* the library has the vector of this very text: it stands in words */
     size_t n;
 } block;
 
@@ -157,18 +159,28 @@ static bqb_status words_of(char **out, const bqb_annotated *a, bqb_err *err) {
 
 static bool is_given(const bqb_annotated *a, bqb_field f) { return a->field[f] && a->origin[f] <= BQB_GIVEN; }
 
-/* The vector of a picture into out [D]; *found false when the library has none of this model. */
+/* A vector of a sticker into out [D]; *found false when the library has none of this model. */
 static bqb_status vector_of(float *out, bool *found, bqb_catalogue *c, const bqb_text_embedder *e, bqb_sticker_id id,
-                            bqb_err *err) {
+                            const char *kind, bqb_err *err) {
     char model[65];
     float *vec = NULL;
     size_t dim = 0;
     snprintf(model, sizeof model, "%s", e->id);
-    bqb_status s = bqb_catalogue_get_embedding(c, id, "image", model, &vec, &dim, err);
+    bqb_status s = bqb_catalogue_get_embedding(c, id, kind, model, &vec, &dim, err);
     *found = !s && dim == e->dim;
     if (*found) memcpy(out, vec, dim * sizeof *out);
     free(vec);
     return s == BQB_ENOTFOUND ? BQB_OK : s;
+}
+
+/* The vector of what is written of a sticker, where the library has one of this very text: of a caption alone, or words on
+ * the picture alone. */
+static bqb_status stored_words(float *out, bool *found, bqb_catalogue *c, const bqb_text_embedder *e, bqb_sticker_id id,
+                               const bqb_annotated *a, const char *text, bqb_err *err) {
+    const char *embedded = a->field[BQB_OCR] && *a->field[BQB_OCR] ? a->field[BQB_OCR] : a->field[BQB_CAPTION];
+    *found = false;
+    if (!text || !embedded || strcmp(text, embedded)) return BQB_OK;
+    return vector_of(out, found, c, e, id, BQB_KIND_TEXT, err);
 }
 
 /* Take a sticker into the block unless its label is given or it has no vector. */
@@ -180,9 +192,11 @@ static bqb_status take(work *w, bqb_sticker_id id, bqb_err *err) {
     if (s) return s;
     if (is_given(&a, w->field) || (w->field == BQB_EMOTION && is_given(&a, BQB_EMOTION_LABEL))) w->report->given++;
     else {
-        s = vector_of(b->picture + b->n * w->e->dim, &found, w->c, w->e, id, err);
+        s = vector_of(b->picture + b->n * w->e->dim, &found, w->c, w->e, id, "image", err);
         if (!s && !found) w->report->without_vector++;
         if (!s && found) s = words_of(&b->text[b->n], &a, err);
+        if (!s && found && w->field == BQB_EMOTION)
+            s = stored_words(b->words + b->n * w->e->dim, &b->ready[b->n], w->c, w->e, id, &a, b->text[b->n], err);
         if (!s && found) b->id[b->n++] = id;
     }
     bqb_annotated_free(&a);
@@ -194,18 +208,24 @@ static void empty(block *b) {
     b->n = 0;
 }
 
-/* words[i] of the stickers that have some; the others' rows stay. */
-static bqb_status embed_words(work *w, bqb_err *err) {
-    const char *texts[BLOCK];
-    size_t at[BLOCK], n = 0, D = w->e->dim;
-    for (size_t i = 0; i < w->b.n; i++)
-        if (w->b.text[i]) {
-            texts[n] = w->b.text[i];
-            at[n++] = i;
+/* The rows of words [n,D] that are not ready yet, of stickers that have a text; the others stay. */
+static bqb_status embed_texts(float *words, char *const *text, const bool *ready, size_t n, const bqb_text_embedder *e,
+                              bqb_err *err) {
+    size_t D = e->dim, m = 0;
+    const char **texts = bqb_calloc(n, sizeof *texts);
+    size_t *at = bqb_calloc(n, sizeof *at);
+    float *made = bqb_calloc(n, D * sizeof *made);
+    bqb_status s = texts && at && made ? BQB_OK : bqb_fail_nomem(err, "words", n * D * sizeof *made);
+    for (size_t i = 0; i < n && !s; i++)
+        if (text[i] && !ready[i]) {
+            texts[m] = text[i];
+            at[m++] = i;
         }
-    bqb_status s = n ? w->e->encode(w->e->ctx, w->b.words, texts, n, err) : BQB_OK;
-    for (size_t i = n; !s && i-- > 0;) /* from the back, so that nothing is overwritten */
-        if (at[i] != i) memmove(w->b.words + at[i] * D, w->b.words + i * D, D * sizeof(float));
+    if (!s && m) s = e->encode(e->ctx, made, texts, m, err);
+    for (size_t i = 0; i < m && !s; i++) memcpy(words + at[i] * D, made + i * D, D * sizeof *made);
+    free(texts);
+    free(at);
+    free(made);
     return s;
 }
 
@@ -232,7 +252,8 @@ static bqb_status store(work *w, size_t i, bqb_err *err) {
 
 static bqb_status finish(work *w, bqb_err *err) {
     if (!w->b.n) return BQB_OK;
-    bqb_status s = w->field == BQB_EMOTION ? embed_words(w, err) : BQB_OK;
+    block *b = &w->b;
+    bqb_status s = w->field == BQB_EMOTION ? embed_texts(b->words, b->text, b->ready, b->n, w->e, err) : BQB_OK;
     if (!s) s = bqb_catalogue_begin(w->c, err);
     for (size_t i = 0; i < w->b.n && !s; i++) s = store(w, i, err);
     if (!s) s = bqb_catalogue_commit(w->c, err);
@@ -266,6 +287,7 @@ static bqb_status style_certainty(double *mean, const float *picture, size_t n, 
 typedef struct {
     float *picture, *worded, *words; /* [SAMPLE,D]: of any; of those with words, and their words */
     char *text[SAMPLE];
+    bool ready[SAMPLE];
     size_t n, n_worded;
 } sample;
 
@@ -274,11 +296,12 @@ static bqb_status sample_one(sample *t, bqb_catalogue *c, const bqb_text_embedde
     bool found;
     char *text = NULL;
     float *row = t->picture + (t->n < SAMPLE ? t->n : SAMPLE - 1) * e->dim; /* when full the last gives way */
-    bqb_status s = vector_of(row, &found, c, e, id, err);
+    bqb_status s = vector_of(row, &found, c, e, id, "image", err);
     if (s || !found) return s;
     if (t->n < SAMPLE) t->n++;
     if ((s = bqb_catalogue_get_annotation(c, id, &a, err))) return s;
     s = words_of(&text, &a, err);
+    if (text) s = stored_words(t->words + t->n_worded * e->dim, &t->ready[t->n_worded], c, e, id, &a, text, err);
     bqb_annotated_free(&a);
     if (!text) return s;
     memcpy(t->worded + t->n_worded * e->dim, row, e->dim * sizeof *row);
@@ -296,7 +319,7 @@ static bqb_status measure_trust(double *trust, bqb_catalogue *c, const bqb_text_
     bqb_status s = t.picture && t.worded && t.words ? BQB_OK : bqb_fail_nomem(err, "sample", 3 * SAMPLE * D * sizeof(float));
     for (size_t i = 0; i < looked && t.n_worded < SAMPLE && !s; i++) s = sample_one(&t, c, e, id[i * n / looked], err);
     if (!s && t.n_worded >= WORDS_NEEDED) {
-        s = e->encode(e->ctx, t.words, (const char *const *)t.text, t.n_worded, err);
+        s = embed_texts(t.words, t.text, t.ready, t.n_worded, e, err);
         if (!s) *trust = ramp(bqb_familiarity(t.worded, t.words, t.n_worded, D), 0.65, 0.85);
     } else if (!s) {
         double certainty;

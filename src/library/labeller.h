@@ -10,7 +10,8 @@
  *
  *   a   0.8 for a picture without words, 0.64 beside words; for styles always 0.8
  *   b   0.64; for styles 0 (words do not say how a sticker is drawn)
- * fitted on drawn stickers so that the chance is how often the label is right.
+ * The vector of the words is the library's (library/embed_words.h) where that is of this very text, else made.
+ * a and b were fitted on drawn stickers so that the chance is how often the label is right.
  *
  * trust, 0 … 1, is how well the model knows pictures like these: measured by how
  * often pictures are nearer to their own words than to others' (bqb_familiarity;

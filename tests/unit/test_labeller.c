@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "base/fs.h"
+#include "library/embed_words.h"
 #include "library/familiar.h"
 #include "library/labeller.h"
 #include "library/near_values.h"
@@ -285,5 +286,32 @@ TEST(near_values_are_told_from_others) {
     CHECK(known);
     CHECK_STR(list.data, "Happy (1)");
     bqb_buf_free(&list);
+    bqb_catalogue_close(c);
+}
+
+static bqb_status encode_and_note(void *ctx, float *out, const char *const *texts, size_t n, bqb_err *e) {
+    for (size_t i = 0; i < n; i++) snprintf((char *)ctx + strlen(ctx), (1 << 16) - strlen(ctx), "[%s]", texts[i]);
+    return encode(NULL, out, texts, n, e);
+}
+
+/* What has a vector is not encoded again; what is written in two places, or more than the library's vector is of, is. */
+TEST(labeller_uses_the_vectors_of_words_that_there_are) {
+    bqb_catalogue *c = library("stored");
+    static char noted[1 << 16];
+    if (!c) return;
+    bqb_text_embedder noting = {.id = MODEL_A, .dim = D, .scale = 10, .ctx = noted, .encode = encode_and_note};
+    bqb_sticker_id alone = add(c, 1, 0), both = add(c, 2, 1), captioned = add(c, 3, 2), fresh = add(c, 4, 3);
+    say(c, alone, BQB_OCR, "字红", BQB_OCR_READ);
+    say(c, both, BQB_OCR, "字绿", BQB_OCR_READ);
+    say(c, both, BQB_CAPTION, "图绿", BQB_GIVEN);
+    say(c, captioned, BQB_CAPTION, "图蓝", BQB_GIVEN);
+    CHECK_OK(bqb_embed_words(c, &fake, NULL, NULL, NULL, &err), err);
+    say(c, fresh, BQB_CAPTION, "图白", BQB_GIVEN);
+    bqb_label_report r;
+    const bqb_label_options o = {.embedder = &noting, .min_score = 0.1};
+    CHECK_OK(bqb_library_label(c, NULL, 0, BQB_EMOTION, &o, &r, &err), err);
+    CHECK(r.stickers == 4 && r.labelled + r.unsure == 4);
+    CHECK_MSG(!strstr(noted, "[字红]") && !strstr(noted, "[图蓝]"), "encoded again: %s", noted);
+    CHECK_MSG(strstr(noted, "[图绿；字绿]") && strstr(noted, "[图白]"), "not encoded: %s", noted);
     bqb_catalogue_close(c);
 }
