@@ -122,18 +122,7 @@ static bqb_status reckon(bqb_tune_run *t, size_t n_pictures, bqb_err *err) {
 /* ---- models ---- */
 
 static bqb_status open_tokenizer(bqb_tune_run *t, bqb_err *err) {
-    bqb_status s;
-    if (bqb_is_gguf(t->o.llm)) {
-        bqb_gguf *g;
-        s = bqb_gguf_open(&g, t->o.llm, err);
-        if (s) return s;
-        s = bqb_llm_tokenizer_gguf(&t->tok, g, err);
-        bqb_gguf_close(g);
-    } else {
-        char *path = bqb_path_join(t->o.llm, "tokenizer.json");
-        s = path ? bqb_llm_tokenizer_open(&t->tok, path, err) : bqb_fail_nomem(err, t->o.llm, 0);
-        free(path);
-    }
+    bqb_status s = bqb_llm_tokenizer_of(&t->tok, t->o.llm, err);
     if (!s && bqb_llm_tokenizer_size(t->tok) > bqb_decoder_get_config(t->llm)->vocab)
         s = bqb_fail(err, BQB_EFORMAT, "%s: the tokenizer has %zu tokens, the weights %zu", t->o.llm, bqb_llm_tokenizer_size(t->tok), bqb_decoder_get_config(t->llm)->vocab);
     return s;

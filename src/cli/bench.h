@@ -43,6 +43,9 @@ bqb_status bench_recipe(bench *b, bqb_clip *m, size_t pairs, bqb_err *err);
 /* Memory of a step with gradient caching, measured, and what it would be without, estimated. */
 bqb_status bench_memory(bench *b, bqb_clip *m, size_t pairs, bqb_err *err);
 
+/* Lessons a second of special-token tuning of a language model, with and without what its frozen first tokens save. */
+bqb_status bench_tune(bench *b, const char *llm, bqb_precision precision, bqb_err *err);
+
 /* How fast words are written and matched in a library of made-up stickers, below $TMPDIR while it lasts. */
 bqb_status bench_words(bench *b, size_t stickers, bqb_err *err);
 

@@ -198,7 +198,7 @@ static bqb_status bench_scan(bench *b, size_t rows, bqb_err *err) {
 
 int cli_bench(const cli_env *env, int argc, char **argv) {
     (void)env;
-    const char *config = NULL, *ocr = NULL;
+    const char *config = NULL, *ocr = NULL, *tune = NULL;
     size_t stickers = 0, threads = 0, pairs = SIZE_MAX, scan = 820000, memory = 0, words = 0;
     double seconds = 2;
     bool recipe = false;
@@ -211,6 +211,7 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
         {"scan", 0, CLI_SIZE, &scan, "N", "stickers to scan; 0: none (default 820000)"},
         {"ocr", 0, CLI_STRING, &ocr, "TABLE", "instead: how well words are read; TABLE has file and ocr (or caption), the truth"},
         {"stickers", 0, CLI_SIZE, &stickers, "N", "of --ocr, evenly spread; 0: all (default)"},
+        {"tune", 0, CLI_STRING, &tune, "LLM", "instead: special-token tuning of this language model"},
         {"threads", 0, CLI_SIZE, &threads, "N", "processors to use (default: all)"},
         {"seconds", 0, CLI_FLOAT, &seconds, "S", "how long each figure may take (default 2)"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
@@ -233,6 +234,7 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
     cli_catch_interrupts();
     if (ocr) return bench_ocr(ocr, stickers, b.threads, &err) ? cli_fail(&err) : cli_interrupted();
     printf("machine,threads,what,precision,value,unit,gflops_per_s,percent_of_ceiling\n");
+    if (tune) return bench_tune(&b, tune, bqb_precision_best(), &err) ? cli_fail(&err) : cli_interrupted() ? 1 : 0;
     if (words) return bench_words(&b, words, &err) ? cli_fail(&err) : cli_interrupted() ? 1 : 0;
     int last = bqb_gemm_has_bf16() ? 1 : 0;
     for (int num = memory && !recipe ? last : 0; num <= last && !cli_interrupted(); num++) {

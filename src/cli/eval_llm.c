@@ -50,20 +50,6 @@ typedef struct {
 
 /* ---- opening ---- */
 
-static bqb_status open_tokenizer(opened *e, bqb_err *err) {
-    if (bqb_is_gguf(e->o->llm)) {
-        bqb_gguf *g;
-        bqb_status s = bqb_gguf_open(&g, e->o->llm, err);
-        if (!s) s = bqb_llm_tokenizer_gguf(&e->tok, g, err);
-        if (!s) bqb_gguf_close(g);
-        return s;
-    }
-    char *path = bqb_path_join(e->o->llm, "tokenizer.json");
-    bqb_status s = path ? bqb_llm_tokenizer_open(&e->tok, path, err) : bqb_fail_nomem(err, e->o->llm, 0);
-    free(path);
-    return s;
-}
-
 static bqb_status open_adapter(opened *e, bqb_err *err) {
     const char *given = e->o->adapter ? e->o->adapter : getenv("BQB_ADAPTER");
     char *own = bqb_path_join(e->o->llm, "adapter");
@@ -81,7 +67,7 @@ static bqb_status open_all(opened *e, bqb_err *err) {
     free(chat);
     if (!s) s = bqb_dataset_open(&e->ds, o->data->item, o->data->n, err);
     if (!s) s = bqb_decoder_open(&e->m, o->llm, o->precision, 1, err);
-    if (!s) s = open_tokenizer(e, err);
+    if (!s) s = bqb_llm_tokenizer_of(&e->tok, o->llm, err);
     if (!s) s = bqb_clip_open(&e->clip, cli_model_dir(o->model), BQB_TOWER_BOTH, o->precision, (int)o->threads, err);
     if (!s) s = open_adapter(e, err);
     if (!s && !(e->team = calloc(n_team, sizeof(*e->team)))) s = bqb_fail_nomem(err, "a team", n_team * sizeof(*e->team));

@@ -14,6 +14,9 @@ typedef struct bqb_llm_tokenizer bqb_llm_tokenizer;
  * kind of model, cutting rule or normalisation; BQB_ELIMIT. */
 bqb_status bqb_llm_tokenizer_open(bqb_llm_tokenizer **out, const char *path, bqb_err *err);
 bqb_status bqb_llm_tokenizer_gguf(bqb_llm_tokenizer **out, const bqb_gguf *g, bqb_err *err);
+
+/* A language model's: out of its GGUF file, or from tokenizer.json in its folder. */
+bqb_status bqb_llm_tokenizer_of(bqb_llm_tokenizer **out, const char *llm, bqb_err *err);
 void bqb_llm_tokenizer_close(bqb_llm_tokenizer *t);
 
 size_t bqb_llm_tokenizer_size(const bqb_llm_tokenizer *t); /* the largest id + 1 */

@@ -1,6 +1,8 @@
 /* tokenizer.json, and the tokenizer inside a GGUF file. */
 #include "text/llm_tokenizer_read.h"
 
+#include "base/fs.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,5 +139,21 @@ bqb_status bqb_llm_tokenizer_gguf(bqb_llm_tokenizer **out, const bqb_gguf *g, bq
     if (!s && c.broken) s = bqb_fail(err, BQB_EFORMAT, "%s: a merge is not two tokens", bqb_gguf_path(g));
     if (!s) s = bqb_llm_tokenizer_make(out, &v, bqb_gguf_path(g), err);
     bqb_vocabulary_free(&v.lists);
+    return s;
+}
+
+bqb_status bqb_llm_tokenizer_of(bqb_llm_tokenizer **out, const char *llm, bqb_err *err) {
+    *out = NULL;
+    if (bqb_is_gguf(llm)) {
+        bqb_gguf *g;
+        bqb_status s = bqb_gguf_open(&g, llm, err);
+        if (s) return s;
+        s = bqb_llm_tokenizer_gguf(out, g, err);
+        bqb_gguf_close(g);
+        return s;
+    }
+    char *path = bqb_path_join(llm, "tokenizer.json");
+    bqb_status s = path ? bqb_llm_tokenizer_open(out, path, err) : bqb_fail_nomem(err, llm, strlen(llm));
+    free(path);
     return s;
 }
