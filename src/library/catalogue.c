@@ -340,6 +340,10 @@ static bqb_status connect(bqb_catalogue *c, const char *name, int flags, bqb_err
     c->db = NULL;
     int rc = sqlite3_open_v2(name, &c->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc) return bqb_db_fail(c, rc, err);
+    struct stat st;
+    if (stat(c->path, &st)) return bqb_fail_errno(err, "%s", c->path);
+    c->dev = st.st_dev;
+    c->ino = st.st_ino;
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_timeout(c->db, WAIT_MS);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -469,11 +473,6 @@ bqb_status bqb_catalogue_open(bqb_catalogue **out, const char *dir, bqb_catalogu
         s = bqb_db_check_there(c, err);
         if (!s) s = open_to_read(c, err);
     }
-    struct stat st;
-    if (!s && !stat(c->path, &st)) {
-        c->dev = st.st_dev;
-        c->ino = st.st_ino;
-    }
     if (s) {
         bqb_catalogue_close(c);
         return s;
@@ -497,7 +496,8 @@ const char *bqb_catalogue_dir(const bqb_catalogue *c) { return c->dir; }
 
 bqb_status bqb_catalogue_begin(bqb_catalogue *c, bqb_err *err) {
     c->changed = c->touched = c->added = c->regroup = false;
-    return bqb_db_run_plain(c, BEGIN, err);
+    bqb_status s = bqb_catalogue_check_place(c, err);
+    return s ? s : bqb_db_run_plain(c, BEGIN, err);
 }
 
 bqb_status bqb_db_touch(bqb_catalogue *c, bqb_sticker_id id, bqb_err *err) {

@@ -40,7 +40,7 @@ void bqb_catalogue_close(bqb_catalogue *c); /* rolls back what is not committed 
 const char *bqb_catalogue_dir(const bqb_catalogue *c);
 
 /* Every write below belongs between begin and commit; begin takes the write
- * lock. A failed write leaves the transaction open: roll back. */
+ * lock, of a library that is still there (bqb_catalogue_check_place). A failed write leaves the transaction open: roll back. */
 bqb_status bqb_catalogue_begin(bqb_catalogue *c, bqb_err *err);
 bqb_status bqb_catalogue_commit(bqb_catalogue *c, bqb_err *err);
 void bqb_catalogue_rollback(bqb_catalogue *c); /* outside a transaction: does nothing */

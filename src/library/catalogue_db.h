@@ -41,7 +41,7 @@ struct bqb_catalogue {
 bqb_status bqb_db_check_there(const bqb_catalogue *c, bqb_err *err);
 
 /* A file of no bytes is a library that nothing was imported into, or one that was just begun; but beside what
- * only stickers leave behind it has lost them (BQB_EFORMAT), and must not be taken for a new one. SQLite, too,
+ * only imports leave behind it has lost them (BQB_EFORMAT), and must not be taken for a new one. SQLite, too,
  * would throw away the log beside it. */
 bqb_status bqb_db_check_not_lost(const bqb_catalogue *c, bqb_err *err);
 

@@ -28,8 +28,11 @@ bqb_status bqb_db_check_not_lost(const bqb_catalogue *c, bqb_err *err) {
     if (!name) return bqb_fail_nomem(err, c->path, strlen(c->path));
     bool logged = !stat(name, &log) && log.st_size;
     free(name);
-    if (!logged && !has_files(c, "cache") && !has_files(c, "files")) return BQB_OK;
-    return bqb_fail(err, BQB_EFORMAT, "%s: empty (0 bytes), but what lies beside it says that there were stickers: it was cut off or "
+    if (!(name = bqb_path_join(c->dir, "import.lock"))) return bqb_fail_nomem(err, c->path, strlen(c->path));
+    bool imported = !access(name, F_OK); /* made by the first import, which finds the tables made */
+    free(name);
+    if (!logged && !imported && !has_files(c, "cache") && !has_files(c, "files")) return BQB_OK;
+    return bqb_fail(err, BQB_EFORMAT, "%s: empty (0 bytes), but what lies beside it says that it was filled: it was cut off or "
                     "overwritten. Your pictures are untouched: put a copy of it back, or move this file away and import again", c->path);
 }
 

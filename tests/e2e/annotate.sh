@@ -217,6 +217,19 @@ if $as_user "$bqb" --version >/dev/null 2>&1; then
     has "read-only library" "$tmp/err" 'library.db'
 else skip "the program cannot be run as another user here"; fi
 
+# A library that is deleted meanwhile: nothing is said to be read into a file that nobody will see.
+sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
+cp -r "$tmp/lib" "$tmp/doomed"
+BQB_LIBRARY=$tmp/doomed "$bqb" annotate --ocr --threads 1 --json >"$tmp/out" 2>"$tmp/err" &
+pid=$!
+claimed=":$(stat -c %i "$tmp/doomed/read.lock") "
+for _ in $(seq 300); do grep -q "$claimed" /proc/locks && break; sleep 0.1; done
+rm -r "$tmp/doomed"
+wait $pid
+is "a library deleted meanwhile: status" $? 1
+has "a library deleted meanwhile" "$tmp/err" 'doomed/library.db: the library was deleted or moved away'
+json "a library deleted meanwhile: nothing counts as read" '.ocr.words + .ocr.blank' 0
+
 # Ctrl-C: what is read is kept.
 sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
 "$bqb" annotate --ocr --threads 1 >"$tmp/out" 2>"$tmp/err" &

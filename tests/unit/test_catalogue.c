@@ -674,7 +674,7 @@ TEST(catalogue_says_when_another_is_writing) {
 
 /* A database of no bytes is new only where nothing tells of stickers. */
 TEST(catalogue_empty_file_beside_caches_is_a_loss) {
-    static const char *const beside[] = {"cache/image-x.vectors", "files/a.png", "library.db-wal"};
+    static const char *const beside[] = {"cache/image-x.vectors", "files/a.png", "library.db-wal", "import.lock"};
     bqb_catalogue *c = NULL;
     char path[600];
     for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
@@ -701,6 +701,7 @@ TEST(catalogue_knows_that_it_was_deleted) {
     CHECK_OK(bqb_catalogue_check_place(c, &err), err);
     CHECK(!rename(path, other));
     CHECK(bqb_catalogue_check_place(c, &err) == BQB_ENOTFOUND && strstr(err.msg, "deleted or moved"));
+    CHECK(bqb_catalogue_begin(c, &err) == BQB_ENOTFOUND && strstr(err.msg, "deleted or moved"));
     help_text(library(), "library.db", "");
     CHECK(bqb_catalogue_check_place(c, &err) == BQB_ENOTFOUND && strstr(err.msg, "another library"));
     CHECK(!rename(other, path));
