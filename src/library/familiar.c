@@ -5,34 +5,34 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* mean[d] of rows x[n,D] */
-static void mean_row(double *mean, const float *x, size_t n, size_t D) {
-    for (size_t d = 0; d < D; d++) mean[d] = 0;
-    for (size_t i = 0; i < n; i++)
-        for (size_t d = 0; d < D; d++) mean[d] += (double)x[i * D + d] / (double)n;
+double bqb_stands_out(double x, const float *of, size_t n) {
+    double sum = 0, sum_sq = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += (double)of[i];
+        sum_sq += (double)of[i] * (double)of[i];
+    }
+    double mean = sum / (double)n, var = sum_sq / (double)n - mean * mean;
+    return var > 1e-8 ? (x - mean) / sqrt(var) : NAN;
 }
 
-static double product(const float *p, const double *p_mean, const float *t, const double *t_mean, size_t D) {
+static double dot(const float *x, const float *y, size_t D) {
     double s = 0;
-    for (size_t d = 0; d < D; d++) s += ((double)p[d] - p_mean[d]) * ((double)t[d] - t_mean[d]);
+    for (size_t d = 0; d < D; d++) s += (double)x[d] * (double)y[d];
     return s;
 }
 
-double bqb_familiarity(const float *picture, const float *text, size_t n, size_t D) {
-    double *mean = n < 2 ? NULL : bqb_calloc(2 * D, sizeof *mean), won = 0;
-    if (!mean) return 0.5;
-    mean_row(mean, picture, n, D);
-    mean_row(mean + D, text, n, D);
-    for (size_t i = 0; i < n; i++) {
-        double own = product(picture + i * D, mean, text + i * D, mean + D, D);
-        for (size_t k = 0; k < n; k++) {
-            if (k == i) continue;
-            double other = product(picture + i * D, mean, text + k * D, mean + D, D);
-            won += own > other ? 1 : own < other ? 0 : 0.5;
-        }
+double bqb_familiarity(const float *picture, const float *text, size_t n, const float *others, size_t m, size_t D) {
+    float *product = m ? bqb_calloc(m, sizeof *product) : NULL;
+    double sum = 0, told = 0;
+    for (size_t i = 0; product && i < n; i++) {
+        for (size_t k = 0; k < m; k++) product[k] = (float)dot(others + k * D, text + i * D, D);
+        double z = bqb_stands_out(dot(picture + i * D, text + i * D, D), product, m);
+        if (!(z == z)) continue;
+        sum += z;
+        told++;
     }
-    free(mean);
-    return won / ((double)n * (double)(n - 1));
+    free(product);
+    return told > 0 ? sum / told : 0;
 }
 
 void bqb_softmax_f64(double *x, size_t n) {

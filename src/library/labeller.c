@@ -320,7 +320,7 @@ static bqb_status measure_trust(double *trust, bqb_catalogue *c, const bqb_text_
     for (size_t i = 0; i < looked && t.n_worded < SAMPLE && !s; i++) s = sample_one(&t, c, e, id[i * n / looked], err);
     if (!s && t.n_worded >= WORDS_NEEDED) {
         s = embed_texts(t.words, t.text, t.ready, t.n_worded, e, err);
-        if (!s) *trust = ramp(bqb_familiarity(t.worded, t.words, t.n_worded, D), 0.65, 0.85);
+        if (!s) *trust = ramp(bqb_familiarity(t.worded, t.words, t.n_worded, t.picture, t.n, D), 0.55, 1.45);
     } else if (!s) {
         double certainty;
         s = style_certainty(&certainty, t.picture, t.n, e, err);

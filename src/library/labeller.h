@@ -14,8 +14,8 @@
  * a and b were fitted on drawn stickers so that the chance is how often the label is right.
  *
  * trust, 0 … 1, is how well the model knows pictures like these: measured by how
- * often pictures are nearer to their own words than to others' (bqb_familiarity;
- * 0.65 → 0, 0.85 → 1); where fewer than 30 stickers have words, by how surely it
+ * far pictures stand out of others for their own words (bqb_familiarity;
+ * 0.55 → 0, 1.45 → 1); where fewer than 30 stickers have words, by how surely it
  * tells their style (mean chance of the best; 0.7 → 0, 0.8 → 1). For styles 1: what
  * is foreign to it the bundled model knows by its look still. */
 #ifndef BQB_LIBRARY_LABELLER_H

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "file/safetensors.h"
+#include "library/familiar.h"
 #include "search/scan.h"
 
 #include <math.h>
@@ -10,17 +11,12 @@
 enum { TEXTS = 64, OTHERS = 256, LENT = 2 };
 
 /* z of the picture of one text's sticker among evenly chosen ones; NaN when it has none. */
-static double stands_out(const bqb_vectors *pictures, bqb_sticker_id id, const float *text) {
+static double z_of(const bqb_vectors *pictures, bqb_sticker_id id, const float *text) {
     size_t own = bqb_vectors_row(pictures, id), n = pictures->n < OTHERS ? pictures->n : OTHERS;
-    double sum = 0, sum_sq = 0;
+    float product[OTHERS];
     if (own == SIZE_MAX) return NAN;
-    for (size_t i = 0; i < n; i++) {
-        double x = (double)bqb_scan_row(pictures, i * pictures->n / n, text);
-        sum += x;
-        sum_sq += x * x;
-    }
-    double mean = sum / (double)n, var = sum_sq / (double)n - mean * mean;
-    return var > 1e-8 ? ((double)bqb_scan_row(pictures, own, text) - mean) / sqrt(var) : NAN;
+    for (size_t i = 0; i < n; i++) product[i] = bqb_scan_row(pictures, i * pictures->n / n, text);
+    return bqb_stands_out((double)bqb_scan_row(pictures, own, text), product, n);
 }
 
 double bqb_trust(const bqb_vectors *pictures, const bqb_vectors *texts) {
@@ -32,7 +28,7 @@ double bqb_trust(const bqb_vectors *pictures, const bqb_vectors *texts) {
     for (size_t i = 0; i < n_texts; i++) {
         size_t row = i * texts->n / n_texts;
         for (size_t d = 0; d < texts->dim; d++) text[d] = bqb_f16_to_f32(texts->f16[row * texts->dim + d]);
-        double z = stands_out(pictures, texts->id[row], text);
+        double z = z_of(pictures, texts->id[row], text);
         if (!(z == z)) continue;
         sum += z;
         n++;

@@ -205,10 +205,14 @@ TEST(labeller_goes_on_where_it_was_stopped) {
 
 TEST(familiarity_by_hand) {
     static const float picture[] = {1, 0, 0, 1}, same[] = {1, 0, 0, 1}, crossed[] = {0, 1, 1, 0}, equal[] = {1, 0, 1, 0};
-    CHECK(bqb_familiarity(picture, same, 2, 2) == 1);
-    CHECK(bqb_familiarity(picture, crossed, 2, 2) == 0);
-    CHECK(bqb_familiarity(picture, equal, 2, 2) == 0.5);
-    CHECK(bqb_familiarity(picture, same, 1, 2) == 0.5);
+    CHECK(fabs(bqb_familiarity(picture, same, 2, picture, 2, 2) - 1) < 1e-9);     /* products 1 and 0: mean and deviation 0.5 */
+    CHECK(fabs(bqb_familiarity(picture, crossed, 2, picture, 2, 2) + 1) < 1e-9);
+    static const float others[] = {1, 0, 1, 0, 0, 1, 0.5F, 0.5F};                 /* for the first text 1, 1, 0, 0.5 */
+    double first = (1 - 0.625) / sqrt(0.5625 - 0.625 * 0.625), second = (1 - 0.375) / sqrt(0.3125 - 0.375 * 0.375);
+    CHECK(fabs(bqb_familiarity(picture, same, 2, others, 4, 2) - (first + second) / 2) < 1e-6);
+    CHECK(bqb_familiarity(picture, same, 2, picture, 1, 2) == 0); /* one product does not spread */
+    CHECK(bqb_familiarity(picture, same, 2, NULL, 0, 2) == 0);
+    CHECK(bqb_familiarity(picture, equal, 0, picture, 2, 2) == 0);
     double x[] = {1000, 1000, -INFINITY, 1000 + log(2)};
     bqb_softmax_f64(x, 4);
     CHECK(fabs(x[0] - 0.25) < 1e-9 && x[2] == 0 && fabs(x[3] - 0.5) < 1e-9);
