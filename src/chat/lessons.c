@@ -1,12 +1,13 @@
 #include "chat/lessons.h"
 
 #include "base/fs.h"
+#include "base/utf8.h"
 #include "chat/wordings.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TEXT = 1 << 16, NOT_LEARNT = -100 };
+enum { MAX_TEXT = 1 << 16, NOT_LEARNT = -100, SENT_MOST = 24 };
 static const char PICTURE[] = "{picture}", WANT[] = "{want}", STICKER[] = "{sticker}";
 
 typedef struct {
@@ -181,20 +182,49 @@ static bqb_status label_up(bqb_lesson *o, bool learnt, bqb_err *err) {
     return s;
 }
 
-static bqb_status add_answer(bqb_lesson *o, const bqb_lesson_form *form, const char *text, bqb_err *err) {
+/* What was sent, as it stands in a history: the first characters of its caption. */
+static bqb_status add_sent(bqb_lesson *o, const bqb_lesson_form *form, const bqb_annotation *note, bqb_err *err) {
+    const char *caption = note->field[BQB_CAPTION] ? note->field[BQB_CAPTION] : "";
+    size_t n = 0, all = strlen(caption);
+    uint32_t cp;
+    for (size_t k = 0; k < SENT_MOST && n < all; k++) n += bqb_utf8_next(caption + n, all - n, &cp, NULL);
+    return bqb_chat_text(&o->ids, form->tok, caption, n, err);
+}
+
+static bqb_status add_answer(bqb_lesson *o, const bqb_lesson_form *form, const bqb_annotation *note, const char *text, bqb_err *err) {
     const char *sticker = strstr(text, STICKER), *rest = sticker ? sticker + strlen(STICKER) : text;
     bqb_status s = BQB_OK;
     if (sticker) {
         s = bqb_chat_text(&o->ids, form->tok, text, (size_t)(sticker - text), err);
-        o->ret = (int32_t)o->ids.n;
+        if (!form->earlier) o->ret = (int32_t)o->ids.n;
         if (!s) s = add_token(&o->ids, form, BQB_TOKEN_RET, err);
-        if (!s) s = label_up(o, true, err);
+        if (!s) s = label_up(o, !form->earlier, err);
+        if (!s && form->earlier) s = add_sent(o, form, note, err);
         if (!s) s = add_token(&o->ids, form, BQB_TOKEN_RET_END, err); /* forced, so not learnt */
         if (!s) s = label_up(o, false, err);
     }
     if (!s) s = bqb_chat_text(&o->ids, form->tok, rest, strlen(rest), err);
     if (!s) s = bqb_chat_close(&o->ids, form->tok, form->format, err);
-    return s ? s : label_up(o, true, err);
+    return s ? s : label_up(o, !form->earlier, err);
+}
+
+bqb_status bqb_lesson_prepend(bqb_lesson *l, const bqb_lesson *earlier, bqb_err *err) {
+    size_t n = earlier->ids.n, all = n + l->ids.n;
+    int32_t *ids = bqb_calloc(all, sizeof *ids), *labels = bqb_calloc(all, sizeof *labels);
+    if (!ids || !labels) {
+        free(ids);
+        free(labels);
+        return bqb_fail_nomem(err, "a lesson", all * sizeof *ids);
+    }
+    memcpy(ids, earlier->ids.id, n * sizeof *ids);
+    memcpy(labels, earlier->labels.id, n * sizeof *ids);
+    memcpy(ids + n, l->ids.id, l->ids.n * sizeof *ids);
+    memcpy(labels + n, l->labels.id, l->ids.n * sizeof *ids);
+    bqb_lesson joined = {.ids = {ids, all, all}, .labels = {labels, all, all}, .img = l->img < 0 ? -1 : l->img + (int32_t)n, .ret = l->ret < 0 ? -1 : l->ret + (int32_t)n,
+                         .answer = l->answer + n};
+    bqb_lesson_free(l);
+    *l = joined;
+    return BQB_OK;
 }
 
 /* A user's message in two parts, with a picture between them or none. */
@@ -216,8 +246,8 @@ static bqb_status ask(question *q, const char *asked, const char *want, bqb_rand
 static const char *text_of(const bqb_buf *b) { return b->data ? b->data : ""; }
 
 static bqb_status add_prompt(bqb_lesson *o, const bqb_lesson_form *form, const question *q, bool pret, bqb_err *err) {
-    bqb_status s = bqb_chat_begin(&o->ids, form->tok, form->format, err);
-    if (!s && form->system) {
+    bqb_status s = form->continued ? BQB_OK : bqb_chat_begin(&o->ids, form->tok, form->format, err);
+    if (!s && form->system && !form->continued) {
         s = bqb_chat_open(&o->ids, form->tok, form->format, BQB_SYSTEM, err);
         if (!s) s = bqb_chat_text(&o->ids, form->tok, form->system, strlen(form->system), err);
         if (!s) s = bqb_chat_close(&o->ids, form->tok, form->format, err);
@@ -242,7 +272,7 @@ bqb_status bqb_lessons_make(bqb_lesson *out, const bqb_lessons *l, const bqb_les
     if (!s && !prompt_only) {
         const char *text = task == BQB_TASK_TALK ? w->said : l->answer[bqb_rand_below(r, l->n_answers)];
         s = fill_in(&said, text, NULL, NULL, r, err);
-        if (!s) s = add_answer(out, form, text_of(&said), err);
+        if (!s) s = add_answer(out, form, note, text_of(&said), err);
     }
     bqb_buf_free(&want);
     bqb_buf_free(&said);

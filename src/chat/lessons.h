@@ -36,6 +36,8 @@ typedef struct {
     bqb_chat_format format;
     size_t vocab;
     const char *system; /* what stands before every conversation; NULL: nothing */
+    bool continued;     /* earlier rounds stand before it: neither beginning nor system */
+    bool earlier;       /* it is such a round: nothing is learnt, and the caption of what was sent stands after [RET] */
 } bqb_lesson_form;
 
 /* Wording `which` (below its count) of a task on a side, about a sticker with this annotation (not read for talk),
@@ -43,6 +45,9 @@ typedef struct {
  * prompt_only: up to where the answer begins, as when answers are tested. */
 bqb_status bqb_lessons_make(bqb_lesson *out, const bqb_lessons *l, const bqb_lesson_form *form, bqb_task task, bool test, size_t which,
                             const bqb_annotation *note, bool pret, bool prompt_only, bqb_rand *r, bqb_err *err);
+
+/* Put an earlier round (of words alone) before a lesson that continues it. */
+bqb_status bqb_lesson_prepend(bqb_lesson *l, const bqb_lesson *earlier, bqb_err *err);
 
 /* A task by the paper's mixture of requests: text 50 %, picture 25 %, both 25 %. */
 bqb_task bqb_lessons_draw_task(bqb_rand *r);

@@ -24,7 +24,7 @@ typedef struct {
     size_t threads;          /* 0: all processors */
 
     size_t steps, batch, warmup, seed, context; /* context: tokens of a sequence, at most */
-    double lr, beta1, beta2, eps, weight_decay, clip_norm, talk, pret;
+    double lr, beta1, beta2, eps, weight_decay, clip_norm, talk, pret, rounds;
     size_t valid_every, valid_limit, save_every;
     double save_minutes;
 

@@ -41,6 +41,32 @@ typedef struct {
     bqb_err *err;
 } making;
 
+/* A round that came before: talk, or a request in words and what was sent. */
+static bqb_status make_earlier(bqb_lesson *l, const bqb_tune_batch_options *o, bool first, bqb_rand *r, bqb_err *err) {
+    bqb_lesson_form form = o->form;
+    form.earlier = true;
+    form.continued = !first;
+    bqb_task task = bqb_rand_below(r, 2) ? BQB_TASK_TALK : BQB_TASK_TEXT;
+    const bqb_sample *x = bqb_dataset_at(o->ds, o->pictures->sample[bqb_rand_below(r, o->pictures->n)]);
+    return bqb_lessons_make(l, o->lessons, &form, task, false, bqb_rand_below(r, bqb_lessons_count(o->lessons, task, false)), &x->note, false, false, r, err);
+}
+
+/* One lesson behind `rounds` earlier rounds. */
+static bqb_status make_lesson(bqb_lesson *l, const bqb_tune_batch_options *o, size_t rounds, bool talk, bool pret, const bqb_annotation *note, bqb_rand *r, bqb_err *err) {
+    bqb_lesson_form form = o->form;
+    form.continued = rounds > 0;
+    bqb_task task = talk ? BQB_TASK_TALK : bqb_lessons_draw_task(r);
+    size_t which = bqb_rand_below(r, bqb_lessons_count(o->lessons, task, false));
+    bqb_status s = bqb_lessons_make(l, o->lessons, &form, task, false, which, note, pret, false, r, err);
+    for (size_t k = rounds; k-- > 0 && !s;) {
+        bqb_lesson before = {0};
+        s = make_earlier(&before, o, k == 0, r, err);
+        if (!s) s = bqb_lesson_prepend(l, &before, err);
+        bqb_lesson_free(&before);
+    }
+    return s;
+}
+
 static void make_one(void *ctx, size_t k, int worker) {
     (void)worker;
     making *m = ctx;
@@ -50,11 +76,10 @@ static void make_one(void *ctx, size_t k, int worker) {
     bqb_rand r = sequence_rand(o, m->step, k);
     bool talk = bqb_rand_unit(&r) < o->talk, pret = bqb_rand_unit(&r) < o->pret && !talk;
     m->altered[k] = (uint8_t)bqb_rand_below(&r, 2);
+    size_t rounds = bqb_rand_unit(&r) < o->rounds ? 1 + bqb_rand_below(&r, 2) : 0;
     for (int t = 0; t < TRIES; t++) {
-        bqb_task task = talk ? BQB_TASK_TALK : bqb_lessons_draw_task(&r);
-        size_t which = bqb_rand_below(&r, bqb_lessons_count(o->lessons, task, false));
         bqb_lesson_free(l);
-        m->status[k] = bqb_lessons_make(l, o->lessons, &o->form, task, false, which, &x->note, pret, false, &r, &m->err[k]);
+        m->status[k] = make_lesson(l, o, t < TRIES / 2 ? rounds : 0, talk, pret, &x->note, &r, &m->err[k]);
         if (m->status[k] || l->ids.n <= o->most) return;
     }
     m->status[k] = bqb_fail(&m->err[k], BQB_ELIMIT, "%s: its words need more than %zu tokens in %d tries; --context gives more room", x->path, o->most, TRIES);

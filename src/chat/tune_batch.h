@@ -16,6 +16,7 @@ typedef struct {
     size_t most;   /* tokens of a sequence; a longer one gives way to another wording */
     double talk;   /* share of ordinary conversation; the rest is the paper's mixture of requests */
     double pret;   /* share of the requests with [PRET] */
+    double rounds; /* share of lessons behind one or two earlier rounds, where they fit */
     int threads;
 } bqb_tune_batch_options;
 

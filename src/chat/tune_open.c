@@ -188,7 +188,7 @@ bqb_status bqb_tune_open_data(bqb_tune_run *t, bqb_err *err) {
     if (s) return s;
     const bqb_decoder_config *c = bqb_decoder_get_config(t->llm);
     t->batch_options = (bqb_tune_batch_options){
-        .lessons = t->lessons, .ds = t->learn.ds, .pictures = &t->learn.pictures, .seed = (uint64_t)t->o.seed, .batch = t->o.batch, .talk = t->o.talk, .pret = t->o.pret,
+        .lessons = t->lessons, .ds = t->learn.ds, .pictures = &t->learn.pictures, .seed = (uint64_t)t->o.seed, .batch = t->o.batch, .talk = t->o.talk, .pret = t->o.pret, .rounds = t->o.rounds,
         .most = t->o.context < c->context ? t->o.context : c->context, .threads = (int)t->n_team,
         .form = {.tok = t->tok, .format = bqb_chat_format_of(t->tok), .vocab = c->vocab, .system = *t->o.system ? t->o.system : NULL}};
     bqb_tune_say(t, "%zu stickers, %s (%s, %zu layers of %zu) and %s; %zu steps of %zu sequences", t->learn.pictures.n, bqb_decoder_name(t->llm),

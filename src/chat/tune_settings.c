@@ -41,6 +41,7 @@ static const setting settings[] = {
     {"clip_norm", REAL, AT(clip_norm), 1, NULL, false, 0, FLT_MAX},
     {"talk", REAL, AT(talk), 0.2, NULL, false, 0, 1},
     {"pret", REAL, AT(pret), 0.5, NULL, false, 0, 1},
+    {"rounds", REAL, AT(rounds), 0.25, NULL, false, 0, 1},
     {"valid_every", SIZE, AT(valid_every), 500, NULL, true, 0, 1e9},
     {"valid_limit", SIZE, AT(valid_limit), 300, NULL, true, 2, 1e9},
     {"save_every", SIZE, AT(save_every), 0, NULL, true, 0, 1e9},

@@ -63,6 +63,7 @@ int cli_tune(const cli_env *env, int argc, char **argv) {
         {"clip-norm", 0, CLI_FLOAT, &o.clip_norm, "X", "longest gradient; 0: no limit (1)"},
         {"talk", 0, CLI_FLOAT, &o.talk, "P", "share of lessons that are ordinary conversation (0.2)"},
         {"pret", 0, CLI_FLOAT, &o.pret, "P", "share of requests that begin with [PRET] (0.5)"},
+        {"rounds", 0, CLI_FLOAT, &o.rounds, "P", "share of lessons behind one or two earlier rounds (0.25)"},
         {"system", 0, CLI_TEXT, &o.system, "TEXT", "what stands before every conversation (nothing)"},
         {"context", 0, CLI_SIZE, &o.context, "N", "tokens of a lesson, at most (256)"},
         {"seed", 's', CLI_SIZE, &o.seed, "N", "of the start, order, wordings (1)"},

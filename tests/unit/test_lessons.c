@@ -115,3 +115,33 @@ TEST(lessons_refuse_broken_wordings) {
     check_bad("answers.tsv", "answer\n", "answers.tsv is empty");
     check_bad("talk.tsv", "side\tuser\tassistant\nlearn\thello {picture}\tx\n", "hello {picture}");
 }
+
+/* An earlier round teaches nothing and says what was sent; a lesson behind it is itself, further on. */
+TEST(lessons_continue_a_conversation) {
+    bqb_lessons *l;
+    bqb_llm_tokenizer *t;
+    bqb_err err = {0};
+    if (open_all(&l, &t)) {
+        bqb_lesson_form form = {.tok = t, .format = bqb_chat_format_of(t), .vocab = V, .system = "你好"}, earlier = form, next = form;
+        earlier.earlier = next.continued = true;
+        bqb_lesson before, alone, behind;
+        bqb_rand r = bqb_rand_seed(6, 0), same = r;
+        CHECK_OK(bqb_lessons_make(&alone, l, &form, BQB_TASK_BOTH, false, 3, &note, true, false, &r, &err), err);
+        CHECK_OK(bqb_lessons_make(&behind, l, &next, BQB_TASK_BOTH, false, 3, &note, true, false, &same, &err), err);
+        CHECK_OK(bqb_lessons_make(&before, l, &earlier, BQB_TASK_TEXT, false, 2, &note, false, false, &r, &err), err);
+        CHECK(before.ret < 0 && before.img < 0);
+        for (size_t i = 0; i < before.labels.n; i++) CHECK(before.labels.id[i] == -100);
+        CHECK_MSG(strstr(text_of(t, &before.ids, 0, before.ids.n), "<2>一只小猫在睡觉{picture}<3>") != NULL, "%s", text_of(t, &before.ids, 0, before.ids.n));
+        size_t n = before.ids.n, own = behind.ids.n, head = alone.ids.n - own;
+        CHECK(head > 5 && !memcmp(behind.ids.id, alone.ids.id + head, own * sizeof(int32_t)));
+        int32_t img = behind.img, ret = behind.ret;
+        CHECK_OK(bqb_lesson_prepend(&behind, &before, &err), err);
+        CHECK(behind.ids.n == n + own && behind.labels.n == n + own && behind.img == img + (int32_t)n && behind.ret == ret + (int32_t)n && behind.ids.id[behind.ret] == V + 2 &&
+              behind.labels.id[behind.ret] == V + 2 && behind.answer == n + alone.answer - head);
+        bqb_lesson_free(&before);
+        bqb_lesson_free(&alone);
+        bqb_lesson_free(&behind);
+    }
+    bqb_lessons_close(l);
+    bqb_llm_tokenizer_close(t);
+}

@@ -91,6 +91,12 @@ TEST(tune_batch_is_a_function_of_seed_and_step) {
         o.seed++;
         CHECK_OK(bqb_tune_batch_make(&b, &o, 5, &f.err), f.err);
         CHECK(!same_batch(&a, &b));
+        /* Behind earlier rounds a lesson is the same but for its places; where they would not fit there are none. */
+        o.rounds = 1;
+        CHECK_OK(bqb_tune_batch_make(&a, &o, 5, &f.err), f.err);
+        o.rounds = 0;
+        CHECK_OK(bqb_tune_batch_make(&b, &o, 5, &f.err), f.err);
+        CHECK_MSG(a.n_tokens > b.n_tokens * 5 / 4, "%zu tokens behind earlier rounds, %zu without", a.n_tokens, b.n_tokens);
         o.most = 24;
         CHECK(bqb_tune_batch_make(&b, &o, 5, &f.err) == BQB_ELIMIT && strstr(f.err.msg, "24 tokens"));
     }
@@ -157,6 +163,7 @@ TEST(tune_learns) {
     if (!begin(dir)) return;
     bqb_tune_options o = run_to(dir, "short", 1), l = run_to(dir, "long", 60);
     l.valid = set_dir;
+    o.rounds = l.rounds = 0; /* short lessons are soon learnt */
     if (!CHECK_OK(bqb_tune(&o, &first, &err), err) || !CHECK_OK(bqb_tune(&l, &last, &err), err)) return;
     CHECK_MSG(last.words < first.words - 0.05f && last.stickers < first.stickers - 0.5f, "words %g to %g, stickers %g to %g", (double)first.words, (double)last.words,
               (double)first.stickers, (double)last.stickers);
