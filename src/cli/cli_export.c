@@ -17,6 +17,7 @@ static const char usage[] =
     "Write stickers to DIR. A folder: images/ and captions.tsv, what `bqb import DIR` and\n"
     "`bqb train --data DIR` read. muge: SPLIT_imgs.tsv and SPLIT_texts.jsonl, for Chinese-CLIP's\n"
     "tools. clip-retrieval: img_emb/, text_emb/ (.npy, f16) and metadata/ (JSON lines).\n"
+    "lmdb: SPLIT/imgs and SPLIT/pairs, Chinese-CLIP's databases. sticker820k: imgs, infos, SPLIT.txt.\n"
     "All stickers, or those that --ids or --query name and that pass the filters. Until it is\n"
     "complete, DIR holds UNFINISHED.txt; a stopped export is given again.";
 
@@ -166,8 +167,9 @@ static int wrong_usage(const export_options *o, bqb_export_format *format, int n
     *format = o->format ? bqb_export_format_parse(o->format) : BQB_EXPORT_FOLDER;
     if (n_words != 1 || !*argv[1]) return cli_usage_error(argv[0], "into which folder?");
     if (*format == BQB_EXPORT_FORMATS)
-        return cli_usage_error(argv[0], "--format %s: folder, muge and clip-retrieval are possible", o->format);
-    if (o->split && *format != BQB_EXPORT_MUGE) return cli_usage_error(argv[0], "--split is for --format muge");
+        return cli_usage_error(argv[0], "--format %s: folder, muge, clip-retrieval, lmdb and sticker820k are possible", o->format);
+    if (o->split && (*format == BQB_EXPORT_FOLDER || *format == BQB_EXPORT_CLIP_RETRIEVAL))
+        return cli_usage_error(argv[0], "--split is for --format muge, lmdb and sticker820k");
     if (o->prune && *format != BQB_EXPORT_FOLDER) return cli_usage_error(argv[0], "--prune is for --format folder");
     if (o->ids && o->query) return cli_usage_error(argv[0], "--ids or --query, not both");
     if (o->n && !o->query) return cli_usage_error(argv[0], "-n is for --query");
@@ -179,8 +181,8 @@ int cli_export(const cli_env *env, int argc, char **argv) {
     export_options o = {.n = 0};
     int n_words, status;
     const cli_option options[] = {
-        {"format", 'f', CLI_STRING, &o.format, "F", "folder (the default), muge or clip-retrieval"},
-        {"split", 0, CLI_STRING, &o.split, "NAME", "muge: what the files' names begin with (train)"},
+        {"format", 'f', CLI_STRING, &o.format, "F", "folder (the default), muge, clip-retrieval, lmdb or sticker820k"},
+        {"split", 0, CLI_STRING, &o.split, "NAME", "muge, lmdb, sticker820k: the name of the split (train)"},
         {"ids", 0, CLI_STRING, &o.ids, "FILE", "only these: ids or paths, one a line (-: standard input)"},
         {"query", 'q', CLI_STRING, &o.query, "TEXT", "only what `bqb search TEXT` finds, best first"},
         {"number", 'n', CLI_SIZE, &o.n, "N", "with --query: how many (100)"},

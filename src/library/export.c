@@ -15,7 +15,7 @@
 enum { MAX_FILE = 64 << 20 };
 static const char unfinished[] = "UNFINISHED.txt";
 
-static const char *const names[] = {"folder", "muge", "clip-retrieval"};
+static const char *const names[] = {"folder", "muge", "clip-retrieval", "lmdb", "sticker820k"};
 
 const char *bqb_export_format_name(bqb_export_format f) { return f < BQB_EXPORT_FORMATS ? names[f] : ""; }
 
@@ -197,7 +197,8 @@ static bqb_status export_all(job *j, const bqb_sticker_id *id, size_t n, bqb_err
 
 bqb_status bqb_library_export(bqb_catalogue *c, const char *dir, const bqb_export_options *o, bqb_export_report *report,
                               bqb_err *err) {
-    static const bqb_export_writer *const writers[] = {&bqb_export_folder, &bqb_export_muge, &bqb_export_clip_retrieval};
+    static const bqb_export_writer *const writers[] = {&bqb_export_folder, &bqb_export_muge, &bqb_export_clip_retrieval,
+                                                        &bqb_export_pairs, &bqb_export_infos};
     bqb_sticker_id *all = NULL;
     size_t n = o->n;
     int lock = -1;

@@ -4,6 +4,8 @@
  *   muge            SPLIT_imgs.tsv, SPLIT_texts.jsonl; SPLIT_ids.tsv says which number is which sticker
  *   clip-retrieval  img_emb/img_emb_0.npy, text_emb/text_emb_0.npy (f16 unit rows),
  *                   metadata/metadata_0.jsonl (not Parquet); no pictures
+ *   lmdb            SPLIT/imgs, SPLIT/pairs: Chinese-CLIP's databases
+ *   sticker820k     imgs, infos, SPLIT.txt: Sticker820K's
  *
  * One sticker is held at a time (64 texts for clip-retrieval). The tables
  * appear last and at once; until then the folder holds UNFINISHED.txt, and the
@@ -15,8 +17,8 @@
 #include "library/export_written.h"
 #include "model/clip.h"
 
-typedef enum { BQB_EXPORT_FOLDER, BQB_EXPORT_MUGE, BQB_EXPORT_CLIP_RETRIEVAL, BQB_EXPORT_FORMATS } bqb_export_format;
-const char *bqb_export_format_name(bqb_export_format f);       /* "folder" "muge" "clip-retrieval" */
+typedef enum { BQB_EXPORT_FOLDER, BQB_EXPORT_MUGE, BQB_EXPORT_CLIP_RETRIEVAL, BQB_EXPORT_LMDB, BQB_EXPORT_STICKER820K, BQB_EXPORT_FORMATS } bqb_export_format;
+const char *bqb_export_format_name(bqb_export_format f);       /* "folder" "muge" "clip-retrieval" "lmdb" "sticker820k" */
 bqb_export_format bqb_export_format_parse(const char *name);   /* BQB_EXPORT_FORMATS: none of them */
 
 typedef struct {
@@ -27,7 +29,7 @@ typedef struct {
 
 typedef struct {
     bqb_export_format format;
-    const char *split;        /* MUGE: what the names begin with; NULL: "train" */
+    const char *split;        /* MUGE and LMDB: the name of the split; NULL: "train" */
     const bqb_sticker_id *id; /* [n] which stickers, in this order; NULL: all that are shown, oldest first */
     size_t n;
     bqb_clip *clip;           /* clip-retrieval: whose vectors; needs its text tower */

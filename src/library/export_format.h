@@ -39,7 +39,14 @@ typedef struct {
     void (*end)(bqb_exporter *x);
 } bqb_export_writer;
 
-extern const bqb_export_writer bqb_export_folder, bqb_export_muge, bqb_export_clip_retrieval;
+extern const bqb_export_writer bqb_export_folder, bqb_export_muge, bqb_export_clip_retrieval, bqb_export_pairs,
+    bqb_export_infos;
+
+/* A format that has one text a picture: what it shows, else what it says, else what it feels; NULL: nothing. */
+const char *bqb_export_one_text(const bqb_annotated *a);
+
+/* Is o->split a name for files? A `check`. */
+bqb_status bqb_export_check_split(const bqb_export_options *o, bqb_err *err);
 
 /* *path = DIR/NAME; a file of that name is removed. Free *path with free(). */
 bqb_status bqb_export_clear(char **path, const char *dir, const char *name, bqb_err *err);

@@ -26,7 +26,7 @@ static bool is_name(const char *s) {
     return n && n <= 64 && *s != '.' && *s != '-';
 }
 
-static bqb_status check(const bqb_export_options *o, bqb_err *err) {
+bqb_status bqb_export_check_split(const bqb_export_options *o, bqb_err *err) {
     if (!o->split || is_name(o->split)) return BQB_OK;
     return bqb_fail(err, BQB_EINVAL, "\"%.80s\" is no name of a split: letters, digits and - _ . are possible", o->split);
 }
@@ -41,18 +41,22 @@ static bqb_status begin(bqb_exporter *x, bqb_err *err) {
     return s ? s : bqb_outfile_printf(&m->ids, err, "image_id\tsticker\n");
 }
 
-/* One text a picture: what it shows, else what it says, else what it feels. Ids are numbers, for
- * Chinese-CLIP takes no others. */
-static bqb_status add(bqb_exporter *x, const bqb_export_item *item, const char **why, bqb_err *err) {
+const char *bqb_export_one_text(const bqb_annotated *a) {
     static const bqb_field order[] = {BQB_CAPTION, BQB_OCR, BQB_EMOTION, BQB_EMOTION_LABEL};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        if (a->field[order[i]] && *a->field[order[i]]) return a->field[order[i]];
+    return NULL;
+}
+
+/* Ids are numbers, for Chinese-CLIP takes no others. */
+static bqb_status add(bqb_exporter *x, const bqb_export_item *item, const char **why, bqb_err *err) {
     muge *m = x->state;
     char id[24];
-    const char *text = NULL, *const ids[1] = {id};
+    const char *text = bqb_export_one_text(item->note), *const ids[1] = {id};
     (void)why;
     snprintf(id, sizeof id, "%zu", m->n++);
-    for (size_t i = 0; i < sizeof order / sizeof *order && !(text && *text); i++) text = item->note->field[order[i]];
     bqb_status s = bqb_muge_write_image(&m->imgs, id, item->bytes, item->size, err);
-    if (!s && text && *text) s = bqb_muge_write_text(&m->texts, id, text, ids, 1, err);
+    if (!s && text) s = bqb_muge_write_text(&m->texts, id, text, ids, 1, err);
     return s ? s : bqb_outfile_printf(&m->ids, err, "%s\t%s\n", id, item->id);
 }
 
@@ -73,4 +77,4 @@ static void end(bqb_exporter *x) {
     free(m);
 }
 
-const bqb_export_writer bqb_export_muge = {true, false, check, begin, add, commit, end};
+const bqb_export_writer bqb_export_muge = {true, false, bqb_export_check_split, begin, add, commit, end};

@@ -58,6 +58,29 @@ expect muge_split 1 - 'no name of a split' "$bqb" export --format muge --split .
 [ ! -e "$tmp/x_imgs.tsv" ]
 is "a split cannot leave the folder" $? 0
 
+# LMDB databases: read back.
+run "$bqb" export --format lmdb --split valid "$tmp/lmdb"
+is "lmdb: status" "$status" 0
+is "lmdb: files" "$(cd "$tmp/lmdb" && find . -type f | sort | tr '\n' ' ')" './valid/imgs/data.mdb ./valid/pairs/data.mdb '
+BQB_LIBRARY=$tmp/lib5 run "$bqb" import "$tmp/lmdb"
+has "lmdb: import" "$tmp/out" "^$total added, 0 already there, 0 skipped\$"
+for l in lib4 lib5; do # the same texts as MUGE's
+    sqlite3 "$tmp/$l/library.db" "select hex(sha256), value from annotation join sticker on sticker.id = annotation.sticker
+        where field = 'caption' and origin = 0 order by 1" >"$tmp/texts.$l"
+done
+same "lmdb: texts" "$tmp/texts.lib4" "$tmp/texts.lib5"
+[ "$(wc -l <"$tmp/texts.lib5")" -gt $((total / 2)) ]
+is "lmdb: there is something to compare" $? 0
+run "$bqb" export --format sticker820k "$tmp/820k"
+is "sticker820k: files" "$(cd "$tmp/820k" && find . -type f | sort | tr '\n' ' ')" './imgs/data.mdb ./infos/data.mdb ./train.txt '
+BQB_LIBRARY=$tmp/lib6 run "$bqb" import "$tmp/820k/train.txt"
+has "sticker820k: import" "$tmp/out" "^$total added, 0 already there, 0 skipped\$"
+known "$tmp/lib6" | cut -d'|' -f1-3 >"$tmp/known6"
+cut -d'|' -f1-3 "$tmp/known1" >"$tmp/known1.values"
+same "sticker820k: all five fields" "$tmp/known1.values" "$tmp/known6"
+expect lmdb_split 1 - 'no name of a split' "$bqb" export --format lmdb --split .. "$tmp/no"
+expect folder_split 2 - '--split is for' "$bqb" export --split x "$tmp/no"
+
 # clip-retrieval: rows of three files that belong together.
 run "$bqb" export --format clip-retrieval "$tmp/clip"
 is "clip-retrieval: status" "$status" 0
@@ -108,7 +131,7 @@ animated=$("$bqb" stats --json | jq .animated)
 expect animated 0 "^$animated written" - "$bqb" export --animated "$tmp/a"
 expect none 1 - 'no sticker has this emotion|no sticker' "$bqb" export --emotion 没有这种 "$tmp/no"
 expect both 2 - 'not both' "$bqb" export --ids - --query x "$tmp/no"
-expect format 2 - 'folder, muge and clip-retrieval' "$bqb" export --format parquet "$tmp/no"
+expect format 2 - 'folder, muge, clip-retrieval, lmdb and sticker820k' "$bqb" export --format parquet "$tmp/no"
 expect number 2 - 'for --query' "$bqb" export -n 3 "$tmp/no"
 
 # In the way.

@@ -79,7 +79,7 @@ TEST(export_needs_what_it_is_asked_for) {
     CHECK(bqb_library_export(c, help_path(dir, "a"), &split, &r, &err) == BQB_EINVAL && strstr(err.msg, "../a"));
     CHECK(!bqb_is_dir(help_path(dir, "a"))); /* nothing was begun */
     CHECK(bqb_library_export(c, help_path(dir, "lib"), &all, &r, &err) == BQB_EINVAL && strstr(err.msg, "is a library"));
-    CHECK(bqb_export_format_parse("muge") == BQB_EXPORT_MUGE && bqb_export_format_parse("lmdb") == BQB_EXPORT_FORMATS);
+    CHECK(bqb_export_format_parse("muge") == BQB_EXPORT_MUGE && bqb_export_format_parse("parquet") == BQB_EXPORT_FORMATS);
     CHECK_STR(bqb_export_format_name(BQB_EXPORT_CLIP_RETRIEVAL), "clip-retrieval");
     bqb_catalogue_close(c);
 }
