@@ -8,7 +8,8 @@
 # middle of a training, and does again only what would now be done otherwise
 # (other settings or other data; a newer program alone does not count, but
 # the report says which commit made what).
-#   $RUNS  some of the trainings only: "main one-frame …" (all, see below)
+#   $RUNS  some of the trainings only: "main one-frame …" (all, see below);
+#          "llm" is the part with the language model (tools/paper-llm.sh)
 #   $SEEDS  "1 2 3"
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,13 +43,19 @@ caption-only|caption||only the description
 ocr-only|ocr||only the words on the picture (stickers that have some)
 style-only|style||only the style, so that every text stands in a batch many times
 style-positives|style|--duplicates positive|the same, and equal texts are right answers'
-runs=${RUNS:-$(cut -d'|' -f1 <<<"$all_runs")}
+runs=${RUNS:-$(cut -d'|' -f1 <<<"$all_runs") llm}
+case " $(echo $runs) " in *' llm '*) with_llm=yes ;; *) with_llm= ;; esac
+runs=$(for r in $runs; do [ "$r" = llm ] || echo "$r"; done)
 field() { awk -F'|' -v n="$1" -v k="$2" '$1 == n { print $k }' <<<"$all_runs"; }
 for r in $runs; do [ -n "$(field "$r" 1)" ] || { echo "paper.sh: no run is called \"$r\"" >&2; exit 2; }; done
 
 mkdir -p "$dir/data" "$dir/runs" "$dir/cache"
 commit=$(git describe --always --dirty 2>/dev/null || "$bqb" --version)
 started=$SECONDS
+if [ -z "$runs" ]; then # the language model alone
+    BQB=$bqb tools/paper-llm.sh "$dir" "$size" "${out:-$dir/paper.md}"
+    exit
+fi
 
 # ---- data ----
 
@@ -269,6 +276,7 @@ case " $runs " in *main*) ;; *) echo "no main among the runs: no report"; exit 0
 first=${seeds%% *}
 report >"$dir/paper.md.new"
 mv "$dir/paper.md.new" "$dir/paper.md"
+if [ -n "$with_llm" ]; then BQB=$bqb tools/paper-llm.sh "$dir" "$size" "$dir/paper.md"; fi
 cp "$dir/runs/main-$first/curve.svg" "$dir/paper-curve.svg"
 if [ ! -e "$dir/stickerclip.html" ] || [ "$dir/runs/main-$first/eval.json" -nt "$dir/stickerclip.html" ]; then
     "$bqb" eval --model "$dir/runs/main-$first" --data "$dir/data/test" --query all --html "$dir/stickerclip.html" --html-rows $rows \
