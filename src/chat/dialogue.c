@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "chat/history.h"
 #include "chat/stream.h"
+#include "chat/wordings.h"
 #include "search/filter.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct bqb_dialogue {
     bqb_choice *choice;
     bqb_followups *followups; /* NULL: none are listened to */
     bqb_sampler *sampler;
+    bqb_buf common;   /* words of any request */
     bool *mute;       /* [V] tokens that have no text and end nothing: never said */
     float *hidden, *logits, *query; /* [C], [V+5], [D] */
     char *said;       /* the last message of the user; NULL: none */
@@ -40,6 +42,7 @@ const char *bqb_stopped_name(bqb_stopped s) {
 void bqb_answer_free(bqb_answer *a) {
     for (size_t i = 0; i < a->n_stickers; i++) bqb_found_free(&a->sticker[i]);
     free(a->sticker);
+    free(a->sent);
     free(a->text);
     *a = (bqb_answer){.n_sent = 0};
 }
@@ -68,6 +71,29 @@ static bqb_status open_followups(bqb_dialogue *d, bqb_err *err) {
     bqb_status s = bqb_data_path(&path, "chat/followups.tsv", err);
     if (!s) s = bqb_followups_open(&d->followups, path, err);
     free(path);
+    return s;
+}
+
+/* The words that requests for stickers have around what is wanted. */
+static bqb_status read_common(bqb_dialogue *d, bqb_err *err) {
+    static const char *const columns[] = {"task", "side", "wording"};
+    char *path = NULL;
+    bqb_table *t = NULL;
+    d->common.max = 1 << 20;
+    bqb_status s = bqb_data_path(&path, "chat/requests.tsv", err);
+    if (!s) s = bqb_wordings_open(&t, path, columns, 3, err);
+    for (size_t i = 0; !s && i < bqb_table_rows(t); i++) {
+        const char *text = strcmp(bqb_table_cell(t, i, 1), "learn") ? "" : bqb_table_cell(t, i, 2);
+        while (*text && !s) { /* without {want} and {picture} */
+            const char *open = strchr(text, '{'), *close = open ? strchr(open, '}') : NULL;
+            s = bqb_buf_append(&d->common, text, close ? (size_t)(open - text) : strlen(text), err);
+            if (!s) s = bqb_buf_append(&d->common, " ", 1, err);
+            text = close ? close + 1 : "";
+        }
+    }
+    bqb_table_close(t);
+    free(path);
+    d->o.choice.common = d->common.data;
     return s;
 }
 
@@ -113,6 +139,7 @@ static bqb_status fill(bqb_dialogue *d, bqb_err *err) {
     if (!d->hidden || !d->logits || !d->query) return bqb_fail_nomem(err, "a conversation", a->V * sizeof *d->logits);
     bqb_status s = check_library(d, err);
     if (!s && d->o.follow) s = open_followups(d, err);
+    if (!s) s = read_common(d, err);
     if (!s) s = find_mute(d, err);
     if (!s) s = make_sampler(d, err);
     if (!s) s = bqb_choice_new(&d->choice, d->a, d->c, &d->o.choice, err);
@@ -138,6 +165,7 @@ void bqb_dialogue_free(bqb_dialogue *d) {
     bqb_choice_free(d->choice);
     bqb_followups_close(d->followups);
     bqb_sampler_free(d->sampler);
+    bqb_buf_free(&d->common);
     free(d->mute);
     free(d->hidden);
     free(d->logits);
@@ -293,15 +321,19 @@ static const char *nothing_words(const char *said, bool follows) {
 
 /* Send the first result: it is told, kept for the answer, and described in the history. The results are taken over. */
 static bqb_status send_take(answering *g, bqb_search_results *r, bqb_err *err) {
-    bqb_found *more = realloc(g->out->sticker, (g->out->n_stickers + r->n) * sizeof *more);
-    if (!more) return bqb_fail_nomem(err, "stickers", r->n * sizeof *more);
-    g->out->sticker = more;
+    size_t n = g->out->n_stickers + r->n;
+    bqb_found *more = realloc(g->out->sticker, n * sizeof *more);
+    if (more) g->out->sticker = more;
+    bool *sent = realloc(g->out->sent, n * sizeof *sent);
+    if (sent) g->out->sent = sent;
+    if (!more || !sent) return bqb_fail_nomem(err, "stickers", n * sizeof *more);
     bqb_status s = add_sticker(g->d, &g->content, &r->item[0], err);
     if (!s) s = bqb_choice_sent(g->d->choice, r->item[0].sticker.id, err);
     if (s) return s;
     if (g->events && g->events->sticker && g->events->sticker(g->events->ctx, &r->item[0])) g->stop = true;
     memcpy(more + g->out->n_stickers, r->item, r->n * sizeof *more);
-    g->out->n_stickers += r->n;
+    for (size_t i = g->out->n_stickers; i < n; i++) sent[i] = i == g->out->n_stickers;
+    g->out->n_stickers = n;
     g->out->n_sent++;
     r->n = 0;
     return BQB_OK;

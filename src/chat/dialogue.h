@@ -60,9 +60,9 @@ const char *bqb_stopped_name(bqb_stopped s); /* "end" "length" "cancelled" "noth
 /* What came of it. Strings are owned. */
 typedef struct {
     char *text;
-    bqb_found *sticker;   /* sent, and the next best ones where more results were asked for */
-    size_t n_stickers;
-    size_t n_sent;        /* of these */
+    bqb_found *sticker;   /* those that were sent, each followed by the next best ones where more results were asked for */
+    bool *sent;           /* [n_stickers] which of them */
+    size_t n_stickers, n_sent;
     bqb_stopped stopped;
     bqb_follow_kind rule; /* not BQB_FOLLOW_NONE: answered by rule, the language model was not asked */
     size_t n_read, n_said, n_forgotten; /* tokens before the answer, of it; messages that did not fit any more */

@@ -35,6 +35,8 @@ int cli_stats(const cli_env *env, int argc, char **argv);
 int cli_duplicates(const cli_env *env, int argc, char **argv);
 int cli_remove(const cli_env *env, int argc, char **argv);
 int cli_export(const cli_env *env, int argc, char **argv);
+int cli_chat(const cli_env *env, int argc, char **argv);
+int cli_reply(const cli_env *env, int argc, char **argv);
 
 /* Options, declared as a table and parsed in one place; `--name value`,
  * `--name=value`, `-n value`, `--` ends them. --help prints `usage` and the
@@ -87,6 +89,9 @@ int cli_interrupt_fd(void); /* readable once one was pressed, for poll(); -1 whe
 /* The model folder: `given` when not NULL, else $BQB_MODEL, else models/mini
  * beside the program, in its build tree or under its PREFIX/share/bqb. Static buffer. */
 const char *cli_model_dir(const char *given);
+
+/* The language model, a folder or a GGUF file: `given`, else $BQB_LLM, else models/mini-lm at the same places. Static buffer. */
+const char *cli_llm_dir(const char *given);
 
 /* Whether a model was asked for, by option or environment: then it must open. */
 bool cli_model_named(const char *given);

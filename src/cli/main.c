@@ -30,6 +30,8 @@ static const command commands[] = {
     {"duplicates", cli_duplicates, "near copies: groups, and which of each is shown"},
     {"remove", cli_remove, "take stickers out of the library (files are never deleted)"},
     {"export", cli_export, "the library as a folder of pictures with a captions.tsv"},
+    {"chat", cli_chat, "talk with a language model that answers with stickers"},
+    {"reply", cli_reply, "the same for programs: conversations as JSON in, answers as JSON out"},
     {"embed", cli_embed, "unit vectors of texts or pictures"},
     {"split", cli_split, "cut annotated stickers into train, valid and test, without copies"},
     {"train", cli_train, "train StickerCLIP on annotated stickers"},

@@ -178,18 +178,31 @@ bool cli_model_named(const char *given) {
     return given || (env && *env);
 }
 
-const char *cli_model_dir(const char *given) {
-    static char path[PATH_MAX + 64];
-    const char *env = getenv("BQB_MODEL");
-    if (given) return given;
-    if (env && *env) return env;
-    static const char *const places[] = {"models/mini", "../models/mini", "../share/bqb/models/mini"};
+/* models/NAME beside the program, in its build tree or under its PREFIX/share/bqb. */
+static const char *bundled(char path[PATH_MAX + 64], const char *name) {
+    static const char *const places[] = {"models/", "../models/", "../share/bqb/models/"};
     char folder[PATH_MAX];
     program_folder(folder, sizeof folder);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, sizeof path, "%s%s", folder, places[i]);
+        snprintf(path, PATH_MAX + 64, "%s%s%s", folder, places[i], name);
         if (bqb_is_dir(path)) return path;
     }
-    snprintf(path, sizeof path, "%s%s", folder, places[1]); /* missing: name the likeliest in the message */
+    snprintf(path, PATH_MAX + 64, "%s%s%s", folder, places[1], name); /* missing: name the likeliest in the message */
     return path;
+}
+
+static const char *model_or(const char *given, const char *variable, char path[PATH_MAX + 64], const char *name) {
+    const char *env = getenv(variable);
+    if (given) return given;
+    return env && *env ? env : bundled(path, name);
+}
+
+const char *cli_model_dir(const char *given) {
+    static char path[PATH_MAX + 64];
+    return model_or(given, "BQB_MODEL", path, "mini");
+}
+
+const char *cli_llm_dir(const char *given) {
+    static char path[PATH_MAX + 64];
+    return model_or(given, "BQB_LLM", path, "mini-lm");
 }

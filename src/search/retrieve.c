@@ -18,11 +18,13 @@ enum {
     MOST_SAID = 600, /* bytes: who writes more does not quote one sticker */
     CLOSE = 60,      /* stickers whose words are looked at */
     LEAST_UNITS = 2, /* a single character stands everywhere */
+    BEST = 20,       /* held against what was said */
 };
 
 /* Measured: docs/chat.md. */
-const double bqb_retrieve_least = 0;
-static const double SAID_GAIN = 1.0; /* deviations for each unit of a sticker's words that were said */
+const double bqb_retrieve_least = 0.2;
+static const double LEAST_HEARD = 3, LEAST_SHARE = 0.2; /* of what was said: rarity of the units that are said of one of the best, and their share */
+static const double SAID_GAIN = 0.7; /* deviations for each unit of a sticker's words that were said */
 static const size_t SAID_UNITS = 5;  /* at most so many of them */
 
 typedef struct {
@@ -42,6 +44,8 @@ typedef struct {
     bqb_sticker_id *group; /* firsts of the groups that are taken or left out */
     size_t n_group;
     double trust;
+    size_t n_judged;
+    bqb_units said, common;
 } retrieval;
 
 static int by_rank(const void *a, const void *b) {
@@ -101,18 +105,24 @@ static bqb_status measure(retrieval *r, bqb_err *err) {
     return BQB_OK;
 }
 
-/* How many units the text has, if all of them stand in a row in what was said; else 0. */
-static bqb_status count_said(size_t *n_units, const bqb_units *said, bqb_units *t, const char *text, bqb_err *err) {
+static bool is_common(const retrieval *r, uint32_t unit) {
+    for (size_t i = 0; i < r->common.n; i++)
+        if (r->common.unit[i].id == unit) return true;
+    return false;
+}
+
+/* How many units of the text are not common, if all of them stand in a row in what was said; else 0. */
+static bqb_status count_said(size_t *n_units, const retrieval *r, bqb_units *t, const char *text, bqb_err *err) {
     *n_units = 0;
     bqb_status s = bqb_units_read(t, text, strlen(text), err);
     if (s || t->n < LEAST_UNITS) return s;
-    for (size_t i = 0; i + t->n <= said->n; i++) {
+    bool whole = false;
+    for (size_t i = 0; i + t->n <= r->said.n && !whole; i++) {
         size_t k = 0;
-        while (k < t->n && said->unit[i + k].id == t->unit[k].id) k++;
-        if (k < t->n) continue;
-        *n_units = t->n;
-        break;
+        while (k < t->n && r->said.unit[i + k].id == t->unit[k].id) k++;
+        whole = k == t->n;
     }
+    for (size_t k = 0; whole && k < t->n; k++) *n_units += !is_common(r, t->unit[k].id);
     return BQB_OK;
 }
 
@@ -120,11 +130,12 @@ static bqb_status count_said(size_t *n_units, const bqb_units *said, bqb_units *
 static bqb_status hear(retrieval *r, bqb_err *err) {
     const char *text = r->q->said;
     bqb_word_hit *hit = NULL;
-    bqb_units said = {.n = 0}, words = {.n = 0};
+    bqb_units words = {.n = 0};
     size_t n = 0;
     if (!text || !*text || strlen(text) > MOST_SAID || !r->passed) return BQB_OK;
     bqb_status s = bqb_lexical(&hit, &n, r->c, text, err);
-    if (!s) s = bqb_units_read(&said, text, strlen(text), err);
+    if (!s) s = bqb_units_read(&r->said, text, strlen(text), err);
+    if (!s && r->q->common) s = bqb_units_read(&r->common, r->q->common, strlen(r->q->common), err);
     if (!s && n) qsort(hit, n, sizeof *hit, by_score);
     for (size_t i = 0; i < n && i < CLOSE && !s; i++) {
         bqb_annotated a;
@@ -133,14 +144,65 @@ static bqb_status hear(retrieval *r, bqb_err *err) {
         if (!c) continue;
         s = bqb_catalogue_get_annotation(r->c, hit[i].id, &a, err);
         if (s) break;
-        if (a.field[BQB_OCR]) s = count_said(&units, &said, &words, a.field[BQB_OCR], err);
+        if (a.field[BQB_OCR]) s = count_said(&units, r, &words, a.field[BQB_OCR], err);
         c->said = (double)(units < SAID_UNITS ? units : SAID_UNITS);
         c->rank += SAID_GAIN * c->said;
         bqb_annotated_free(&a);
     }
-    bqb_units_free(&said);
     bqb_units_free(&words);
     free(hit);
+    return s;
+}
+
+/* What each unit of what was said weighs: how rare it is, of common ones nothing. */
+static bqb_status weigh(double **weight, double *sum, retrieval *r, bqb_err *err) {
+    uint64_t rows = 0;
+    *sum = 0;
+    *weight = bqb_calloc(r->said.n + 1, sizeof **weight);
+    bqb_status s = *weight ? bqb_catalogue_words_rows(r->c, &rows, err) : bqb_fail_nomem(err, "words", r->said.n);
+    for (size_t i = 0; i < r->said.n && !s; i++) {
+        const bqb_unit *u = &r->said.unit[i];
+        uint64_t having = 0;
+        if (is_common(r, u->id)) continue;
+        s = bqb_catalogue_word_count(r->c, r->said.folded.data + u->start, u->n_bytes, &having, err);
+        (*weight)[i] = log(1 + (double)rows / ((double)having + 0.5));
+        *sum += (*weight)[i];
+    }
+    return s;
+}
+
+/* How much of what was said is said of one sticker. */
+static bqb_status heard_of(double *out, const retrieval *r, const double *weight, bqb_sticker_id id, bqb_units *words, bqb_err *err) {
+    bqb_annotated a = {.score = {0}};
+    bool *found = bqb_calloc(r->said.n + 1, sizeof *found);
+    bqb_status s = found ? bqb_catalogue_get_annotation(r->c, id, &a, err) : bqb_fail_nomem(err, "words", r->said.n);
+    for (int f = 0; f < BQB_FIELDS && !s; f++) {
+        if (!a.field[f]) continue;
+        s = bqb_units_read(words, a.field[f], strlen(a.field[f]), err);
+        for (size_t i = 0; i < r->said.n && !s; i++)
+            for (size_t k = 0; k < words->n && weight[i] > 0 && !found[i]; k++) found[i] = words->unit[k].id == r->said.unit[i].id;
+    }
+    *out = 0;
+    for (size_t i = 0; i < r->said.n && !s; i++)
+        if (found[i]) *out += weight[i];
+    bqb_annotated_free(&a);
+    free(found);
+    return s == BQB_ENOTFOUND ? BQB_OK : s; /* removed by another process meanwhile */
+}
+
+/* Do the words that are said of the best speak for them? */
+static bqb_status words_agree(bool *agree, retrieval *r, bqb_err *err) {
+    double *weight = NULL, sum;
+    bqb_units words = {.n = 0};
+    *agree = false;
+    bqb_status s = weigh(&weight, &sum, r, err);
+    for (size_t i = 0; i < r->passed && i < BEST && !s && !*agree; i++) {
+        double heard;
+        s = heard_of(&heard, r, weight, r->list[i].id, &words, err);
+        *agree = heard >= LEAST_HEARD && heard >= LEAST_SHARE * sum;
+    }
+    bqb_units_free(&words);
+    free(weight);
     return s;
 }
 
@@ -169,10 +231,14 @@ static bqb_status leave_out(retrieval *r, bqb_err *err) {
     return s;
 }
 
-static bool fits(const retrieval *r, const candidate *best, double with_words) {
-    if (r->q->least == -INFINITY || best->said > 0) return true;
-    if (r->trust < 0.5) return with_words < 0.5; /* no word speaks for it, and most stickers have some */
-    return best->rank > bqb_fusion_chance(r->passed) + r->q->least;
+/* Whether this, the best that may be sent, is more than the nearest there is. */
+static bqb_status judge(bool *fits, retrieval *r, const candidate *best, bqb_err *err) {
+    double with_words = 0;
+    *fits = true;
+    if (r->q->least == -INFINITY || best->said > 0 || !r->said.n) return BQB_OK;
+    if (r->trust >= 0.5 && best->rank > bqb_fusion_chance(r->passed) + r->q->least) return BQB_OK;
+    bqb_status s = bqb_catalogue_words_share(r->c, &with_words, err);
+    return s || with_words < 0.5 ? s : words_agree(fits, r, err);
 }
 
 static bool wanted(const retrieval *r, const bqb_found *f) {
@@ -205,18 +271,17 @@ static bqb_status take(bqb_search_results *out, retrieval *r, const candidate *c
 }
 
 static bqb_status choose(bqb_search_results *out, retrieval *r, bqb_err *err) {
-    double with_words = 0;
-    bqb_status s = bqb_catalogue_words_share(r->c, &with_words, err);
+    bool any = true;
     if (r->passed) qsort(r->list, r->passed, sizeof *r->list, by_rank);
     out->item = bqb_calloc(r->q->n, sizeof *out->item);
-    if (!s && !out->item) s = bqb_fail_nomem(err, "results", r->q->n * sizeof *out->item);
-    if (!s) s = leave_out(r, err);
-    out->fits = BQB_FITS_NOT;
-    for (size_t i = 0; i < r->passed && out->n < r->q->n && !s; i++) {
-        if (!fits(r, &r->list[i], with_words)) break; /* nor do those behind it */
+    bqb_status s = out->item ? leave_out(r, err) : bqb_fail_nomem(err, "results", r->q->n * sizeof *out->item);
+    for (size_t i = 0; i < r->passed && out->n < r->q->n && !s && any; i++) {
         s = take(out, r, &r->list[i], err);
+        if (!s && out->n == 1 && r->n_judged++ == 0) s = judge(&any, r, &r->list[i], err); /* the others are there to choose from */
     }
-    if (out->n) out->fits = BQB_FITS;
+    for (size_t i = 0; i < out->n && !any; i++) bqb_found_free(&out->item[i]);
+    if (!any) out->n = 0;
+    out->fits = out->n ? BQB_FITS : BQB_FITS_NOT;
     return s;
 }
 
@@ -235,6 +300,8 @@ bqb_status bqb_retrieve(bqb_search_results *out, bqb_catalogue *c, const bqb_ret
     free(r.allow);
     free(r.list);
     free(r.group);
+    bqb_units_free(&r.said);
+    bqb_units_free(&r.common);
     if (s) bqb_search_results_free(out);
     return s;
 }

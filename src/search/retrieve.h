@@ -13,13 +13,14 @@ typedef struct {
     const char *model;       /* 64 hex digits: whose vectors */
     double beta;             /* of the text of the picture; a sticker that has none takes its picture for it */
     const char *said;        /* what the user wrote: stickers whose words stand in it whole rank higher; NULL: none do */
+    const char *common;      /* words of any request, which say nothing of what is wanted; NULL: there are none */
     const char *emotion;     /* filters; NULL: any */
     const char *style;
     bool animated;
     bqb_words_wanted words;  /* on the picture, as far as they are known */
     const bqb_sticker_id *except; /* [n_except] left out, and their near copies */
     size_t n_except;
-    double least;            /* deviations above chance that an answer needs; -INFINITY: whatever is nearest */
+    double least;            /* deviations above chance that an answer needs whose words were not said; -INFINITY: whatever is nearest */
     size_t n;                /* results wanted, 1 … 100 */
 } bqb_retrieval;
 
@@ -28,10 +29,11 @@ typedef struct {
 extern const double bqb_retrieve_least;
 
 /* Best first, near copies folded. An item's sum is q·image + beta · q·text, its score bqb_fusion_score of how many
- * deviations that stands above the mean of the stickers that pass the filters; reason[BQB_PART_PICTURE] and
- * [BQB_PART_TEXT] hold the two cosines, [BQB_PART_WORDS] whether its words were said. fits: BQB_FITS_NOT and no items
- * where the best is nothing but the nearest there is; a model that does not know this library's pictures (bqb_trust)
- * proves nothing, and then words decide where most stickers have some.
+ * deviations that stands above the mean of the stickers that pass the filters, and what of its words was said; reason[BQB_PART_PICTURE]
+ * and [BQB_PART_TEXT] hold the two cosines, [BQB_PART_WORDS] how many units of its words were said.
+ * fits: BQB_FITS_NOT and no items where the best is only the nearest there is: it does not stand out (nor can it where
+ * the model does not know such pictures, bqb_trust), and of what was said hardly a word is said of the twenty best. Where nothing was said, or
+ * most stickers have no words, there is no telling, and the best fits.
  * Errors: BQB_EINVAL (n, another width), BQB_ENOTFOUND (a filter's value), of the catalogue. */
 bqb_status bqb_retrieve(bqb_search_results *out, bqb_catalogue *c, const bqb_retrieval *q, size_t dim, bqb_err *err);
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { C = 32, MLP = 8, HEADS = 4, KV = 2, MOST_SCRIPT = 24, D = 16 };
+enum { C = 16, MLP = 8, HEADS = 2, KV = 1, MOST_SCRIPT = 13, D = 16 };
 
 static bqb_err err;
 
@@ -98,46 +98,65 @@ static bqb_tensor matrix(const char *name, size_t rows, size_t cols, const float
     return (bqb_tensor){.name = name, .dtype = BQB_F32, .n_dims = rows ? 2 : 1, .dim = {rows ? rows : cols, rows ? cols : 0}, .n = (rows ? rows : 1) * cols, .data = data};
 }
 
+/* f32 as bf16, which holds all these numbers exactly: half the bytes. */
+static uint16_t *halve(const float *x, size_t n) {
+    uint16_t *out = malloc(n * sizeof *out);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        out[i] = (uint16_t)(bits >> 16);
+    }
+    return out;
+}
+
 static void write_weights(const char *lm, size_t V, const float *embed, const float *head) {
     static float zeros[C * C], ones[C];
     for (int i = 0; i < C; i++) ones[i] = 1;
-    const bqb_tensor t[] = {matrix("model.embed_tokens.weight", V, C, embed), matrix("lm_head.weight", V, C, head), matrix("model.norm.weight", 0, C, ones),
+    uint16_t *half[2] = {halve(embed, V * C), halve(head, V * C)};
+    bqb_tensor t[] = {matrix("model.embed_tokens.weight", V, C, NULL), matrix("lm_head.weight", V, C, NULL), matrix("model.norm.weight", 0, C, ones),
                             matrix("model.layers.0.input_layernorm.weight", 0, C, ones), matrix("model.layers.0.post_attention_layernorm.weight", 0, C, ones),
                             matrix("model.layers.0.self_attn.q_proj.weight", HEADS * 8, C, zeros), matrix("model.layers.0.self_attn.k_proj.weight", KV * 8, C, zeros),
                             matrix("model.layers.0.self_attn.v_proj.weight", KV * 8, C, zeros), matrix("model.layers.0.self_attn.o_proj.weight", C, HEADS * 8, zeros),
                             matrix("model.layers.0.mlp.gate_proj.weight", MLP, C, zeros), matrix("model.layers.0.mlp.up_proj.weight", MLP, C, zeros),
                             matrix("model.layers.0.mlp.down_proj.weight", C, MLP, zeros)};
+    for (int i = 0; i < 2; i++) t[i].dtype = BQB_BF16, t[i].data = half[i];
     CHECK_OK(bqb_safetensors_write(path_in(lm, "model.safetensors"), t, sizeof t / sizeof *t, NULL, &err), err);
+    free(half[0]);
+    free(half[1]);
 }
 
-static void write_adapter(const char *dir, const bqb_sticker_parts *parts) {
+static void write_adapter(const char *lm, bqb_clip *clip, const bqb_sticker_parts *parts) {
     bqb_decoder *m = NULL;
-    bqb_clip *clip = NULL;
     bqb_adapter_info info = {.system = NULL};
-    char lm[1200], to[1300];
-    snprintf(lm, sizeof lm, "%s/lm", dir);
-    snprintf(to, sizeof to, "%s/adapter", lm);
-    if (CHECK_OK(bqb_decoder_open(&m, lm, BQB_PREC_F32, 1, &err), err) && CHECK_OK(bqb_clip_open(&clip, path_in(dir, "clip"), BQB_TOWER_TEXT, BQB_PREC_F32, 1, &err), err))
-        CHECK_OK(bqb_adapter_save(to, parts, &info, m, clip, &err), err);
+    if (CHECK_OK(bqb_decoder_open(&m, lm, BQB_PREC_F32, 1, &err), err))
+        CHECK_OK(bqb_adapter_save(path_in(lm, "adapter"), parts, &info, m, clip, &err), err);
     bqb_decoder_free(m);
-    bqb_clip_free(clip);
 }
 
 void chat_model(const char *dir, const char *script) {
-    char lm[1200];
+    char lm[1200], clip[1200];
+    float query[D];
     snprintf(lm, sizeof lm, "%s/lm", dir);
-    CHECK_OK(bqb_make_dirs(lm, &err), err);
-    if (!bqb_is_dir(path_in(dir, "clip"))) {
-        char clip[1200];
-        snprintf(clip, sizeof clip, "%s/clip", dir);
+    snprintf(clip, sizeof clip, "%s/clip", dir);
+    if (!bqb_is_dir(clip)) {
         CHECK_OK(bqb_make_dirs(clip, &err), err);
         model_folder(clip, 3);
     }
+    sticker_vector(query, 0);
+    if (strstr(script, "[NON]"))
+        for (int d = 0; d < D; d++) query[d] = d == 0 ? -1 : 0;
+    chat_model_for(lm, clip, script, query);
+}
+
+void chat_model_for(const char *lm, const char *clip_dir, const char *script, const float *query) {
+    bqb_clip *clip = NULL;
+    if (!CHECK_OK(bqb_make_dirs(lm, &err), err) || !CHECK_OK(bqb_clip_open(&clip, clip_dir, BQB_TOWER_TEXT, BQB_PREC_F32, 1, &err), err)) return;
+    const bqb_clip_config *of = bqb_clip_get_config(clip);
     bqb_llm_tokenizer *t = copy_tokenizer(lm);
     size_t V = bqb_llm_tokenizer_size(t) + 3; /* rows without a token, as published models have */
     float *embed = calloc(V * C, sizeof *embed), *head = calloc(V * C, sizeof *head);
     bqb_sticker_parts parts;
-    CHECK_OK(bqb_sticker_parts_new(&parts, C, MODEL_CONFIG.v_width, D, &err), err);
+    CHECK_OK(bqb_sticker_parts_new(&parts, C, of->v_width, of->embed, &err), err);
     int32_t said[MOST_SCRIPT + 2];
     bool endless;
     size_t n = read_script(said, t, script, &endless);
@@ -156,11 +175,7 @@ void chat_model(const char *dir, const char *script) {
         if (i == 0 && endless) out[n + 1] = 10;
         if (said[i] >= 0) continue;
         parts.embed_new[BQB_TOKEN_RET_END * C + i + 2] = 1; /* goes on as [RET] would */
-        float query[D];
-        sticker_vector(query, 0);
-        if (strstr(script, "[NON]"))
-            for (int d = 0; d < D; d++) query[d] = d == 0 ? -1 : 0;
-        for (size_t d = 0; d < D; d++) parts.txt_proj[d * C + i + 2] = query[d];
+        for (size_t d = 0; d < of->embed; d++) parts.txt_proj[d * C + i + 2] = query[d];
     }
     parts.embed_new[BQB_TOKEN_IMG * C] = parts.embed_new[BQB_TOKEN_IMG_END * C] = parts.embed_new[BQB_TOKEN_PRET * C] = 1;
     parts.vis_bias[0] = 1;
@@ -169,7 +184,8 @@ void chat_model(const char *dir, const char *script) {
             for (int i = 0; i < C; i++) parts.head_new[k * C + i] = 50;
     write_config(lm, V, bqb_llm_tokenizer_added(t, "<|im_end|>"));
     write_weights(lm, V, embed, head);
-    write_adapter(dir, &parts);
+    write_adapter(lm, clip, &parts);
+    bqb_clip_free(clip);
     bqb_sticker_parts_free(&parts);
     bqb_llm_tokenizer_close(t);
     free(line.id);

@@ -11,6 +11,7 @@ enum { CHAT_STICKERS = 200, CHAT_CONTEXT = 256 };
  * or token of the script may come once. "~" at the end: the script begins again without end. At [RET] the query is sticker 0's vector;
  * "[RET]" → "[NON]" in the script: a vector that is like none. */
 void chat_model(const char *dir, const char *script);
+void chat_model_for(const char *lm, const char *clip_dir, const char *script, const float *query); /* in LM, with another query */
 
 /* DIR/lib: CHAT_STICKERS with vectors of DIR/clip; number 0 to 9 resemble the query less and less, all others not at all. Odd ones
  * have words on them, "字N"; all are called "图N"; those divisible by 3 are animated; 2 is a near copy of 1. */

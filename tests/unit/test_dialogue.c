@@ -2,6 +2,7 @@
 #include "base/fs.h"
 #include "chat_help.h"
 #include "model_folder.h"
+#include "search/encode.h"
 #include "test.h"
 
 #include <math.h>
@@ -311,4 +312,34 @@ TEST(dialogue_refuses_what_does_not_fit) {
     s.c = chat_catalogue(dir);
     CHECK_MSG(bqb_dialogue_new(&s.d, s.a, s.c, &o, &err) == BQB_ENOTFOUND && strstr(err.msg, "no vectors of the StickerCLIP"), "%s", err.msg);
     chat_close(&s);
+}
+
+/* tests/fixtures/chat is such a model for the program's tests (tests/e2e/chat.sh), beside the StickerCLIP of the golden fixtures. It is
+ * written anew into $BQB_WRITE_CHAT by `build/test-unit dialogue_of_the_fixture`. */
+TEST(dialogue_of_the_fixture) {
+    const char *dir = test_tmp_dir(), *to = getenv("BQB_WRITE_CHAT");
+    char clip[1200], file[1300];
+    static const char *const files[][2] = {{"vocab.txt", "tests/golden/vocab.txt"}, {"config.json", "tests/golden/clip_hf_config.json"}, {"model.safetensors", "tests/golden/clip_hf.safetensors"}};
+    snprintf(clip, sizeof clip, "%s/golden", dir);
+    CHECK_OK(bqb_make_dirs(clip, &err), err);
+    for (int i = 0; i < 3; i++) {
+        char *bytes = NULL;
+        size_t n = 0;
+        snprintf(file, sizeof file, "%s/%s", clip, files[i][0]);
+        if (CHECK_OK(bqb_file_read(&bytes, &n, files[i][1], 1 << 24, &err), err)) CHECK_OK(bqb_file_write(file, bytes, n, &err), err);
+        free(bytes);
+    }
+    if (to) {
+        bqb_clip *m = NULL;
+        if (!CHECK_OK(bqb_clip_open(&m, clip, BQB_TOWER_IMAGE, BQB_PREC_F32, 1, &err), err)) return;
+        float *query = calloc(bqb_clip_get_config(m)->embed, sizeof *query);
+        CHECK_OK(bqb_encode_picture(m, query, "tests/golden/images/wide.png", &err), err);
+        chat_model_for(to, clip, "好的[RET]", query);
+        free(query);
+        bqb_clip_free(m);
+    }
+    bqb_assistant *a = NULL;
+    bqb_assistant_options o = {.llm = to ? to : "tests/fixtures/chat", .clip = clip, .precision = BQB_PREC_F32, .threads = 1};
+    CHECK_OK(bqb_assistant_open(&a, &o, &err), err);
+    bqb_assistant_close(a);
 }

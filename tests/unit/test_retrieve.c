@@ -53,8 +53,8 @@ TEST(retrieve_ranks_filters_and_folds) {
     expect(c, (bqb_retrieval){.words = BQB_WORDS_WITH}, "1 3 5 7");
     expect(c, (bqb_retrieval){.animated = true, .n = 2}, "0 3");
     expect(c, (bqb_retrieval){.emotion = "开心", .n = 2}, "1 3");
-    expect(c, (bqb_retrieval){.vec = away}, "");
-    CHECK_MSG(strlen(numbers(c, (bqb_retrieval){.vec = away, .least = -INFINITY})) > 6, "whatever is nearest");
+    expect(c, (bqb_retrieval){.vec = away, .said = "来一张好看的"}, "");
+    CHECK_MSG(strlen(numbers(c, (bqb_retrieval){.vec = away, .said = "来一张好看的", .least = -INFINITY})) > 6 && strlen(numbers(c, (bqb_retrieval){.vec = away})) > 6, "whatever is nearest");
     bqb_search_results r;
     bqb_retrieval q = {.vec = toward_0, .model = model, .n = 1};
     CHECK_OK(bqb_retrieve(&r, c, &q, 16, &err), err);
@@ -82,5 +82,6 @@ TEST(retrieve_hears_words) {
     expect(c, (bqb_retrieval){.said = "来一张写着字5的", .n = 1}, "5");
     expect(c, (bqb_retrieval){.said = "来一张写着字的", .n = 1}, "0"); /* a part is not enough */
     expect(c, (bqb_retrieval){.vec = away, .said = "字39", .n = 1}, "39"); /* and they fit whatever the vector means */
+    expect(c, (bqb_retrieval){.said = "来一张写着字5的", .common = "字5", .n = 1}, "0"); /* but for words of any request */
     bqb_catalogue_close(c);
 }
