@@ -28,6 +28,7 @@ typedef struct {
     bqb_status status;
     bqb_err why;
     bool done, no_reader;
+    bool gone; /* from the library, meanwhile */
     bool hopeless; /* its reader came down, and would again */
 } job;
 
@@ -83,6 +84,14 @@ static void read_one(void *ctx, size_t i, int worker) {
 
 static bqb_status store(work *w, job *j, bqb_err *err) {
     bqb_annotation a = {{0}};
+    bqb_sticker now;
+    bqb_status there = bqb_catalogue_get_sticker(w->c, j->id, &now, err);
+    if (there == BQB_ENOTFOUND) { /* removed by another bqb while it was read */
+        w->report->skipped++;
+        j->gone = true;
+        return BQB_OK;
+    }
+    if (there) return there;
     if (j->status) {
         w->report->skipped++;
         if (w->o->skip) w->o->skip(w->o->ctx, j->path, j->why.msg);
@@ -142,7 +151,7 @@ static bqb_status finish_batch(work *w, bqb_err *err) {
     }
     for (size_t i = 0; i < w->n && !s && w->o->read; i++) {
         const job *j = &w->jobs[i];
-        if (j->done && !j->status) w->o->read(w->o->ctx, j->path, j->read.joined.len ? j->read.joined.data : "");
+        if (j->done && !j->status && !j->gone) w->o->read(w->o->ctx, j->path, j->read.joined.len ? j->read.joined.data : "");
     }
     empty(w);
     if (!s && atomic_load(&w->stop))

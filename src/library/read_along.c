@@ -5,12 +5,17 @@
 #include "library/embed_words.h"
 #include "library/id_set.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { SOME = 16 }; /* stickers at a time; then it is looked whether newer ones have come */
+enum {
+    SOME = 16,    /* stickers at a time; then it is looked whether newer ones have come */
+    RETRY_S = 30, /* after a failure, unless it is woken before */
+};
 
 struct bqb_read_along {
     bqb_catalogue *c; /* the thread's, while it runs */
@@ -86,17 +91,28 @@ static bqb_status read_all(bqb_read_along *r, bool *useless, bqb_err *err) {
     return s;
 }
 
+/* Until it is woken or stopped, or until it is time to try again what has failed. */
+static void wait_for_work(bqb_read_along *r, bool failed) {
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += RETRY_S;
+    int e = 0;
+    pthread_mutex_lock(&r->lock);
+    while (!r->wanted && !atomic_load(&r->stop) && e != ETIMEDOUT)
+        e = failed ? pthread_cond_timedwait(&r->changed, &r->lock, &end) : pthread_cond_wait(&r->changed, &r->lock);
+    r->wanted = false;
+    pthread_mutex_unlock(&r->lock);
+}
+
 static void *run(void *ctx) {
     bqb_read_along *r = ctx;
-    bool useless = false;
+    bool useless = false, failed = false;
     while (!useless && !atomic_load(&r->stop)) {
-        pthread_mutex_lock(&r->lock);
-        while (!r->wanted && !atomic_load(&r->stop)) pthread_cond_wait(&r->changed, &r->lock);
-        r->wanted = false;
-        pthread_mutex_unlock(&r->lock);
+        wait_for_work(r, failed);
         bqb_err err;
         bqb_status s = read_all(r, &useless, &err);
-        if (s && s != BQB_ECANCEL) r->told.trouble(r->told.ctx, err.msg);
+        failed = s && s != BQB_ECANCEL;
+        if (failed) r->told.trouble(r->told.ctx, err.msg);
     }
     return NULL;
 }

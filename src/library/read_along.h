@@ -9,7 +9,7 @@
 typedef struct {
     void (*read)(void *ctx, const char *path, const char *words); /* committed; words "": there are none */
     bqb_skipped_fn skip;                                          /* a picture that cannot be read, once */
-    void (*trouble)(void *ctx, const char *text); /* once each: what to install, or why reading ends or waits for the next call */
+    void (*trouble)(void *ctx, const char *text); /* what to install (once), or why reading ends, or waits for a while */
     void *ctx;
 } bqb_read_along_told;
 

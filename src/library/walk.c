@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "base/words.h"
 #include "file/table.h"
 #include "image/sniff.h"
 #include "library/lmdb_set.h"
@@ -133,7 +134,7 @@ bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_er
     }
     if (bqb_table_broken(t)) {
         char reason[120];
-        snprintf(reason, sizeof reason, "%zu broken lines left out, the first is line %zu", bqb_table_broken(t),
+        snprintf(reason, sizeof reason, "%zu broken %s left out, the first is line %zu", bqb_table_broken(t), bqb_word(bqb_table_broken(t), "line", "lines"),
                  bqb_table_broken_line(t));
         bqb_walk_skip(w, path, reason);
     }

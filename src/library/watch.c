@@ -85,8 +85,29 @@ typedef struct {
     const bqb_import_options *o;
 } relay;
 
+static int by_bytes(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Has anything happened at this path, or at a folder that it is in? */
+static bool is_due(const watch *w, const char *path) {
+    char *p = bqb_strdup(path), *name = p;
+    bool found = !p;
+    while (!found && w->n_due) {
+        found = bsearch(&name, w->due, w->n_due, sizeof name, by_bytes) != NULL;
+        char *slash = strrchr(p, '/');
+        if (!slash || slash == p) break;
+        *slash = 0;
+    }
+    free(p);
+    return found;
+}
+
+/* What is wrong with a table is told when it changes, not each time that a picture beside it does. */
 static void relay_skip(void *ctx, const char *path, const char *reason) {
+    const watch *w = ((relay *)ctx)->w;
     const bqb_import_options *o = ((relay *)ctx)->o;
+    if (w->ready && !strcmp(bqb_path_base(path), "captions.tsv") && !is_due(w, path)) return;
     if (o->skip) o->skip(o->ctx, path, reason);
 }
 
@@ -136,10 +157,6 @@ static void on_folder(void *ctx, const char *path) {
     if (s == BQB_ELIMIT && !w->limited) tell(w, BQB_WATCH_LIMIT, err.msg, NULL);
     if (s == BQB_ELIMIT) w->limited = true;
     else if (s) fail_later(w, s, &err);
-}
-
-static int by_bytes(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* A file with an event of its own has been closed; one that is merely found may still be written. */

@@ -1,6 +1,7 @@
 #include "library/zip_set.h"
 
 #include "base/fs.h"
+#include "base/words.h"
 #include "file/table.h"
 #include "file/zip_name.h"
 #include "image/sniff.h"
@@ -171,7 +172,7 @@ static bqb_status take_rows(reading *g, const bqb_table *t, const item *it, bqb_
     }
     if (bqb_table_broken(t)) {
         char reason[120];
-        snprintf(reason, sizeof reason, "%zu broken lines left out, the first is line %zu", bqb_table_broken(t),
+        snprintf(reason, sizeof reason, "%zu broken %s left out, the first is line %zu", bqb_table_broken(t), bqb_word(bqb_table_broken(t), "line", "lines"),
                  bqb_table_broken_line(t));
         skip(g, it->name, reason);
     }

@@ -217,6 +217,20 @@ if $as_user "$bqb" --version >/dev/null 2>&1; then
     has "read-only library" "$tmp/err" 'library.db'
 else skip "the program cannot be run as another user here"; fi
 
+# A sticker that is removed while it is read: the others are kept.
+sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
+cp -r "$tmp/lib" "$tmp/fewer"
+BQB_LIBRARY=$tmp/fewer "$bqb" annotate --ocr --threads 1 --json >"$tmp/out" 2>"$tmp/err" &
+pid=$!
+claimed=":$(stat -c %i "$tmp/fewer/read.lock") "
+for _ in $(seq 300); do grep -q "$claimed" /proc/locks && break; sleep 0.1; done
+BQB_LIBRARY=$tmp/fewer "$bqb" remove "${list[3]}" >/dev/null
+unread=$(sqlite3 "$tmp/fewer/library.db" 'SELECT count(*) FROM sticker s WHERE missing = 0')
+wait $pid
+is "removed while it is read: status" $? 0
+json "removed while it is read: it is passed over" '.ocr.skipped >= 1' true
+[ "$(sqlite3 "$tmp/fewer/library.db" 'SELECT count(*) FROM reading')" -ge $((unread - 3)) ] && ok || fail "removed while it is read: only $(sqlite3 "$tmp/fewer/library.db" 'SELECT count(*) FROM reading') of $unread others were kept"
+
 # A library that is deleted meanwhile: nothing is said to be read into a file that nobody will see.
 sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
 cp -r "$tmp/lib" "$tmp/doomed"

@@ -89,6 +89,14 @@ cp $images/alpha.png "$in/renamed/a00001.png"
 event "in the renamed folder" ".event == \"added\" and .file == \"$in/renamed/a00001.png\""
 run "$bqb" search --json 企鹅 -n 1
 json "found by the table's words" '.results[0].file' "$in/renamed/er/小.jpg"
+printf 'file\tcaption\na00001.png\tx\ty\n' >"$in/renamed/captions.tsv"
+event "a table with a broken line" ".event == \"skipped\" and .file == \"$in/renamed/captions.tsv\""
+for i in 2 3; do
+    cp $images/alpha.png "$in/renamed/a0000$i.png"
+    event "beside it" ".file == \"$in/renamed/a0000$i.png\""
+done
+is "is told once, not with each picture" "$(jq -r 'select(.event == "skipped" and (.file|endswith("captions.tsv")))|.reason' "$tmp/events")" "1 broken line left out, the first is line 2"
+rm "$in/renamed"/a0000[23].png "$in/renamed/captions.tsv"
 ln -s .. "$in/deep/loop"
 ln -s "$images/gray.png" "$in/deep/link.png"
 event "a link to a picture" ".file == \"$in/deep/link.png\""

@@ -69,7 +69,7 @@ TEST(zip_set_tables_belong_to_their_folder) {
     read_fixture(&t, "table", &others);
     CHECK(t.n == 1 && strstr(t.text, "+ a/b.png listed B\n")); /* the first of two lines */
     CHECK(strstr(t.text, "- captions.tsv its header line has no column \"file\"\n") != NULL);
-    CHECK(strstr(t.text, "- a/captions.tsv 1 broken lines left out, the first is line 2\n") != NULL);
+    CHECK(strstr(t.text, "- a/captions.tsv 1 broken line left out, the first is line 2\n") != NULL);
 }
 
 TEST(zip_set_tables_say_who_says_so) {
