@@ -27,6 +27,12 @@ typedef struct {
 void bench_row(const bench *b, const char *what, const char *precision, double value, const char *unit, double flops,
                int num);
 
+/* The same with a share that is known already, in percent. */
+void bench_row_share(const bench *b, const char *what, const char *precision, double value, const char *unit, double percent);
+
+/* What all threads multiply in this format at most: into b->ceiling, and a line. */
+bqb_status bench_ceiling(bench *b, bqb_num num, bqb_err *err);
+
 /* Multiplications and additions of one frame, one text of T tokens. */
 double bench_image_flops(const bqb_clip_config *c);
 double bench_text_flops(const bqb_clip_config *c, double T);
@@ -48,6 +54,9 @@ bqb_status bench_tune(bench *b, const char *llm, bqb_precision precision, bqb_er
 
 /* How fast words are written and matched in a library of made-up stickers, below $TMPDIR while it lasts. */
 bqb_status bench_words(bench *b, size_t stickers, bqb_err *err);
+
+/* Language models: the one at `path`, or, NULL, some of random weights and the shapes of a config.json (NULL: Qwen2.5-0.5B). */
+bqb_status bench_llm(bench *b, const char *path, const char *config, bqb_err *err);
 
 /* What share of the words on stickers is read, a line of CSV for every way of reading, for all together, and for all their lines. path: a table
  * with columns file and ocr (or caption), the truth; at most `most` of its stickers, evenly spread, 0: all. */

@@ -56,6 +56,11 @@ void bench_row(const bench *b, const char *what, const char *precision, double v
     fflush(stdout);
 }
 
+void bench_row_share(const bench *b, const char *what, const char *precision, double value, const char *unit, double percent) {
+    printf("%s,%d,%s,%s,%.4g,%s,,%.1f\n", b->machine, b->threads, what, precision, value, unit, percent);
+    fflush(stdout);
+}
+
 /* The ceiling: every thread on its own product of the MLP's shape. */
 typedef struct {
     bqb_gemm *gemm[64];
@@ -75,7 +80,7 @@ static void peak_one(void *ctx, size_t i, int worker) {
                         false, PEAK_M, PEAK_N, PEAK_K);
 }
 
-static bqb_status measure_ceiling(bench *b, bqb_num num, bqb_err *err) {
+bqb_status bench_ceiling(bench *b, bqb_num num, bqb_err *err) {
     peak p = {.num = num};
     size_t n = (size_t)(b->threads < 64 ? b->threads : 64);
     bqb_status s = BQB_OK;
@@ -201,25 +206,26 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
     const char *config = NULL, *ocr = NULL, *tune = NULL;
     size_t stickers = 0, threads = 0, pairs = SIZE_MAX, scan = 820000, memory = 0, words = 0;
     double seconds = 2;
-    bool recipe = false;
+    bool recipe = false, llm = false;
     const cli_option options[] = {
-        {"config", 0, CLI_STRING, &config, "FILE", "config.json of the shapes to run (default: ViT-B/16 + BERT-base)"},
+        {"config", 0, CLI_STRING, &config, "FILE", "config.json of the shapes to run (default: ViT-B/16 + BERT-base; of --llm Qwen2.5-0.5B)"},
         {"batch", 0, CLI_SIZE, &pairs, "N", "pairs in a training step (default 16; 64 of --recipe)"},
         {"recipe", 0, CLI_FLAG, &recipe, NULL, "instead: training with three frames, masked, frozen; minutes"},
         {"memory", 0, CLI_SIZE, &memory, "N", "instead: memory of a gradient-cached step of N pairs"},
         {"words", 0, CLI_SIZE, &words, "N", "instead: the match of words among N made-up stickers"},
         {"scan", 0, CLI_SIZE, &scan, "N", "stickers to scan; 0: none (default 820000)"},
         {"ocr", 0, CLI_STRING, &ocr, "TABLE", "instead: how well words are read; TABLE has file and ocr (or caption), the truth"},
+        {"llm", 0, CLI_FLAG, &llm, NULL, "instead: language models; of MODEL, or of random weights (up to 1.1 GB below $TMPDIR)"},
         {"stickers", 0, CLI_SIZE, &stickers, "N", "of --ocr, evenly spread; 0: all (default)"},
         {"tune", 0, CLI_STRING, &tune, "LLM", "instead: special-token tuning of this language model"},
         {"threads", 0, CLI_SIZE, &threads, "N", "processors to use (default: all)"},
         {"seconds", 0, CLI_FLOAT, &seconds, "S", "how long each figure may take (default 2)"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };
-    int n_words, status = cli_parse(options, "usage: bqb bench [OPTION…]\n\nMeasure the engine with random weights; CSV.", argc,
+    int n_words, status = cli_parse(options, "usage: bqb bench [OPTION…]\n       bqb bench --llm [MODEL] [OPTION…]\n\nMeasure the engine with random weights; CSV.", argc,
                                     argv, &n_words);
     if (status >= 0) return status;
-    if (n_words) return cli_usage_error("bench", "unexpected argument \"%s\"", argv[1]);
+    if (n_words > llm) return cli_usage_error("bench", "unexpected argument \"%s\"", argv[n_words]);
     if (threads > 256) return cli_usage_error("bench", "--threads is at most 256");
     if (scan > 100000000) return cli_usage_error("bench", "--scan is at most 100000000");
     if (pairs == SIZE_MAX) pairs = recipe ? 64 : PAIRS;
@@ -230,16 +236,17 @@ int cli_bench(const cli_env *env, int argc, char **argv) {
     machine_name(b.machine, sizeof b.machine);
     bqb_clip_config c = VIT_B16;
     bqb_err err;
-    if (config && bqb_clip_config_read(&c, config, &err)) return cli_fail(&err);
+    if (config && !llm && bqb_clip_config_read(&c, config, &err)) return cli_fail(&err);
     cli_catch_interrupts();
     if (ocr) return bench_ocr(ocr, stickers, b.threads, &err) ? cli_fail(&err) : cli_interrupted();
     printf("machine,threads,what,precision,value,unit,gflops_per_s,percent_of_ceiling\n");
     if (tune) return bench_tune(&b, tune, bqb_precision_best(), &err) ? cli_fail(&err) : cli_interrupted() ? 1 : 0;
+    if (llm) return bench_llm(&b, n_words ? argv[1] : NULL, config, &err) ? cli_fail(&err) : cli_interrupted() ? 1 : 0;
     if (words) return bench_words(&b, words, &err) ? cli_fail(&err) : cli_interrupted() ? 1 : 0;
     int last = bqb_gemm_has_bf16() ? 1 : 0;
     for (int num = memory && !recipe ? last : 0; num <= last && !cli_interrupted(); num++) {
         bqb_clip *m = NULL;
-        bqb_status s = measure_ceiling(&b, (bqb_num)num, &err);
+        bqb_status s = bench_ceiling(&b, (bqb_num)num, &err);
         if (!s) s = bqb_clip_new(&m, &c, NULL, 1, (bqb_precision)num, b.threads, &err);
         if (!s && recipe) s = bench_recipe(&b, m, pairs, &err);
         if (!s && memory && num == last) s = bench_memory(&b, m, memory, &err);

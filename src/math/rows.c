@@ -11,6 +11,7 @@ static const struct {
 } kinds[BQB_ROW_KINDS] = {
     [BQB_ROW_F32] = {"F32", 1, 4},      [BQB_ROW_F16] = {"F16", 1, 2},       [BQB_ROW_BF16] = {"BF16", 1, 2},
     [BQB_ROW_Q8_0] = {"Q8_0", 32, 34},  [BQB_ROW_Q4_K] = {"Q4_K", 256, 144}, [BQB_ROW_Q6_K] = {"Q6_K", 256, 210},
+    [BQB_ROW_Q4_0] = {"Q4_0", 32, 18},  [BQB_ROW_Q5_0] = {"Q5_0", 32, 22},   [BQB_ROW_Q5_K] = {"Q5_K", 256, 176},
 };
 
 const char *bqb_row_kind_name(bqb_row_kind k) { return (unsigned)k < BQB_ROW_KINDS ? kinds[k].name : "unknown"; }

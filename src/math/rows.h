@@ -7,6 +7,9 @@
  *   Q4_K  256 numbers in 144 bytes: f16 scale and f16 scale of the minima, 8 + 8
  *         six-bit factors of them in 12 bytes, 256 × 4 bits
  *   Q6_K  256 numbers in 210 bytes: 256 × 4 lower bits, 256 × 2 upper bits, 16 × i8 factors, f16 scale
+ *   Q4_0   32 numbers in 18 bytes: f16 scale, 32 × 4 bits, less 8
+ *   Q5_0   32 numbers in 22 bytes: f16 scale, 32 × the fifth bit, 32 × 4 bits, less 16
+ *   Q5_K  256 numbers in 176 bytes: as Q4_K, with 256 × the fifth bit after the factors
  * Numbers are little-endian. Source: ggml, the "GGUF" specification and its quantised types.
  *
  * One source (rows_simd.c) is compiled for several instruction sets, as ops_simd.c is. */
@@ -16,7 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef enum { BQB_ROW_F32, BQB_ROW_F16, BQB_ROW_BF16, BQB_ROW_Q8_0, BQB_ROW_Q4_K, BQB_ROW_Q6_K, BQB_ROW_KINDS } bqb_row_kind;
+typedef enum { BQB_ROW_F32, BQB_ROW_F16, BQB_ROW_BF16, BQB_ROW_Q8_0, BQB_ROW_Q4_K, BQB_ROW_Q6_K, BQB_ROW_Q4_0, BQB_ROW_Q5_0, BQB_ROW_Q5_K, BQB_ROW_KINDS } bqb_row_kind;
 
 const char *bqb_row_kind_name(bqb_row_kind k);
 size_t bqb_row_block(bqb_row_kind k);       /* numbers in a block; a row holds whole blocks */

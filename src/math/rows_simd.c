@@ -98,6 +98,44 @@ static inline void unpack_q6_k(float *out, const uint8_t *row, size_t n) {
     }
 }
 
+static inline void unpack_q4_0(float *out, const uint8_t *row, size_t n) {
+    for (size_t b = 0; b < n / 32; b++, row += 18, out += 32) {
+        float d = from_f16(u16_at(row));
+        SIMD for (size_t i = 0; i < 16; i++) out[i] = d * (float)((row[2 + i] & 15) - 8);
+        SIMD for (size_t i = 0; i < 16; i++) out[16 + i] = d * (float)((row[2 + i] >> 4) - 8);
+    }
+}
+
+static inline uint32_t u32_at(const uint8_t *p) {
+    uint32_t w;
+    memcpy(&w, p, 4);
+    return w;
+}
+
+static inline void unpack_q5_0(float *out, const uint8_t *row, size_t n) {
+    for (size_t b = 0; b < n / 32; b++, row += 22, out += 32) {
+        float d = from_f16(u16_at(row));
+        uint32_t fifth = u32_at(row + 2);
+        SIMD for (uint32_t i = 0; i < 16; i++) out[i] = d * (float)((int)((row[6 + i] & 15u) | (fifth >> i & 1) << 4) - 16);
+        SIMD for (uint32_t i = 0; i < 16; i++) out[16 + i] = d * (float)((int)((uint32_t)row[6 + i] >> 4 | (fifth >> (16 + i) & 1) << 4) - 16);
+    }
+}
+
+static inline void unpack_q5_k(float *out, const uint8_t *row, size_t n) {
+    for (size_t b = 0; b < n / 256; b++, row += 176) {
+        float d = from_f16(u16_at(row)), dmin = from_f16(u16_at(row + 2));
+        const uint8_t *fifth = row + 16, *q = row + 48;
+        for (size_t j = 0; j < 8; j += 2, q += 32, out += 64) {
+            uint8_t scale, least, scale2, least2;
+            factors_q4_k(row + 4, j, &scale, &least);
+            factors_q4_k(row + 4, j + 1, &scale2, &least2);
+            float s = d * scale, m = dmin * least, s2 = d * scale2, m2 = dmin * least2;
+            SIMD for (size_t i = 0; i < 32; i++) out[i] = s * (float)((q[i] & 15) | (fifth[i] >> j & 1) << 4) - m;
+            SIMD for (size_t i = 0; i < 32; i++) out[32 + i] = s2 * (float)((q[i] >> 4) | (fifth[i] >> (j + 1) & 1) << 4) - m2;
+        }
+    }
+}
+
 /* The three uses of each format. */
 #define KIND(kind, block, bytes)                                                                                  \
     static void load_##kind(float *out, const void *row, size_t n) { unpack_##kind(out, row, n); }                \
@@ -126,6 +164,9 @@ KIND(bf16, 1, 2)
 KIND(q8_0, 32, 34)
 KIND(q4_k, 256, 144)
 KIND(q6_k, 256, 210)
+KIND(q4_0, 32, 18)
+KIND(q5_0, 32, 22)
+KIND(q5_k, 256, 176)
 
 #define MIX_FEW(kind)                                                                                                   \
     static void mix_few_##kind(float *y, const float *a, const uint8_t *rows, size_t step, size_t count, size_t n) {     \
@@ -149,6 +190,9 @@ PRODUCT(bf16)
 PRODUCT(q8_0)
 PRODUCT(q4_k)
 PRODUCT(q6_k)
+PRODUCT(q4_0)
+PRODUCT(q5_0)
+PRODUCT(q5_k)
 #define MIX(kind)                                                                                                  \
     static void mix_##kind(float *y, const float *a, const void *rows, size_t step, size_t count, size_t n) {      \
         mix_few_##kind(y, a, rows, step, count, n);                                                                \
@@ -194,7 +238,7 @@ static void silu_mul_bwd(float *dg, float *du, const float *dy, const float *g, 
     }
 }
 
-#define EACH(name) {name##_f32, name##_f16, name##_bf16, name##_q8_0, name##_q4_k, name##_q6_k}
+#define EACH(name) {name##_f32, name##_f16, name##_bf16, name##_q8_0, name##_q4_k, name##_q6_k, name##_q4_0, name##_q5_0, name##_q5_k}
 extern const bqb_rows_ops PASTE(bqb_rows_, BQB_ISA);
 const bqb_rows_ops PASTE(bqb_rows_, BQB_ISA) = {
     .name = STRING(BQB_ISA),

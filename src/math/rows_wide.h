@@ -136,6 +136,14 @@ static inline float8 factors(uint32_t first, uint32_t last) {
     return (float8)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(both));
 }
 
+/* A block's eight factors, and those of its minima, with the scales that they are of. */
+static inline void factors_of(const uint8_t *row, float8 *scale, float8 *floor) {
+    uint32_t six[3];
+    memcpy(six, row + 4, sizeof six);
+    *scale = factors(six[0] & 0x3f3f3f3f, (six[2] & 0x0f0f0f0f) | (six[0] >> 2 & 0x30303030)) * from_f16(u16_at(row));
+    *floor = factors(six[1] & 0x3f3f3f3f, (six[2] >> 4 & 0x0f0f0f0f) | (six[1] >> 2 & 0x30303030)) * from_f16(u16_at(row + 2));
+}
+
 /* Factor `i` for the numbers of the first 32 bytes, i + 2 for those of the next, if there are such. */
 static inline vfloat factor_of_bytes(float8 f, int i) {
 #if LANES == 16
@@ -151,12 +159,9 @@ static float wide_q4_k(const uint8_t *row, const float *p, size_t n) {
     vfloat low = {0}, high = {0};
     float8 least = {0};
     for (size_t b = 0; b < n / 256; b++, row += 144, sums += 8) {
-        uint32_t six[3];
-        memcpy(six, row + 4, sizeof six);
-        float8 scale = factors(six[0] & 0x3f3f3f3f, (six[2] & 0x0f0f0f0f) | (six[0] >> 2 & 0x30303030));
-        float8 floor = factors(six[1] & 0x3f3f3f3f, (six[2] >> 4 & 0x0f0f0f0f) | (six[1] >> 2 & 0x30303030));
-        scale *= from_f16(u16_at(row));
-        least += floor * from_f16(u16_at(row + 2)) * eight_at(sums);
+        float8 scale, floor;
+        factors_of(row, &scale, &floor);
+        least += floor * eight_at(sums);
         for (int at = 0; at < 8; at += LANES / 4, p += 8 * LANES) {
             vword w = words_at(row + 16 + 16 * at);
             KEEP_IN_REGISTER(w);
@@ -226,6 +231,85 @@ static float wide_q6_k(const uint8_t *row, const float *p, size_t n) {
     return sum_of(low + high) - 32 * sum_of(middle);
 }
 
+/* ---- Q4_0, Q5_0: the lower four bits of sixteen bytes are the first half, the upper ones the second ---- */
+
+static inline vword bytes_as_words(const uint8_t *p) {
+#if LANES == 16
+    return (vword)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+#else
+    return (vword)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+#endif
+}
+
+static float wide_q4_0(const uint8_t *row, const float *p, size_t n) {
+    const float *sums = p + n;
+    vfloat sum[2] = {{0}, {0}};
+    float middle = 0;
+    for (size_t b = 0; b < n / 32; b++, row += 18, p += 32) {
+        vfloat part = {0};
+        float d = from_f16(u16_at(row));
+        for (size_t i = 0; i < 16; i += LANES) {
+            vword w = bytes_as_words(row + 2 + i);
+            part += nibbles(w) * floats_at(p + i) + __builtin_convertvector((vint)(w >> 4), vfloat) * floats_at(p + 16 + i);
+        }
+        sum[b & 1] += part * d;
+        middle += d * sums[b];
+    }
+    return sum_of(sum[0] + sum[1]) - 8 * middle;
+}
+
+static float wide_q5_0(const uint8_t *row, const float *p, size_t n) {
+    const float *sums = p + n;
+    vfloat sum[2] = {{0}, {0}};
+    float middle = 0;
+#if LANES == 16
+    const vword lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#else
+    const vword lane = {0, 1, 2, 3, 4, 5, 6, 7};
+#endif
+    for (size_t b = 0; b < n / 32; b++, row += 22, p += 32) {
+        vfloat part = {0};
+        float d = from_f16(u16_at(row));
+        uint32_t fifth = u32_at(row + 2);
+        for (uint32_t i = 0; i < 16; i += LANES) {
+            vword w = bytes_as_words(row + 6 + i), f = (vword){0} + fifth;
+            vword low = (w & 15) | (f >> (lane + i) & 1) << 4, high = w >> 4 | (f >> (lane + i + 16) & 1) << 4;
+            part += __builtin_convertvector((vint)low, vfloat) * floats_at(p + i);
+            part += __builtin_convertvector((vint)high, vfloat) * floats_at(p + 16 + i);
+        }
+        sum[b & 1] += part * d;
+        middle += d * sums[b];
+    }
+    return sum_of(sum[0] + sum[1]) - 16 * middle;
+}
+
+/* ---- Q5_K: as Q4_K, and as Q6_K put together in bytes ---- */
+
+static float wide_q5_k(const uint8_t *row, const float *p, size_t n) {
+    const float *sums = p + n;
+    vfloat low = {0}, high = {0};
+    float8 least = {0};
+    for (size_t b = 0; b < n / 256; b++, row += 176, sums += 8) {
+        float8 scale, floor;
+        factors_of(row, &scale, &floor);
+        least += floor * eight_at(sums);
+        for (int at = 0; at < 8; at += LANES / 4, p += 8 * LANES) {
+            vword l = words_at(row + 48 + 16 * at), h = LANES == 16 ? upper_bits(row + 16, 0) >> at : upper_bits(row + 16, (size_t)at / 2);
+            vword v = (l & 0x0f0f0f0f) | (h & 0x01010101) << 4, w = (l >> 4 & 0x0f0f0f0f) | (h & 0x02020202) << 3;
+            vfloat x = six_bits(v) * floats_at(p), y = six_bits(w) * floats_at(p + LANES);
+            x += six_bits(v >> 8) * floats_at(p + 2 * LANES);
+            y += six_bits(w >> 8) * floats_at(p + 3 * LANES);
+            x += six_bits(v >> 16) * floats_at(p + 4 * LANES);
+            y += six_bits(w >> 16) * floats_at(p + 5 * LANES);
+            x += six_bits(v >> 24) * floats_at(p + 6 * LANES);
+            y += six_bits(w >> 24) * floats_at(p + 7 * LANES);
+            low += x * factor_of_bytes(scale, at);
+            high += y * factor_of_bytes(scale, at + 1);
+        }
+    }
+    return sum_of(low + high) - sum_of_eight(least);
+}
+
 /* ---- x in their order ---- */
 
 static void prepare_f32(float *p, const float *x, size_t n) { memcpy(p, x, n * sizeof *p); }
@@ -286,7 +370,17 @@ WIDE(bf16)
 WIDE(q8_0)
 WIDE(q4_k)
 WIDE(q6_k)
+WIDE(q4_0)
+WIDE(q5_0)
+WIDE(q5_k)
 
+
+static void prepare_q4_0(float *p, const float *x, size_t n) {
+    memcpy(p, x, n * sizeof *p);
+    sums_of(p + n, x, n, 32);
+}
+#define prepare_q5_0 prepare_q4_0
+#define prepare_q5_k prepare_q4_k
 
 /* ---- sums of rows: four registers of columns at a time, over all rows ---- */
 

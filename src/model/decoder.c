@@ -1,12 +1,11 @@
 #include "model/decoder_internal.h"
 
 #include "base/fs.h"
+#include "base/thread.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { PART = 512 }; /* tokens that go through the blocks at once: what they need stays bounded */
 
 static void angles(double *turn, const bqb_decoder_config *c) {
     for (size_t i = 0; i < c->head_dim / 2; i++) {
@@ -166,6 +165,19 @@ static void keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, s
     else m->mul.ops->to_bf16((uint16_t *)(void *)to + at, rows, n * past->row);
 }
 
+typedef struct {
+    const bqb_rows_ops *ops;
+    float *gate;
+    const float *up;
+    size_t mlp;
+} gating;
+
+static void gate_row(void *ctx, size_t i, int worker) {
+    (void)worker;
+    const gating *g = ctx;
+    g->ops->silu_mul(g->gate + i * g->mlp, g->up + i * g->mlp, g->mlp);
+}
+
 void bqb_decoder_pass(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *x, const bqb_decoder_saved *v, size_t n) {
     const bqb_decoder_config *c = &m->config;
     const bqb_decoder_block *b = &m->block[layer];
@@ -197,7 +209,8 @@ void bqb_decoder_pass(bqb_decoder *m, const bqb_decoder_past *past, size_t layer
     bqb_matrix_mul(&m->mul, gate, h, &b->gate, NULL, false, n);
     bqb_matrix_mul(&m->mul, up, h, &b->up, NULL, false, n);
     if (v) memcpy(v->gate, gate, M * sizeof *gate);
-    ops->silu_mul(gate, up, M);
+    gating g = {ops, gate, up, c->mlp};
+    bqb_parallel_for(n, n > 8 ? m->mul.threads : 1, gate_row, &g);
     bqb_matrix_mul(&m->mul, x, gate, &b->down, NULL, true, n);
     bqb_arena_release(m->mul.arena, mark);
 }
@@ -224,9 +237,9 @@ bqb_status bqb_decoder_run(bqb_decoder *m, bqb_decoder_past *past, float *hidden
     if (n > past->room - past->n)
         return bqb_fail(err, BQB_ELIMIT, "%zu tokens after %zu: there is room for %zu", n, past->n, past->room);
     bqb_gemm_enter(m->mul.gemm);
-    float *x = bqb_decoder_take(m, (n < PART ? n : PART) * C);
-    for (size_t from = 0; from < n && !m->mul.no_memory; from += PART) {
-        size_t k = n - from < PART ? n - from : PART;
+    float *x = bqb_decoder_take(m, (n < BQB_DECODER_PART ? n : BQB_DECODER_PART) * C);
+    for (size_t from = 0; from < n && !m->mul.no_memory; from += BQB_DECODER_PART) {
+        size_t k = n - from < BQB_DECODER_PART ? n - from : BQB_DECODER_PART;
         memcpy(x, rows + from * C, k * C * sizeof *x);
         for (size_t l = 0; l < m->config.layers && !m->mul.no_memory; l++) {
             bqb_decoder_pass(m, past, l, x, NULL, k);

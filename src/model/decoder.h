@@ -44,7 +44,7 @@ bqb_status bqb_decoder_config_check(const bqb_decoder_config *c, const char *nam
 
 typedef struct bqb_decoder bqb_decoder;
 
-/* path: a Hugging Face folder, or a GGUF file (F32, F16, BF16, Q8_0, Q4_K, Q6_K). threads 0: all processors. In BQB_PREC_BF16 many tokens at
+/* path: a Hugging Face folder, or a GGUF file (F32, F16, BF16, Q4_0, Q5_0, Q8_0, Q4_K, Q5_K, Q6_K). threads 0: all processors. In BQB_PREC_BF16 many tokens at
  * once are multiplied in bf16 and keys and values kept in it; a single token always
  * meets the weights in f32. Errors: of the config and of the weights file; BQB_EFORMAT
  * names a tensor that is missing or has another shape, BQB_EUNSUPPORTED one in another format. */
@@ -63,6 +63,20 @@ const char *bqb_decoder_id(bqb_decoder *m);
 
 /* What a conversation's tokens have left behind: keys and values of every layer. */
 typedef struct bqb_decoder_past bqb_decoder_past;
+
+/* Bytes that it takes with room for `positions` tokens. */
+typedef struct {
+    double parameters;  /* numbers, not bytes */
+    double weights;     /* mapped: they come into memory as they are read, and give way where it is short */
+    double past;        /* keys and values */
+    double activations; /* all else, at most */
+    double total;
+} bqb_decoder_bytes;
+void bqb_decoder_memory(bqb_decoder_bytes *out, bqb_decoder *m, size_t positions);
+
+/* BQB_ENOMEM where that is more than the machine, the control group or ulimit allows (base/ram.h), with the
+ * parts; $BQB_MEMORY=any lets all pass. name: the model as the user knows it. For whoever opens, before bqb_decoder_past_new. */
+bqb_status bqb_decoder_fits(bqb_decoder *m, size_t positions, const char *name, bqb_err *err);
 
 /* Room for `positions` tokens. Bytes: 2·layers·G·d numbers a token. */
 bqb_status bqb_decoder_past_new(bqb_decoder_past **out, const bqb_decoder *m, size_t positions, bqb_err *err);

@@ -15,6 +15,8 @@ typedef struct {
     float *q_norm, *k_norm;          /* [d], NULL: none */
 } bqb_decoder_block;
 
+enum { BQB_DECODER_PART = 512 }; /* tokens that go through the blocks at once: what they need stays bounded */
+
 struct bqb_decoder {
     bqb_decoder_config config;
     char *path;            /* NULL: not opened from one */
@@ -78,6 +80,9 @@ typedef struct {
 } bqb_decoder_tensor;
 typedef int (*bqb_decoder_tensor_fn)(void *ctx, const bqb_decoder_tensor *t);
 int bqb_decoder_each_tensor(bqb_decoder *m, bqb_decoder_tensor_fn fn, void *ctx);
+
+/* "blk.2.ffn_up.weight" of "model.layers.2.mlp.up_proj.weight": what a GGUF file calls it; in `out`, or the name itself. */
+const char *bqb_decoder_gguf_name(char out[128], const char *name);
 
 /* Where m->grad is: the gradient of a norm's gamma, of a matrix and its bias (NULL: none), from dy and the layer's input. */
 void bqb_decoder_grad_norm(bqb_decoder *m, float *gamma, const float *dy, const float *x, size_t n, size_t C);

@@ -59,7 +59,7 @@ static const char *const names[][2] = {
 };
 
 /* "model.layers.2.mlp.up_proj.weight" is "blk.2.ffn_up.weight" in a GGUF file. */
-static const char *gguf_name(char out[128], const char *name) {
+const char *bqb_decoder_gguf_name(char out[128], const char *name) {
     size_t layer = 0;
     int at = 0;
     bool in_block = sscanf(name, "model.layers.%zu.%n", &layer, &at) == 1 && at;
@@ -120,7 +120,7 @@ static found find(loader *l, size_t rows, size_t cols, const char *name) {
     found f = look(l, name);
     if (!f.there) l->status = bqb_fail(l->err, BQB_EFORMAT, "%s: holds no tensor \"%s\"", l->path, name);
     else if (!f.known)
-        l->status = bqb_fail(l->err, BQB_EUNSUPPORTED, "%s: \"%s\" is in format %s; known are F32, F16, BF16 and, from GGUF, Q8_0, Q4_K, Q6_K",
+        l->status = bqb_fail(l->err, BQB_EUNSUPPORTED, "%s: \"%s\" is in format %s; known are F32, F16, BF16 and, from GGUF, Q4_0, Q5_0, Q8_0, Q4_K, Q5_K, Q6_K",
                              l->path, name, f.type);
     else if (f.n_dims != (rows ? 2 : 1) || f.cols != cols || (rows && f.rows != rows))
         l->status = bqb_fail(l->err, BQB_EFORMAT, "%s: \"%s\" is %zu × %zu, the configuration says %zu × %zu", l->path, name, f.rows,
@@ -142,7 +142,7 @@ static float *vector(loader *l, size_t n, const char *name) {
 static int load_tensor(void *ctx, const bqb_decoder_tensor *t) {
     loader *l = ctx;
     char other[128];
-    const char *name = l->m->gguf ? gguf_name(other, t->name) : t->name;
+    const char *name = l->m->gguf ? bqb_decoder_gguf_name(other, t->name) : t->name;
     if (t->vector) *t->vector = vector(l, t->cols, name);
     else {
         found f = find(l, t->rows, t->cols, name);

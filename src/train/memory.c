@@ -1,13 +1,8 @@
 #include "train/memory.h"
 
-#include "base/fs.h"
 #include "train/rank.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 static double mix(uint64_t one, uint64_t most, double share) {
     return (double)one + ((double)most - (double)one) * share;
@@ -29,24 +24,6 @@ bqb_status bqb_memory_needed(bqb_memory_bytes *out, const bqb_clip_config *c, co
     out->batches = 2 * N * (p->frames * frame + 8.0 * (double)p->plan.L) + (p->decoding ? 3 * N * frame : 0);
     out->total = out->model + out->activations + out->batches;
     return BQB_OK;
-}
-
-/* A limit of a control group, as a number in a small file; "max" is none. */
-static double limit_in(const char *path, double most) {
-    char *text = NULL;
-    if (bqb_file_read(&text, NULL, path, 64, NULL)) return most;
-    double x = *text >= '0' && *text <= '9' ? strtod(text, NULL) : most;
-    free(text);
-    return x > 0 && x < most ? x : most;
-}
-
-double bqb_memory_there(void) {
-    double most = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    most = limit_in("/sys/fs/cgroup/memory.max", most);
-    most = limit_in("/sys/fs/cgroup/memory/memory.limit_in_bytes", most);
-    struct rlimit l;
-    if (!getrlimit(RLIMIT_AS, &l) && l.rlim_cur != RLIM_INFINITY && (double)l.rlim_cur < most) most = (double)l.rlim_cur;
-    return most;
 }
 
 static bool fits(const bqb_clip_config *c, const bqb_memory_plan *p, double bytes) {

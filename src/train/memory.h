@@ -2,6 +2,7 @@
 #ifndef BQB_TRAIN_MEMORY_H
 #define BQB_TRAIN_MEMORY_H
 
+#include "base/ram.h"
 #include "model/clip.h"
 
 typedef struct {
@@ -19,9 +20,6 @@ typedef struct {
 } bqb_memory_bytes;
 
 bqb_status bqb_memory_needed(bqb_memory_bytes *out, const bqb_clip_config *c, const bqb_memory_plan *p, bqb_err *err);
-
-/* What this process may use: of the machine, of its control group, by ulimit -v; the least of them. */
-double bqb_memory_there(void);
 
 /* What would fit into `bytes`, as options for people: " --batch 32; or --chunk 16, …"; "" when nothing would. */
 void bqb_memory_advice(char *out, size_t size, const bqb_clip_config *c, const bqb_memory_plan *p, double bytes);

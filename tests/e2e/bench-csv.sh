@@ -54,6 +54,22 @@ check words_median value 'match of 8 characters: median'
 check words_alone awk -F, '/stills|scan/ { exit 1 }' "$tmp/out"
 check words_columns awk -F, 'NF != 8 { exit 1 }' "$tmp/out"
 
+cat >"$tmp/llm.json" <<'JSON'
+{"model_type": "qwen2", "vocab_size": 300, "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+ "intermediate_size": 512, "max_position_embeddings": 4096, "rope_theta": 1000000, "tie_word_embeddings": true}
+JSON
+llm() { TMPDIR="$tmp/models" "$bqb" bench --llm "$@" --seconds 0.01 >"$tmp/out" 2>"$tmp/err"; }
+mkdir "$tmp/models"
+check llm_runs llm --config "$tmp/llm.json"
+check llm_columns awk -F, 'NF != 8 { exit 1 }' "$tmp/out"
+check llm_prefill value 'prefill of 512 tokens'
+check llm_formats bash -c "grep -q 'tokens one by one after 2048,BF16,' '$tmp/out' && grep -q ',Q8_0,' '$tmp/out' && grep -q ',Q4_K,' '$tmp/out'"
+check llm_shares awk -F, '/tokens one by one/ { n++; if ($8 <= 0) exit 1 } END { exit n != 6 }' "$tmp/out"
+check llm_memory value 'peak memory'
+check llm_leaves_nothing bash -c "[ -z \"\$(ls '$tmp/models')\" ]"
+check llm_alone awk -F, '/stills|scan/ { exit 1 }' "$tmp/out"
+check llm_no_model bash -c "! '$bqb' bench --llm '$tmp/nothing' 2>'$tmp/err' >'$tmp/out' && grep -q nothing '$tmp/err'"
+
 check bad_batch bash -c "! '$bqb' bench --batch 0 2>'$tmp/err'"
 check bad_memory bash -c "! '$bqb' bench --memory 70000 2>'$tmp/err'"
 check bad_batch_status bash -c "'$bqb' bench --batch 5000 2>'$tmp/err'; [ \$? = 2 ]"
