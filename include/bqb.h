@@ -123,6 +123,30 @@ bqb_status bqb_dimension(bqb *b, size_t *dim, bqb_err *err);
 bqb_status bqb_embed_text(bqb *b, const char *text, float *out, bqb_err *err);
 bqb_status bqb_embed_picture(bqb *b, const char *path, float *out, bqb_err *err);
 
+/* ---- a conversation ---- */
+
+/* A language model that learnt to answer with stickers (`bqb tune`), and the library that they are in. One thread at a time. */
+typedef struct bqb_talk bqb_talk;
+
+/* library_dir, model_dir as for bqb_open; the library must have vectors of that model. llm: a Hugging Face folder or a GGUF
+ * file; adapter: what it learnt, NULL: the folder "adapter" in or beside it. The same seed gives the same answers.
+ * Errors: BQB_ENOTFOUND (no such model, not tuned yet, no stickers or vectors), BQB_EINVAL (an adapter of other models),
+ * BQB_EFORMAT, BQB_EUNSUPPORTED, BQB_ENOMEM; the message says what to do. */
+bqb_status bqb_talk_open(bqb_talk **out, const char *library_dir, const char *model_dir, const char *llm, const char *adapter, uint64_t seed,
+                         bqb_err *err);
+void bqb_talk_close(bqb_talk *c);
+bqb_status bqb_talk_reset(bqb_talk *c, bqb_err *err); /* a new conversation */
+
+/* Told what is said as it comes: whole characters, UTF-8, not terminated. Non-zero stops the answer; what was said is kept. */
+typedef int (*bqb_talk_fn)(void *ctx, const char *utf8, size_t n_bytes);
+
+/* One round. text: any bytes, what is no UTF-8 is read as U+FFFD; picture: path of a picture that belongs to the message, NULL for
+ * none; sticker_now: not 0: the answer has a sticker, if one fits. said (may be NULL) gets ctx.
+ * stickers: those that were sent, often none; free with bqb_results_free. On an error the conversation is as before.
+ * Errors: BQB_EINVAL (an empty message), BQB_ELIMIT (one that is too long), of the picture and the library. */
+bqb_status bqb_talk_say(bqb_talk *c, const char *text, const char *picture, int sticker_now, bqb_talk_fn said, void *ctx, bqb_results **stickers,
+                        bqb_err *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -191,7 +191,7 @@ static void lay_out(bqb_history *h, const bqb_ids *opening) {
 }
 
 static bqb_status read_part(bqb_history *h, size_t from, size_t n, bqb_err *err) {
-    int32_t ids[PART];
+    int32_t ids[PART] = {0};
     size_t C = h->a->C;
     for (size_t i = 0; i < n; i++) ids[i] = h->want[from + i].id;
     bqb_status s = bqb_stickerllm_embed(h->a->llm, &h->a->adapter->parts, h->rows, ids, n, err);

@@ -4,6 +4,7 @@
 #include "cli/chat_session.h"
 #include "cli/input.h"
 #include "cli/output.h"
+#include "cli/pictures.h"
 #include "image/decode.h"
 
 #include <errno.h>
@@ -33,7 +34,7 @@ static const char commands_help[] =
 typedef struct {
     bqb_dialogue *d;
     bool talks;      /* somebody sits at the terminal */
-    bool pictures;   /* shown where the terminal can */
+    cli_canvas *canvas; /* where pictures are shown; NULL: nowhere */
     bool pret_always, pret;
     bqb_map file[BQB_MESSAGE_PICTURES]; /* of the next message */
     bqb_picture picture[BQB_MESSAGE_PICTURES];
@@ -82,12 +83,20 @@ static int show_text(void *ctx, const char *utf8, size_t n) {
     return ferror(stdout);
 }
 
+/* Small enough for many of them in a conversation. Whether it was shown. */
+static bool show_picture(chat *c, const char *path) {
+    enum { COLUMNS = 32, ROWS = 12 };
+    if (!c->canvas) return false;
+    int columns = cli_canvas_columns(c->canvas);
+    return cli_canvas_draw(c->canvas, &path, 1, columns < COLUMNS ? columns : COLUMNS, ROWS);
+}
+
 static int show_sticker(void *ctx, const bqb_found *f) {
     chat *c = ctx;
     bqb_buf words = {.max = 4096};
     if (c->in_line) putchar('\n');
     c->in_line = false;
-    bool shown = c->pictures && cli_show_picture(f->path);
+    bool shown = show_picture(c, f->path);
     printf("[%s] ", f->id);
     if (!bqb_choice_describe(&words, f, NULL)) cli_puts_safe(stdout, words.data);
     putchar('\n');
@@ -169,7 +178,7 @@ static void attach(chat *c, const char *path) {
     c->picture[n] = (bqb_picture){.data = c->file[n].data, .size = c->file[n].size, .name = c->name[n]};
     c->n_pictures++;
     if (!c->talks) return;
-    if (c->pictures) cli_show_picture(path);
+    show_picture(c, path);
     fputs("(part of your next message)\n", stderr);
 }
 
@@ -266,7 +275,7 @@ int cli_chat(const cli_env *env, int argc, char **argv) {
     bqb_assistant *a = NULL;
     bqb_catalogue *c = NULL;
     bqb_err err;
-    chat ch = {.talks = isatty(STDIN_FILENO) && isatty(STDERR_FILENO), .pictures = !no_pictures, .pret_always = pret};
+    chat ch = {.talks = isatty(STDIN_FILENO) && isatty(STDERR_FILENO), .canvas = no_pictures ? NULL : cli_canvas_new(), .pret_always = pret};
     bqb_status s = cli_chat_open(&a, &c, &o, env->library, &err);
     if (!s) s = bqb_dialogue_new(&ch.d, a, c, &o.d, &err);
     if (s) status = cli_fail(&err);
@@ -276,6 +285,7 @@ int cli_chat(const cli_env *env, int argc, char **argv) {
         status = converse(&ch);
     }
     forget_pictures(&ch);
+    cli_canvas_free(ch.canvas);
     bqb_dialogue_free(ch.d);
     bqb_assistant_close(a);
     bqb_catalogue_close(c);

@@ -1,8 +1,8 @@
 /* bqb reply: conversations as JSON on standard input, answers as JSON on standard output. */
+#include "chat/request.h"
 #include "cli/chat_session.h"
 #include "cli/input.h"
 #include "cli/output.h"
-#include "cli/reply_request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +30,12 @@ static int asked_to_stop(void *ctx) {
     return cli_interrupted();
 }
 
-static bqb_status answer_request(replying *r, reply_request *q, bqb_answer *answer, bqb_err *err) {
+static bqb_status answer_request(replying *r, bqb_request *q, bqb_answer *answer, bqb_err *err) {
     bqb_dialogue *d = NULL;
     bqb_answer_events events = {.stop = asked_to_stop};
     bqb_status s = bqb_dialogue_new(&d, r->a, r->c, &q->o, err);
     for (size_t i = 0; i < q->n_messages && !s; i++) {
-        const reply_message *m = &q->message[i];
+        const bqb_request_message *m = &q->message[i];
         bool last = i + 1 == q->n_messages;
         bqb_message message = {.text = m->text, .picture = m->picture, .n_pictures = m->n_pictures, .pret = last && q->pret};
         if (last) s = bqb_dialogue_say(d, &message, &events, answer, err);
@@ -90,14 +90,14 @@ static int print_problem(replying *r, const bqb_err *err) {
 /* Whether standard output took the answer. */
 static bool reply(replying *r, const char *text, size_t n) {
     double since = cli_now_ms();
-    reply_request q;
+    bqb_request q;
     bqb_answer a = {.n_sent = 0};
     bqb_err err = {.pos = -1};
-    bqb_status s = reply_request_read(&q, text, n, &r->o->d, r->c, &err);
+    bqb_status s = bqb_request_read(&q, text, n, &r->o->d, r->c, &err);
     if (!s) s = answer_request(r, &q, &a, &err);
     int failed = s ? print_problem(r, &err) : cli_json_print(answer_json(&a, cli_now_ms() - since));
     bqb_answer_free(&a);
-    reply_request_free(&q);
+    bqb_request_free(&q);
     return !failed && !fflush(stdout);
 }
 
@@ -114,7 +114,7 @@ static void follow_braces(long *depth, bool *in_string, const char *text, size_t
 
 /* Take requests in until the input ends. A line that begins with { ends a request whose braces are open. */
 static bool reply_all(replying *r, bqb_err *err) {
-    bqb_buf request = {.max = REPLY_BYTES_MAX}, line = {.max = REPLY_BYTES_MAX};
+    bqb_buf request = {.max = BQB_REQUEST_MAX}, line = {.max = BQB_REQUEST_MAX};
     size_t number = 0;
     long depth = 0;
     bool in_string = false, going = true, refused = false, cut;
@@ -132,7 +132,7 @@ static bool reply_all(replying *r, bqb_err *err) {
             r->line = number;
         }
         if (!refused && (cut || bqb_buf_append(&request, line.data, line.len, NULL) || bqb_buf_append(&request, "\n", 1, NULL))) {
-            bqb_fail(err, BQB_ELIMIT, "a request has at most %d bytes", REPLY_BYTES_MAX);
+            bqb_fail(err, BQB_ELIMIT, "a request has at most %d bytes", BQB_REQUEST_MAX);
             refused = true;
             going = !print_problem(r, err);
         }
@@ -163,7 +163,7 @@ int cli_reply(const cli_env *env, int argc, char **argv) {
     status = cli_parse(options, usage, argc, argv, &n_words);
     if (status >= 0) return status;
     if (n_words) return cli_usage_error(argv[0], "requests come from standard input, not as words: %s", argv[1]);
-    if (n < 1 || n > REPLY_RESULTS_MAX) return cli_usage_error(argv[0], "-n %zu: 1 to %d are possible", n, REPLY_RESULTS_MAX);
+    if (n < 1 || n > BQB_REQUEST_RESULTS) return cli_usage_error(argv[0], "-n %zu: 1 to %d are possible", n, BQB_REQUEST_RESULTS);
     if ((status = cli_chat_check(&o, argv[0])) >= 0) return status;
     o.d.choice.n = n;
 

@@ -141,6 +141,19 @@ bqb_status bqb_search(bqb *b, const bqb_query *q, bqb_results **out, bqb_err *er
     return BQB_OK;
 }
 
+bqb_status bqb_results_take(bqb_results **out, bqb_found *items, size_t n, bqb_err *err) {
+    bqb_results *r = *out = bqb_calloc(1, sizeof *r);
+    if (r && (r->r.item = bqb_calloc(n, sizeof *items))) {
+        if (n) memcpy(r->r.item, items, n * sizeof *items);
+        if (n) memset(items, 0, n * sizeof *items);
+        r->r.n = n;
+        return BQB_OK;
+    }
+    free(r);
+    *out = NULL;
+    return bqb_fail_nomem(err, "results", n * sizeof *items);
+}
+
 void bqb_results_free(bqb_results *r) {
     if (!r) return;
     bqb_search_results_free(&r->r);

@@ -70,6 +70,9 @@ void bqb_search_results_free(bqb_search_results *r);
 bqb_status bqb_found_load(bqb_found *out, bqb_catalogue *c, bqb_sticker_id id, bqb_err *err);
 void bqb_found_free(bqb_found *f);
 
+/* Results for the public interface. items are moved out, their array is not taken; nothing is moved when memory is out. */
+bqb_status bqb_results_take(bqb_results **out, bqb_found *items, size_t n, bqb_err *err);
+
 /* The sticker that a user means: digits of its id, or a path that the library knows. */
 bqb_status bqb_find_named(bqb_sticker_id *id, bqb_catalogue *c, const char *name, bqb_err *err);
 

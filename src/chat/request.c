@@ -1,4 +1,4 @@
-#include "cli/reply_request.h"
+#include "chat/request.h"
 
 #include "base/fs.h"
 #include "base/utf8.h"
@@ -79,6 +79,7 @@ static void read_ids(reader *r, bqb_sticker_id **out, size_t *n, const json_t *o
         const char *id = json_string_value(json_array_get(list, i));
         bqb_err why = {0};
         if (!id) fail(r, BQB_EFORMAT, key, "has an entry that is no text");
+        else if (!r->c) fail(r, BQB_ENOTFOUND, key, "there is no library");
         else if (bqb_catalogue_find_prefix(r->c, id, &(*out)[(*n)++], &why)) fail(r, why.code, key, why.msg);
     }
 }
@@ -108,7 +109,7 @@ static bqb_status picture_bytes(bqb_buf *out, const char *value, const char **na
     return bqb_fail(err, BQB_ENOTFOUND, "\"%.60s\" is neither a file that is there nor base64", value);
 }
 
-static void add_picture(reader *r, reply_message *m, const char *value) {
+static void add_picture(reader *r, bqb_request_message *m, const char *value) {
     size_t n = m->n_pictures;
     const char *name;
     bqb_err why = {0};
@@ -130,7 +131,7 @@ static void add_picture(reader *r, reply_message *m, const char *value) {
     else m->picture[n] = (bqb_picture){.data = m->bytes[n].data ? m->bytes[n].data : "", .size = m->bytes[n].len, .name = m->name[n]};
 }
 
-static void read_part(reader *r, reply_message *m, bqb_buf *text, json_t *part) {
+static void read_part(reader *r, bqb_request_message *m, bqb_buf *text, json_t *part) {
     static const char *const known[] = {"type", "text", "image", NULL};
     if (json_is_string(part)) {
         add_text(r, text, json_string_value(part));
@@ -148,7 +149,7 @@ static void read_part(reader *r, reply_message *m, bqb_buf *text, json_t *part) 
     else add_picture(r, m, image);
 }
 
-static void read_message(reader *r, reply_message *m, json_t *o) {
+static void read_message(reader *r, bqb_request_message *m, json_t *o) {
     static const char *const known[] = {"role", "content", "stickers", NULL};
     bqb_buf text = {.max = BQB_MESSAGE_MAX};
     if (!json_is_object(o)) fail(r, BQB_EFORMAT, "", "is no object");
@@ -168,11 +169,11 @@ static void read_message(reader *r, reply_message *m, json_t *o) {
     bqb_buf_free(&text);
 }
 
-static void read_messages(reader *r, reply_request *q) {
+static void read_messages(reader *r, bqb_request *q) {
     const json_t *list = json_object_get(q->json, "messages");
     size_t n = json_array_size(list);
     if (!json_is_array(list) || !n) fail(r, BQB_EFORMAT, "messages", "a list of one message or more is needed");
-    else if (n > REPLY_MESSAGES_MAX) fail(r, BQB_ELIMIT, "messages", "there are more than 1000");
+    else if (n > BQB_REQUEST_MESSAGES) fail(r, BQB_ELIMIT, "messages", "there are more than 1000");
     if (!r->status && !(q->message = bqb_calloc(n, sizeof *q->message))) fail(r, BQB_ENOMEM, "messages", "out of memory");
     for (size_t i = 0; i < n && !r->status; i++) {
         go_to(r, "messages", i);
@@ -185,7 +186,7 @@ static void read_messages(reader *r, reply_request *q) {
 
 /* ---- all the rest ---- */
 
-static void read_options(reader *r, reply_request *q) {
+static void read_options(reader *r, bqb_request *q) {
     static const char *const known[] = {"messages", "pret", "filters", "exclude", "n", "seed", "temperature", "top_k", "top_p", "repetition", "max_tokens", "beta", "anyway", NULL};
     static const char *const filters[] = {"emotion", "style", "animated", NULL};
     json_t *o = q->json, *f = json_object_get(o, "filters");
@@ -199,7 +200,7 @@ static void read_options(reader *r, reply_request *q) {
     q->o.sampling.repetition = number_of(r, o, "repetition", q->o.sampling.repetition);
     q->o.most_tokens = (size_t)count_of(r, o, "max_tokens", q->o.most_tokens, 1 << 20);
     ch->beta = number_of(r, o, "beta", ch->beta);
-    ch->n = (size_t)count_of(r, o, "n", ch->n, REPLY_RESULTS_MAX);
+    ch->n = (size_t)count_of(r, o, "n", ch->n, BQB_REQUEST_RESULTS);
     if (!ch->n) fail(r, BQB_EFORMAT, "n", "1 to 100 are possible");
     if (flag_of(r, o, "anyway", false)) ch->least = -INFINITY;
     read_ids(r, &q->except, &ch->n_except, o, "exclude");
@@ -215,10 +216,10 @@ static void read_options(reader *r, reply_request *q) {
     *r->at = 0;
 }
 
-bqb_status reply_request_read(reply_request *q, const char *text, size_t n, const bqb_dialogue_options *o, bqb_catalogue *c, bqb_err *err) {
+bqb_status bqb_request_read(bqb_request *q, const char *text, size_t n, const bqb_dialogue_options *o, bqb_catalogue *c, bqb_err *err) {
     bqb_err own;
     reader r = {.c = c, .err = err ? err : &own};
-    *q = (reply_request){.o = *o};
+    *q = (bqb_request){.o = *o};
     r.status = bqb_json_parse(&q->json, text, n, MOST_DEPTH, MOST_ITEMS, r.err);
     if (r.status) return r.status;
     read_options(&r, q);
@@ -227,9 +228,9 @@ bqb_status reply_request_read(reply_request *q, const char *text, size_t n, cons
     return r.status;
 }
 
-void reply_request_free(reply_request *q) {
+void bqb_request_free(bqb_request *q) {
     for (size_t i = 0; i < q->n_messages; i++) {
-        reply_message *m = &q->message[i];
+        bqb_request_message *m = &q->message[i];
         for (size_t k = 0; k < m->n_pictures; k++) {
             bqb_buf_free(&m->bytes[k]);
             free(m->name[k]);
@@ -243,5 +244,5 @@ void reply_request_free(reply_request *q) {
     free(q->message);
     free(q->except);
     json_decref(q->json);
-    *q = (reply_request){.n_messages = 0};
+    *q = (bqb_request){.n_messages = 0};
 }
