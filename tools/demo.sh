@@ -39,6 +39,15 @@ for query in 猫 笑死我了 "下班了，开心" "委屈地哭"; do
     "$bqb" -L "$dir/library" --model "$model" search "$query" -n 3
 done
 
+if [ -e models/mini-lm/adapter/adapter.json ]; then
+    say "\$ bqb chat"
+    for message in 你好 来一张小猫的表情 换一张; do
+        echo "> $message"
+        echo "$message" >&3
+    done 3>"$dir/messages"
+    "$bqb" -L "$dir/library" --model "$model" chat --llm models/mini-lm <"$dir/messages"
+fi
+
 cat <<TEXT
 
 Try more:
@@ -46,6 +55,7 @@ Try more:
     $bqb -L $dir/library search 狗 --emotion 开心
     $bqb -L $dir/library search 生气 --animated --json
     $bqb -L $dir/library stats
+    $bqb -L $dir/library chat
 A library of your own pictures:
     $bqb import ~/Pictures/stickers
     $bqb search 谢谢老板

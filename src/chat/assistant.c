@@ -53,7 +53,8 @@ static bqb_status open_llm(bqb_assistant *a, const bqb_assistant_options *o, bqb
     if (a->window > c->context)
         return bqb_fail(err, BQB_EINVAL, "%s: a window of %zu tokens was asked for, the model was trained for %zu", o->llm, a->window, c->context);
     a->format = bqb_chat_format_of(a->tok);
-    return check_tokenizer(a, o->llm, err);
+    s = check_tokenizer(a, o->llm, err);
+    return s ? s : bqb_decoder_fits(a->llm, a->window, o->llm, err);
 }
 
 static bqb_status open_adapter(bqb_assistant *a, const bqb_assistant_options *o, bqb_err *err) {

@@ -252,9 +252,11 @@ static int converse(chat *c) {
 
 static void greet(const bqb_assistant *a, bqb_catalogue *c) {
     bqb_catalogue_stats stats;
+    bqb_decoder_bytes bytes;
     if (bqb_catalogue_get_stats(c, &stats, NULL)) return;
-    fprintf(stderr, "%s, %zu tokens of conversation; %llu stickers. /help lists commands, Ctrl-D ends.\n", bqb_decoder_name(a->llm), a->window,
-            (unsigned long long)stats.stickers);
+    bqb_decoder_memory(&bytes, a->llm, a->window);
+    fprintf(stderr, "%s, %zu tokens of conversation, %.*f MB; %llu stickers. /help lists commands, Ctrl-D ends.\n", bqb_decoder_name(a->llm), a->window,
+            bytes.total < 1e7, bytes.total / 1e6, (unsigned long long)stats.stickers);
 }
 
 int cli_chat(const cli_env *env, int argc, char **argv) {

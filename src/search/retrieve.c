@@ -246,12 +246,19 @@ static bool wanted(const retrieval *r, const bqb_found *f) {
     return r->q->words == BQB_WORDS_ANY || has == (r->q->words == BQB_WORDS_WITH);
 }
 
-/* The next result, if this candidate may be one. */
+static bool passes(const retrieval *r, bqb_sticker_id id) {
+    for (size_t i = 0; i < r->passed; i++)
+        if (r->list[i].id == id) return true;
+    return false;
+}
+
+/* The next result, if this candidate may be one: its keeper stands for it, if it passes the filters, too. */
 static bqb_status take(bqb_search_results *out, retrieval *r, const candidate *c, bqb_err *err) {
     bqb_group g;
     bqb_found f;
     bqb_status s = group_of(&g, r->c, c->id, err);
     if (s || in_groups(r, g.first)) return s;
+    if (g.keeper && g.keeper != c->id && !passes(r, g.keeper)) return BQB_OK;
     s = bqb_found_load(&f, r->c, g.keeper ? g.keeper : c->id, err);
     if (s == BQB_ENOTFOUND) return BQB_OK; /* removed by another process meanwhile */
     if (s) return s;
