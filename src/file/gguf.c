@@ -122,21 +122,72 @@ static bqb_status read_tensor(const bqb_gguf *g, cursor *c, bqb_gguf_tensor *t, 
     return c->over ? bad(g, c, "cut short within its list of tensors", err) : BQB_OK;
 }
 
-/* Where each tensor's data lies: it ends where the next one begins. */
+/* Numbers in a block of each type, and its bytes; 0 of what is not known. */
+static const struct {
+    uint16_t numbers, bytes;
+} blocks[] = {{1, 4}, {1, 2}, {32, 18}, {32, 20}, {0, 0}, {0, 0}, {32, 22}, {32, 24}, {32, 34}, {32, 36}, {256, 84},
+              {256, 110}, {256, 144}, {256, 176}, {256, 210}, {256, 292}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0},
+              {0, 0}, {0, 0}, {0, 0}, {1, 1}, {1, 2}, {1, 4}, {1, 8}, {1, 8}, {0, 0}, {1, 2}};
+
+static int shown(bqb_gguf_text t) { return (int)(t.n < 200 ? t.n : 200); }
+
+/* How many bytes a tensor takes; 0 of a type that is not known. */
+static bqb_status size_of(const bqb_gguf *g, const bqb_gguf_tensor *t, uint64_t *bytes, bqb_err *err) {
+    *bytes = 0;
+    if (t->type >= sizeof blocks / sizeof *blocks || !blocks[t->type].numbers) return BQB_OK;
+    if (t->dim[0] % blocks[t->type].numbers)
+        return bqb_fail(err, BQB_EFORMAT, "%s: tensor \"%.*s\": rows of %zu numbers are no whole blocks of %s", g->path, shown(t->name), t->name.s, t->dim[0],
+                        bqb_gguf_type_name(t->type));
+    *bytes = t->dim[0] / blocks[t->type].numbers * (uint64_t)blocks[t->type].bytes; /* dim[0] < 2^32, all of them < 2^48 */
+    for (size_t d = 1; d < t->n_dims; d++) *bytes *= t->dim[d];
+    return BQB_OK;
+}
+
+static int by_place(const void *a, const void *b) {
+    const bqb_gguf_tensor *x = *(const bqb_gguf_tensor *const *)a, *y = *(const bqb_gguf_tensor *const *)b;
+    return x->data < y->data ? -1 : x->data > y->data;
+}
+
+/* Tensors in the order of their data; none may reach into the next. Of an unknown type all up to there may be its own. */
+static bqb_status apart(bqb_gguf *g, bqb_err *err) {
+    bqb_gguf_tensor **order = bqb_calloc(g->n_tensors, sizeof *order);
+    if (!order) return bqb_fail_nomem(err, g->path, g->n_tensors * sizeof *order);
+    for (size_t i = 0; i < g->n_tensors; i++) order[i] = &g->tensor[i];
+    if (g->n_tensors) qsort(order, g->n_tensors, sizeof *order, by_place);
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i + 1 < g->n_tensors && !s; i++) {
+        size_t room = (size_t)((const uint8_t *)order[i + 1]->data - (const uint8_t *)order[i]->data);
+        uint64_t bytes;
+        s = size_of(g, order[i], &bytes, err);
+        if (!s && (bytes > room || !room))
+            s = bqb_fail(err, BQB_EFORMAT, "%s: tensors \"%.*s\" and \"%.*s\" overlap", g->path, shown(order[i]->name), order[i]->name.s,
+                         shown(order[i + 1]->name), order[i + 1]->name.s);
+        if (!bytes) order[i]->bytes = room;
+    }
+    free(order);
+    return s;
+}
+
+/* Where each tensor's data lies. */
 static bqb_status place(bqb_gguf *g, const uint64_t *offset, const cursor *c, bqb_err *err) {
-    double said;
-    uint64_t align = bqb_gguf_number(g, "general.alignment", &said) && said >= 1 && said <= 1 << 20 ? (uint64_t)said : ALIGNMENT;
-    uint64_t from = ((uint64_t)(c->at - c->start) + align - 1) / align * align;
+    double said = ALIGNMENT;
+    bqb_gguf_number(g, "general.alignment", &said);
+    if (!(said >= 1 && said <= 1 << 20) || said != (double)(uint64_t)said)
+        return bqb_fail(err, BQB_EFORMAT, "%s: general.alignment is %g", g->path, said);
+    uint64_t align = (uint64_t)said, from = ((uint64_t)(c->at - c->start) + align - 1) / align * align;
     if (from > g->map.size) from = g->map.size;
     uint64_t there = g->map.size - from;
     for (size_t i = 0; i < g->n_tensors; i++) {
         bqb_gguf_tensor *t = &g->tensor[i];
-        if (offset[i] % align || offset[i] >= there)
-            return bqb_fail(err, BQB_EFORMAT, "%s: tensor \"%.*s\" lies outside the file (cut short?)", g->path, (int)(t->name.n < 200 ? t->name.n : 200), t->name.s);
+        uint64_t bytes;
+        bqb_status s = size_of(g, t, &bytes, err);
+        if (s) return s;
+        if (offset[i] % align || offset[i] >= there || bytes > there - offset[i])
+            return bqb_fail(err, BQB_EFORMAT, "%s: tensor \"%.*s\" lies outside the file (cut short?)", g->path, shown(t->name), t->name.s);
         t->data = g->map.data + from + offset[i];
-        t->bytes = (size_t)(there - offset[i]);
+        t->bytes = (size_t)(bytes ? bytes : there - offset[i]);
     }
-    return BQB_OK;
+    return apart(g, err);
 }
 
 static _Thread_local const bqb_gguf_tensor *sorted_tensors; /* qsort has no context */

@@ -41,7 +41,8 @@ bqb_status bqb_gguf_each_text(const bqb_gguf *g, const char *key, bqb_gguf_text_
 
 enum { BQB_GGUF_DIMS = 4 };
 
-/* type: ggml's number; dim[0] is the length of a row. `bytes` reach to the next tensor or the end of the file. */
+/* type: ggml's number; dim[0] is the length of a row. `bytes` are those of its numbers; of a type that is
+ * not known, all up to the next tensor or the end of the file. No two tensors share bytes. */
 typedef struct {
     bqb_gguf_text name;
     uint32_t type;

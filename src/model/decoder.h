@@ -35,6 +35,9 @@ typedef struct {
  * names another family, activation, stretching of positions or sliding window. */
 bqb_status bqb_decoder_config_read(bqb_decoder_config *c, const char *path, bqb_err *err);
 
+/* Add the tokens that end an answer by generation_config.json, where instruction-tuned models name theirs. BQB_EFORMAT. */
+bqb_status bqb_decoder_config_more_ends(bqb_decoder_config *c, const char *path, bqb_err *err);
+
 /* The same from a GGUF file's keys. The vocabulary is as large as the embedding. */
 struct bqb_gguf;
 bqb_status bqb_decoder_config_gguf(bqb_decoder_config *c, const struct bqb_gguf *g, bqb_err *err);

@@ -15,11 +15,20 @@ const char *bqb_decoder_family_name(bqb_decoder_family f) { return (unsigned)f <
 
 typedef bqb_config_reader reader;
 
+static void add_end(bqb_decoder_config *c, int32_t id) {
+    for (size_t i = 0; i < c->n_end; i++)
+        if (c->end[i] == id) return;
+    if (c->n_end < BQB_DECODER_ENDS) c->end[c->n_end++] = id;
+}
+
+/* One, or a list. */
 static void read_ends(reader *r, const json_t *o, bqb_decoder_config *c) {
     const json_t *v = bqb_config_at(o, "eos_token_id");
     size_t n = json_is_array(v) ? json_array_size(v) : v != NULL;
-    for (size_t i = 0; i < n && c->n_end < BQB_DECODER_ENDS; i++)
-        c->end[c->n_end++] = (int32_t)bqb_config_id_of(r, json_is_array(v) ? json_array_get(v, i) : v, "eos_token_id");
+    for (size_t i = 0; i < n && !r->status; i++) {
+        int64_t id = bqb_config_id_of(r, json_is_array(v) ? json_array_get(v, i) : v, "eos_token_id");
+        if (!r->status) add_end(c, (int32_t)id);
+    }
 }
 
 static void refuse(reader *r, const char *what, const char *value) {
@@ -27,13 +36,17 @@ static void refuse(reader *r, const char *what, const char *value) {
         r->status = bqb_fail(r->err, BQB_EUNSUPPORTED, "%s: %s \"%s\" is not known", r->path, what, value ? value : "(not text)");
 }
 
-static void read_stretching(reader *r, const json_t *o, bqb_decoder_config *c) {
-    const json_t *s = bqb_config_at(o, "rope_scaling");
+/* Speed and stretching once stood beside each other ("rope_theta", "rope_scaling"), and stand together in "rope_parameters" now. */
+static void read_positions(reader *r, const json_t *o, bqb_decoder_config *c) {
+    const json_t *both = bqb_config_at(o, "rope_parameters"), *s = both ? both : bqb_config_at(o, "rope_scaling");
+    c->rope_theta = bqb_config_real(r, bqb_config_at(both, "rope_theta") ? both : o, "rope_theta", 10000, 1e12);
     c->rope_factor = 1;
+    if (bqb_config_real(r, bqb_config_at(both, "partial_rotary_factor") ? both : o, "partial_rotary_factor", 1, 1e6) < 1)
+        refuse(r, "rotation", "of a part of each head");
     if (!s) return;
     const json_t *kind = bqb_config_at(s, "rope_type") ? bqb_config_at(s, "rope_type") : bqb_config_at(s, "type");
     const char *name = json_string_value(kind);
-    if (name && !strcmp(name, "default")) return;
+    if ((!kind && both) || (name && !strcmp(name, "default"))) return;
     c->rope_llama3 = name && !strcmp(name, "llama3");
     if (!c->rope_llama3 && !(name && !strcmp(name, "linear"))) refuse(r, "stretching of positions (rope_scaling)", name);
     c->rope_factor = bqb_config_real(r, s, "factor", 1, 1e6);
@@ -47,6 +60,9 @@ static void read_all(reader *r, const json_t *o, bqb_decoder_config *c) {
     const char *act = json_string_value(bqb_config_at(o, "hidden_act"));
     if (act && strcmp(act, "silu")) refuse(r, "activation", act);
     if (json_is_true(bqb_config_at(o, "use_sliding_window"))) refuse(r, "attention", "sliding window");
+    if (json_is_true(bqb_config_at(o, "mlp_bias"))) refuse(r, "MLP", "with biases");
+    const json_t *few_bits = bqb_config_at(o, "quantization_config");
+    if (few_bits) refuse(r, "quantisation (of few bits only GGUF files are read)", json_string_value(bqb_config_at(few_bits, "quant_method")));
     c->vocab = bqb_config_size(r, o, "vocab_size", 0);
     c->width = bqb_config_size(r, o, "hidden_size", 0);
     c->layers = bqb_config_size(r, o, "num_hidden_layers", 0);
@@ -56,10 +72,9 @@ static void read_all(reader *r, const json_t *o, bqb_decoder_config *c) {
     c->mlp = bqb_config_size(r, o, "intermediate_size", 0);
     c->context = bqb_config_size(r, o, "max_position_embeddings", 2048);
     c->eps = (float)bqb_config_real(r, o, "rms_norm_eps", 1e-6, 1);
-    c->rope_theta = bqb_config_real(r, o, "rope_theta", 10000, 1e12);
     c->tied = json_is_true(bqb_config_at(o, "tie_word_embeddings"));
     c->bos = (int32_t)bqb_config_id(r, o, "bos_token_id", -1);
-    read_stretching(r, o, c);
+    read_positions(r, o, c);
     read_ends(r, o, c);
 }
 
@@ -99,6 +114,16 @@ bqb_status bqb_decoder_config_read(bqb_decoder_config *c, const char *path, bqb_
     return r.status ? r.status : bqb_decoder_config_check(c, path, err);
 }
 
+bqb_status bqb_decoder_config_more_ends(bqb_decoder_config *c, const char *path, bqb_err *err) {
+    json_t *o;
+    bqb_status s = bqb_config_open(&o, path, err);
+    if (s) return s;
+    reader r = {.path = path, .err = err};
+    read_ends(&r, o, c);
+    json_decref(o);
+    return r.status;
+}
+
 /* ---- GGUF ---- */
 
 typedef struct {
@@ -129,10 +154,9 @@ static size_t count(keys *k, const char *name, double fallback) {
 static void gguf_ids(keys *k, bqb_decoder_config *c) {
     double v;
     c->bos = bqb_gguf_number(k->g, "tokenizer.ggml.bos_token_id", &v) && v >= 0 && v < SIZE_MOST ? (int32_t)v : -1;
-    static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"};
-    for (size_t i = 0; i < 2; i++)
-        if (bqb_gguf_number(k->g, ends[i], &v) && v >= 0 && v < SIZE_MOST && !(c->n_end && c->end[0] == (int32_t)v))
-            c->end[c->n_end++] = (int32_t)v;
+    static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (bqb_gguf_number(k->g, ends[i], &v) && v >= 0 && v < SIZE_MOST) add_end(c, (int32_t)v);
 }
 
 bqb_status bqb_decoder_config_gguf(bqb_decoder_config *c, const bqb_gguf *g, bqb_err *err) {
@@ -150,6 +174,8 @@ bqb_status bqb_decoder_config_gguf(bqb_decoder_config *c, const bqb_gguf *g, bqb
     c->heads = count(&k, "attention.head_count", 0);
     c->kv_heads = count(&k, "attention.head_count_kv", (double)c->heads);
     c->head_dim = count(&k, "attention.key_length", c->width / c->heads ? (double)(c->width / c->heads) : 1);
+    if (count(&k, "attention.value_length", (double)c->head_dim) != c->head_dim && !k.status)
+        k.status = bqb_fail(err, BQB_EUNSUPPORTED, "%s: keys and values of different widths", bqb_gguf_path(g));
     c->context = count(&k, "context_length", 2048);
     c->eps = (float)key(&k, "attention.layer_norm_rms_epsilon", 1e-6);
     c->rope_theta = key(&k, "rope.freq_base", 10000);

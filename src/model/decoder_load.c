@@ -151,8 +151,25 @@ static int load_tensor(void *ctx, const bqb_decoder_tensor *t) {
     return l->status != BQB_OK;
 }
 
+/* Before memory is asked for: whether the file goes as far as the configuration says, and holds nothing that would be left out. */
+static bqb_status look_around(const loader *l) {
+    const bqb_decoder *m = l->m;
+    char hf[128], other[128];
+    snprintf(hf, sizeof hf, "model.layers.%zu.input_layernorm.weight", m->config.layers - 1);
+    const char *last = m->gguf ? bqb_decoder_gguf_name(other, hf) : hf;
+    if (!look(l, last).there)
+        return bqb_fail(l->err, BQB_EFORMAT, "%s: the configuration says %zu layers, but there is no tensor \"%s\"", l->path, m->config.layers, last);
+    static const char *const unknown[] = {"model.layers.0.self_attn.o_proj.bias", "model.layers.0.mlp.gate_proj.bias", "model.layers.0.mlp.down_proj.bias"};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        if (look(l, m->gguf ? bqb_decoder_gguf_name(other, unknown[i]) : unknown[i]).there)
+            return bqb_fail(l->err, BQB_EUNSUPPORTED, "%s: \"%s\": only queries, keys and values can have biases", l->path, unknown[i]);
+    return BQB_OK;
+}
+
 bqb_status bqb_decoder_load(bqb_decoder *m, const char *path, bqb_err *err) {
     const bqb_decoder_config *c = &m->config;
+    bqb_status s = look_around(&(loader){.m = m, .path = path, .err = err});
+    if (s) return s;
     size_t per = 2 * c->width + (c->heads + 2 * c->kv_heads + 2) * c->head_dim, n = c->layers * per + c->width + c->head_dim;
     m->block = bqb_calloc(c->layers, sizeof *m->block);
     m->small = bqb_calloc(n, sizeof *m->small);

@@ -102,7 +102,7 @@ static bqb_status gguf_rule(bqb_llm_vocabulary *v, const bqb_gguf *g, bqb_err *e
     static const struct {
         const char *name;
         bqb_pieces_rule rule;
-    } rules[] = {{"qwen2", BQB_PIECES_QWEN2}, {"deepseek-r1-qwen", BQB_PIECES_QWEN2}, {"llama-bpe", BQB_PIECES_LLAMA3}, {"llama3", BQB_PIECES_LLAMA3},
+    } rules[] = {{"qwen2", BQB_PIECES_QWEN2}, {"deepseek-r1-qwen", BQB_PIECES_QWEN2}, {"llama-bpe", BQB_PIECES_LLAMA3}, {"llama3", BQB_PIECES_LLAMA3}, {"llama-v3", BQB_PIECES_LLAMA3},
                  {"gpt-2", BQB_PIECES_GPT2}, {"gpt2", BQB_PIECES_GPT2}};
     bqb_gguf_text model = {"missing", 7}, pre = {"missing", 7};
     bqb_gguf_text_of(g, "tokenizer.ggml.model", &model);

@@ -35,7 +35,7 @@ static bqb_buf sample(void) {
     gguf_put(&w.keys, 6, 4);
     gguf_put(&w.keys, (uint32_t)-1, 4);
     gguf_tensor(&w, "b.weight", 0, 2, 2, four, sizeof four);
-    gguf_tensor(&w, "a.weight", 12, 0, 2, four, 8);
+    gguf_tensor(&w, "a.weight", 99, 0, 2, four, 8);
     gguf_end(&w, &out);
     return out;
 }
@@ -133,4 +133,41 @@ TEST(gguf_refuses_lies) {
     check_lie(tensors + 32, 1 << 20, 8, BQB_EFORMAT, "lies outside");          /* its offset */
     check_lie(tensors + 32, 4, 8, BQB_EFORMAT, "lies outside");                /* not aligned */
     check_lie(tensors, 'a', 1, BQB_EFORMAT, "twice");
+    check_lie(tensors + 12, 1 << 20, 8, BQB_EFORMAT, "lies outside");          /* longer than the file */
+    check_lie(tensors + 28, 12, 4, BQB_EFORMAT, "no whole blocks of Q4_K");
+    check_lie(tensors + 28, 77, 4, BQB_OK, "");                                /* a type that is not known may be of any size */
+    check_lie(tensors + 36 + 8 + 8 + 4 + 8 + 4 + 4, 0, 8, BQB_EFORMAT, "overlap"); /* the next one begins where it does */
+    check_lie(tensors + 12, 5, 8, BQB_EFORMAT, "overlap");
+}
+
+/* Strings, arrays and an alignment that no file can mean. */
+TEST(gguf_refuses_lies_of_keys) {
+    const struct {
+        uint32_t align;
+        uint64_t text, items;
+        const char *message;
+    } lies[] = {{32, 1, 1, NULL}, {0, 1, 1, "general.alignment is 0"}, {3 << 20, 1, 1, "general.alignment is"}, {32, UINT64_C(1) << 63, 1, "cut short"},
+                {32, 1, UINT64_C(1) << 61, "cut short"}, {32, 1, UINT64_MAX, "cut short"}};
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        bqb_buf out = {.max = 1 << 20};
+        gguf_writer w = gguf_begin();
+        float one = 1;
+        gguf_u32(&w, "general.alignment", lies[i].align);
+        gguf_key(&w, "text", 8);
+        gguf_put(&w.keys, lies[i].text, 8);
+        gguf_put(&w.keys, 'x', 1);
+        gguf_key(&w, "list", 9);
+        gguf_put(&w.keys, 8, 4); /* of texts */
+        gguf_put(&w.keys, lies[i].items, 8);
+        gguf_put_text(&w.keys, "y");
+        gguf_tensor(&w, "one", 0, 0, 1, &one, 4);
+        gguf_end(&w, &out);
+        write_bytes(&out, out.len);
+        bqb_gguf *g = NULL;
+        bqb_err err = {0};
+        bqb_status s = bqb_gguf_open(&g, path, &err);
+        CHECK_MSG(lies[i].message ? s == BQB_EFORMAT && strstr(err.msg, lies[i].message) : !s, "lie %zu: %d, %s", i, (int)s, err.msg);
+        bqb_gguf_close(g);
+        bqb_buf_free(&out);
+    }
 }
