@@ -19,7 +19,7 @@ endif
 
 # Of these, what pkg-config finds; `WITH=` builds without.
 ifeq ($(origin WITH),undefined)
-WITH     := $(foreach p,rlottie vpx,$(shell pkg-config --exists $p 2>/dev/null && echo $p))
+WITH     := $(foreach p,rlottie vpx libedit,$(shell pkg-config --exists $p 2>/dev/null && echo $p))
 endif
 PKGS     := vips sqlite3 jansson libutf8proc chafa zlib $(WITH)
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wmissing-prototypes

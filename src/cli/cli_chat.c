@@ -34,6 +34,7 @@ static const char commands_help[] =
 typedef struct {
     bqb_dialogue *d;
     bool talks;      /* somebody sits at the terminal */
+    cli_prompt *prompt; /* of theirs */
     cli_canvas *canvas; /* where pictures are shown; NULL: nowhere */
     bool pret_always, pret;
     bqb_map file[BQB_MESSAGE_PICTURES]; /* of the next message */
@@ -228,14 +229,19 @@ static bool take_line(chat *c, const char *line, size_t n, bool cut) {
     return true;
 }
 
+static bool next_line(chat *c, bqb_buf *line, bool *cut) {
+    if (!c->prompt) return cli_read_line(line, cut, stdin);
+    fputc('\n', stderr);
+    return cli_prompt_read(c->prompt, line, cut);
+}
+
 static int converse(chat *c) {
     bqb_buf line = {.max = BQB_MESSAGE_MAX};
     bool cut, again = false; /* Ctrl-C at the prompt, just now */
     for (;;) {
-        if (c->talks) fputs("\n> ", stderr);
         errno = 0;
-        if (!cli_read_line(&line, &cut, stdin)) {
-            if (!(errno == EINTR && pressed && c->talks && !again)) break;
+        if (!next_line(c, &line, &cut)) {
+            if (!(pressed && c->talks && !again)) break;
             clearerr(stdin);
             pressed = 0;
             again = true;
@@ -284,9 +290,11 @@ int cli_chat(const cli_env *env, int argc, char **argv) {
     else {
         if (ch.talks) greet(a, c);
         catch_interrupts();
+        if (ch.talks) ch.prompt = cli_prompt_new("> ", &pressed);
         status = converse(&ch);
     }
     forget_pictures(&ch);
+    cli_prompt_free(ch.prompt);
     cli_canvas_free(ch.canvas);
     bqb_dialogue_free(ch.d);
     bqb_assistant_close(a);
