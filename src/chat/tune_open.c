@@ -142,6 +142,7 @@ bqb_status bqb_tune_open_models(bqb_tune_run *t, bqb_err *err) {
     if (!s) s = reckon(t, bqb_dataset_count(t->learn.ds) + (t->o.valid ? t->o.valid_limit : 0), err);
     /* What the model itself computes is small, and done by one thread: the same bits for any number of them. */
     if (!s) s = bqb_decoder_open(&t->llm, t->o.llm, t->precision, 1, err);
+    if (!s) s = bqb_decoder_fits(t->llm, 1024, t->o.llm, err);
     if (!s) s = open_tokenizer(t, err);
     if (!s && !(t->team = bqb_calloc(t->n_team, sizeof(*t->team)))) s = bqb_fail_nomem(err, "a team", t->n_team * sizeof(*t->team));
     for (size_t k = 0; k < t->n_team && !s; k++) s = bqb_decoder_share(&t->team[k], t->llm, 1, err);

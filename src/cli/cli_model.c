@@ -1,12 +1,14 @@
 /* bqb model: look into a model folder, or convert it. */
 #include "cli/cli.h"
 #include "cli/convert.h"
+#include "cli/model_llm.h"
 #include "cli/output.h"
 
 #include "base/fs.h"
 #include "base/mem.h"
 #include "file/torch.h"
 #include "model/clip.h"
+#include "model/decoder.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -15,9 +17,10 @@
 #include <sys/stat.h>
 
 static const char usage[] =
-    "usage: bqb model info DIR [--json]\n"
+    "usage: bqb model info PATH [--json]\n"
     "       bqb model convert SRC DST [--half] [--to hf|ofa|pt] [--config FILE] [--vocab FILE]\n\n"
-    "info: configuration, parameters of each tower, number formats, vocabulary, files.\n"
+    "info: configuration, parameters of each tower, number formats, vocabulary, files; of a language\n"
+    "model (a folder or a GGUF file) also its context and the memory that it needs.\n"
     "convert: write SRC to the folder DST as a Hugging Face model (hf), or with the key names of\n"
     "the original Chinese-CLIP and StickerCLIP code as safetensors (ofa) or as a PyTorch\n"
     "checkpoint model.pt (pt), in f32 or f16. SRC is a model folder, or a file of weights: a\n"
@@ -130,8 +133,9 @@ int cli_model(const cli_env *env, int argc, char **argv) {
     bqb_err err = {0};
     bqb_status s;
     if (!strcmp(argv[1], "info")) {
-        if (n_words > 2) return cli_usage_error("model", "info takes one folder");
-        s = info(cli_model_dir(n_words == 2 ? argv[2] : NULL), json, &err);
+        if (n_words > 2) return cli_usage_error("model", "info takes one model");
+        const char *path = cli_model_dir(n_words == 2 ? argv[2] : NULL);
+        s = bqb_is_decoder(path) ? cli_llm_info(path, json, &err) : info(path, json, &err);
     } else if (!strcmp(argv[1], "convert")) {
         if (n_words != 3) return cli_usage_error("model", "convert takes a model and a folder");
         if (strcmp(to, "hf") != 0 && strcmp(to, "ofa") != 0 && strcmp(to, "pt") != 0)

@@ -8,6 +8,7 @@
 #define BQB_MODEL_DECODER_H
 
 #include "base/err.h"
+#include "math/rows.h"
 #include "model/clip.h"
 
 typedef enum { BQB_LLAMA, BQB_QWEN2, BQB_QWEN3, BQB_DECODER_FAMILIES } bqb_decoder_family;
@@ -45,6 +46,9 @@ bqb_status bqb_decoder_config_gguf(bqb_decoder_config *c, const struct bqb_gguf 
 /* Whether sizes fit each other and memory could ever hold them. */
 bqb_status bqb_decoder_config_check(const bqb_decoder_config *c, const char *name, bqb_err *err);
 
+/* Whether a path holds a language model, of a known family or not: a GGUF file, or a folder whose config.json counts layers at its top. */
+bool bqb_is_decoder(const char *path);
+
 typedef struct bqb_decoder bqb_decoder;
 
 /* path: a Hugging Face folder, or a GGUF file (F32, F16, BF16, Q4_0, Q5_0, Q8_0, Q4_K, Q5_K, Q6_K). threads 0: all processors. In BQB_PREC_BF16 many tokens at
@@ -74,6 +78,7 @@ typedef struct {
     double past;        /* keys and values */
     double activations; /* all else, at most */
     double total;
+    size_t matrices[BQB_ROW_KINDS]; /* how many are stored in each format */
 } bqb_decoder_bytes;
 void bqb_decoder_memory(bqb_decoder_bytes *out, bqb_decoder *m, size_t positions);
 

@@ -1,9 +1,11 @@
 /* config.json of language models, and whether its sizes make one. */
+#include "base/fs.h"
 #include "file/gguf.h"
 #include "model/config_read.h"
 #include "model/decoder.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What no network comes near. */
@@ -112,6 +114,16 @@ bqb_status bqb_decoder_config_read(bqb_decoder_config *c, const char *path, bqb_
     else read_all(&r, o, c);
     json_decref(o);
     return r.status ? r.status : bqb_decoder_config_check(c, path, err);
+}
+
+bool bqb_is_decoder(const char *path) {
+    if (bqb_is_gguf(path)) return true;
+    json_t *o = NULL;
+    char *config = bqb_is_dir(path) ? bqb_path_join(path, "config.json") : NULL;
+    bool is = config && !bqb_config_open(&o, config, NULL) && json_is_integer(json_object_get(o, "num_hidden_layers"));
+    json_decref(o);
+    free(config);
+    return is;
 }
 
 bqb_status bqb_decoder_config_more_ends(bqb_decoder_config *c, const char *path, bqb_err *err) {

@@ -10,6 +10,7 @@ static int add_tensor(void *ctx, const bqb_decoder_tensor *t) {
     bqb_decoder_bytes *b = ctx;
     double n = (double)(t->rows ? t->rows : 1) * (double)t->cols;
     b->parameters += n;
+    if (t->matrix) b->matrices[t->matrix->kind]++;
     if (t->matrix) b->weights += (double)t->rows * (double)bqb_row_bytes(t->matrix->kind, t->cols);
     else b->activations += 4 * n; /* read into f32 */
     return 0;
