@@ -6,9 +6,9 @@ export BQB_THREADS=2
 llm=$PWD/${LLM:-models/mini-lm}
 [ -n "${LLM:-}" ] && llm=$LLM
 if [ ! -e "$llm/model.safetensors" ]; then
-    skip "no language model $llm"
-    summary tune
-    exit
+    echo "  skipped: there is no language model $llm"
+    echo "tune: 0 passed, 0 failed, 1 skipped"
+    exit 0
 fi
 
 expect synth 0 '' '' "$bqb" synth --out "$tmp/set" --count 24 --seed 5 --split train
