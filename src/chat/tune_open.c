@@ -221,20 +221,32 @@ static double mean_embedding(float *mean, bqb_decoder *llm) {
     return sum / (double)n;
 }
 
-/* New tokens begin beside the mean of the old ones, so that they are neither likely nor strange; a picture as large
- * as a word; the map into the shared space at random. */
-void bqb_tune_start(bqb_sticker_parts *p, bqb_decoder *llm, float log_scale, double feature_size, uint64_t seed) {
+/* What new tokens are to say at first, in words: what stands around a thing that is shown, and a wish for one. A
+ * language model that lists what was asked for behind such a mark has it in mind there. */
+static const char *const words_of[BQB_STICKER_TOKENS] = {[BQB_TOKEN_IMG] = "【", [BQB_TOKEN_IMG_END] = "】", [BQB_TOKEN_RET] = "【", [BQB_TOKEN_RET_END] = "】", [BQB_TOKEN_PRET] = "表情"};
+
+/* New tokens begin as words, output rows of those that are never said as no word at all; a picture is as large as a
+ * word, the map into the shared space at random. */
+bqb_status bqb_tune_start(bqb_sticker_parts *p, bqb_decoder *llm, const bqb_llm_tokenizer *tok, float log_scale, double feature_size, uint64_t seed, bqb_err *err) {
     bqb_rand r = bqb_rand_seed(seed, UINT64_MAX);
     memset(p->floats, 0, p->n_floats * sizeof *p->floats);
     double size = mean_embedding(p->vis_bias, llm), weight = feature_size > 0 ? size / (feature_size * sqrt((double)p->F)) : size;
-    for (size_t k = 0; k < BQB_STICKER_TOKENS; k++)
+    bqb_status s = BQB_OK;
+    for (int k = 0; k < BQB_STICKER_TOKENS && !s; k++) {
+        bqb_ids ids = {0};
+        s = bqb_chat_text(&ids, tok, words_of[k], strlen(words_of[k]), err);
+        if (!s) s = bqb_stickerllm_begin(llm, p, (bqb_sticker_token)k, ids.id, ids.n, err);
+        free(ids.id);
+        float *embed = p->embed_new + (size_t)k * p->C, *head = p->head_new + (size_t)k * p->C;
         for (size_t c = 0; c < p->C; c++) {
-            p->embed_new[k * p->C + c] = p->vis_bias[c] + (float)(size * bqb_rand_normal(&r));
-            p->head_new[k * p->C + c] = p->vis_bias[c] + (float)(0.1 * size * bqb_rand_normal(&r));
+            embed[c] += (float)(0.1 * size * bqb_rand_normal(&r)); /* [IMG] is not [RET] */
+            if (k != BQB_TOKEN_RET) head[c] = p->vis_bias[c] + (float)(0.1 * size * bqb_rand_normal(&r));
         }
+    }
     for (size_t i = 0; i < p->C * p->F; i++) p->vis_weight[i] = (float)(weight * bqb_rand_normal(&r));
     for (size_t i = 0; i < p->D * p->C; i++) p->txt_proj[i] = (float)(bqb_rand_normal(&r) / sqrt((double)p->C));
     *p->log_scale = log_scale;
+    return s;
 }
 
 bqb_status bqb_tune_open_parts(bqb_tune_run *t, bqb_err *err) {
@@ -247,8 +259,7 @@ bqb_status bqb_tune_open_parts(bqb_tune_run *t, bqb_err *err) {
     t->var = bqb_calloc(t->parts.n_floats, sizeof(float));
     if (!t->mom || !t->var) return bqb_fail_nomem(err, "moments", 2 * t->parts.n_floats * sizeof(float));
     if (t->o.resume) return bqb_tune_read(t, err);
-    bqb_tune_start(&t->parts, t->llm, *bqb_clip_logit_scale(t->clip), size_of(p->shown, p->n * p->F), (uint64_t)t->o.seed);
-    return BQB_OK;
+    return bqb_tune_start(&t->parts, t->llm, t->tok, *bqb_clip_logit_scale(t->clip), size_of(p->shown, p->n * p->F), (uint64_t)t->o.seed, err);
 }
 
 void bqb_tune_close(bqb_tune_run *t) {

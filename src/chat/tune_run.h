@@ -61,7 +61,7 @@ bqb_status bqb_tune_open_parts(bqb_tune_run *t, bqb_err *err);
 void bqb_tune_close(bqb_tune_run *t);
 
 /* Start of everything that is trained, by seed. */
-void bqb_tune_start(bqb_sticker_parts *p, bqb_decoder *llm, float log_scale, double feature_size, uint64_t seed);
+bqb_status bqb_tune_start(bqb_sticker_parts *p, bqb_decoder *llm, const bqb_llm_tokenizer *tok, float log_scale, double feature_size, uint64_t seed, bqb_err *err);
 
 /* The checkpoint's settings; fresh reference. */
 bqb_status bqb_tune_peek(json_t **settings, uint64_t *step, const char *path, bqb_err *err);

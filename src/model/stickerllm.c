@@ -41,6 +41,23 @@ bqb_status bqb_stickerllm_embed(bqb_decoder *m, const bqb_sticker_parts *parts, 
     return BQB_OK;
 }
 
+bqb_status bqb_stickerllm_begin(bqb_decoder *m, bqb_sticker_parts *parts, bqb_sticker_token t, const int32_t *ids, size_t n, bqb_err *err) {
+    size_t C = parts->C;
+    float *row = bqb_calloc(C, sizeof *row), *to[] = {parts->embed_new + (size_t)t * C, parts->head_new + (size_t)t * C};
+    const bqb_matrix *from[] = {&m->embed, &m->head};
+    bqb_status s = row ? BQB_OK : bqb_fail_nomem(err, "a token's row", C * sizeof *row);
+    for (size_t side = 0; side < 2 && !s; side++) {
+        if (n) memset(to[side], 0, C * sizeof *row);
+        for (size_t i = 0; i < n && !s; i++) {
+            if (ids[i] < 0 || (size_t)ids[i] >= m->config.vocab) s = bqb_fail(err, BQB_EINVAL, "token %d is not among the model's %zu", (int)ids[i], m->config.vocab);
+            else bqb_matrix_row(&m->mul, row, from[side], (size_t)ids[i]);
+            for (size_t c = 0; c < C && !s; c++) to[side][c] += row[c] / (float)n;
+        }
+    }
+    free(row);
+    return s;
+}
+
 void bqb_stickerllm_picture(const bqb_sticker_parts *parts, float *row, const float *feature) {
     for (size_t c = 0; c < parts->C; c++) row[c] = parts->vis_bias[c] + dot(parts, parts->vis_weight + c * parts->F, feature, parts->F);
 }

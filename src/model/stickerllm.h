@@ -71,6 +71,9 @@ double bqb_stickerllm_grad_bytes(const bqb_decoder_config *c, size_t B, size_t L
 bqb_status bqb_stickerllm_embed(bqb_decoder *m, const bqb_sticker_parts *parts, float *rows, const int32_t *ids, size_t n, bqb_err *err);
 void bqb_stickerllm_picture(const bqb_sticker_parts *parts, float *row, const float *feature);
 
+/* A new token begins as the mean of old ones: its input row, its output row. */
+bqb_status bqb_stickerllm_begin(bqb_decoder *m, bqb_sticker_parts *parts, bqb_sticker_token t, const int32_t *ids, size_t n, bqb_err *err);
+
 /* logits[n,V+5] of hidden[n,C]; the unit row in the shared space [D] of one hidden state. */
 bqb_status bqb_stickerllm_logits(bqb_decoder *m, const bqb_sticker_parts *parts, float *logits, const float *hidden, size_t n, bqb_err *err);
 void bqb_stickerllm_query(const bqb_sticker_parts *parts, float *out, const float *hidden);

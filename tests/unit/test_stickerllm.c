@@ -142,3 +142,29 @@ TEST(stickerllm_memory_is_reckoned) {
     }
     close_fixture(&f);
 }
+
+/* A new token begins as the mean of old ones, on both sides; nothing else moves. */
+TEST(stickerllm_tokens_begin_as_words) {
+    fixture f;
+    if (open_fixture(&f)) {
+        size_t C = f.parts.C;
+        float *was = bqb_calloc(f.parts.n_floats, sizeof *was), rows[2 * 24];
+        memcpy(was, f.parts.floats, f.parts.n_floats * sizeof *was);
+        const int32_t ids[2] = {5, 9}, wrong[1] = {V};
+        CHECK_OK(bqb_stickerllm_begin(f.m, &f.parts, BQB_TOKEN_RET, ids, 2, &f.err), f.err);
+        CHECK_OK(bqb_decoder_embed(f.m, rows, ids, 2, &f.err), f.err);
+        double worst = 0;
+        for (size_t c = 0; c < C; c++) {
+            float mean = 0.5f * (rows[c] + rows[C + c]);
+            worst = fmax(worst, fabs((double)(f.parts.embed_new[BQB_TOKEN_RET * C + c] - mean)));
+            worst = fmax(worst, fabs((double)(f.parts.head_new[BQB_TOKEN_RET * C + c] - mean))); /* tied */
+        }
+        CHECK_MSG(worst < 1e-6, "%.1e", worst);
+        size_t moved = 0;
+        for (size_t i = 0; i < f.parts.n_floats; i++) moved += was[i] != f.parts.floats[i];
+        CHECK(moved == 2 * C);
+        CHECK(bqb_stickerllm_begin(f.m, &f.parts, BQB_TOKEN_RET, wrong, 1, &f.err) == BQB_EINVAL);
+        free(was);
+    }
+    close_fixture(&f);
+}
