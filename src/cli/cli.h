@@ -18,6 +18,7 @@ typedef int (*cli_main_fn)(const cli_env *env, int argc, char **argv);
 
 int cli_synth(const cli_env *env, int argc, char **argv);
 int cli_split(const cli_env *env, int argc, char **argv);
+int cli_pretrain(const cli_env *env, int argc, char **argv);
 int cli_train(const cli_env *env, int argc, char **argv);
 int cli_tune(const cli_env *env, int argc, char **argv);
 int cli_eval(const cli_env *env, int argc, char **argv);

@@ -35,6 +35,7 @@ static const command commands[] = {
     {"embed", cli_embed, "unit vectors of texts or pictures"},
     {"split", cli_split, "cut annotated stickers into train, valid and test, without copies"},
     {"train", cli_train, "train StickerCLIP on annotated stickers"},
+    {"pretrain", cli_pretrain, "train a small language model from nothing"},
     {"tune", cli_tune, "teach a language model to answer with stickers"},
     {"eval", cli_eval, "recall of a model on annotated stickers"},
     {"model", cli_model, "look into a model folder, or convert it"},

@@ -70,6 +70,7 @@ bqb_status bqb_decoder_share(bqb_decoder **out, bqb_decoder *m, int threads, bqb
 
 void bqb_decoder_free(bqb_decoder *m) {
     if (!m) return;
+    bqb_decoder_crew_free(m);
     bqb_multiplier_close(&m->mul);
     free(m->turned);
     if (m->shared) {
@@ -142,12 +143,14 @@ static bool angles_to(bqb_decoder *m, size_t positions) {
     return true;
 }
 
-/* Turn the pairs of n rows' heads by their positions, from `first` on; or back again. */
+/* Turn the pairs of n rows' heads by their positions, from `first` on, of several documents each anew; or back again. */
 void bqb_decoder_rotate(bqb_decoder *m, float *x, size_t heads, size_t n, size_t first, bool back) {
     size_t half = m->config.head_dim / 2, step = m->config.rope_neighbours ? 2 : 1, other = m->config.rope_neighbours ? 1 : half;
+    size_t doc = 0, start = 0;
     if (!angles_to(m, first + n)) m->mul.no_memory = true;
     for (size_t t = 0; t < n && !m->mul.no_memory; t++) {
-        const float *angle = m->turned + (first + t) * half * 2;
+        while (m->docs && t == m->docs->end[doc]) start = m->docs->end[doc++];
+        const float *angle = m->turned + (first + t - start) * half * 2;
         for (size_t h = 0; h < heads; h++) {
             float *head = x + (t * heads + h) * 2 * half;
             for (size_t i = 0; i < half; i++) {

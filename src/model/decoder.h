@@ -142,6 +142,14 @@ size_t bqb_decoder_weight_count(const bqb_decoder *m);
  * are not learnt. The gradient of every weight is added to grad [weight_count] (NULL: only the loss). */
 bqb_status bqb_decoder_learn(bqb_decoder *m, float *grad, float *loss, const int32_t *ids, const bool *skip, size_t n, bqb_err *err);
 
+/* The same over many documents, which lie one after another: document i ends before ids[end[i]]. Each begins
+ * at position 0 and sees itself alone, so that short ones cost what they hold. None is longer than `context`.
+ * They are shared out to the decoder's threads in parts of whole documents; gradients are added in a fixed order, so that the
+ * same call with as many threads gives the same bits. loss is the mean over all tokens learnt; what the threads
+ * need stays for the next call (their activations and a block of gradients each). */
+bqb_status bqb_decoder_learn_batch(bqb_decoder *m, float *grad, double *loss, const int32_t *ids, const bool *skip, const size_t *end,
+                                   size_t n_docs, bqb_err *err);
+
 /* One AdamW update; norms and biases are not decayed. step counts from 1. */
 void bqb_decoder_adamw(bqb_decoder *m, const float *grad, float *mom, float *var, const bqb_adamw_config *c, uint64_t step);
 

@@ -9,6 +9,7 @@
 
 struct bqb_decoder_tape {
     bqb_arena *arena;
+    bool borrowed;            /* the arena is the decoder's */
     bqb_decoder_saved *block; /* [layers] */
     float *x;                 /* [n,C] into the last norm */
     size_t n, first;          /* tokens, and the position of the first */
@@ -16,7 +17,8 @@ struct bqb_decoder_tape {
 
 void bqb_decoder_tape_free(bqb_decoder_tape *t) {
     if (!t) return;
-    bqb_arena_free(t->arena);
+    if (t->borrowed) bqb_arena_reset(t->arena);
+    else bqb_arena_free(t->arena);
     free(t);
 }
 
@@ -40,30 +42,56 @@ static const float *past_rows(bqb_decoder *m, const bqb_decoder_past *past, cons
 
 /* ---- forward ---- */
 
+/* The documents of a pass one by one, each a square of attention; or all rows at once behind the past. */
+typedef struct {
+    size_t from, n, all, sees; /* rows, keys and what the first row sees of them */
+    size_t prob;               /* where its attention begins, in numbers from the head's */
+    size_t doc;
+} span;
+
+static bool next_span(span *s, const bqb_decoder *m, size_t first, size_t n) {
+    if (!m->docs) {
+        *s = (span){.n = n, .all = first + n, .sees = first + 1, .doc = s->doc + 1};
+        return s->doc == 1;
+    }
+    if (s->doc == m->docs->n) return false;
+    size_t from = s->from + s->n, prob = s->prob + s->n * s->all, own = m->docs->end[s->doc] - from;
+    *s = (span){.from = from, .n = own, .all = own, .sees = 1, .prob = prob, .doc = s->doc + 1};
+    return true;
+}
+
+/* Numbers of attention that a head has in a pass. */
+static size_t prob_size(const bqb_decoder *m, size_t first, size_t n) {
+    size_t total = 0;
+    for (span s = {0}; next_span(&s, m, first, n);) total += s.n * s.all;
+    return total;
+}
+
 void bqb_decoder_attend_kept(bqb_decoder *m, const bqb_decoder_past *past, size_t layer, float *out, const bqb_decoder_saved *v, size_t n) {
     const bqb_decoder_config *c = &m->config;
-    size_t d = c->head_dim, Q = c->heads * d, all = past->n + n, share = c->heads / c->kv_heads;
-    const float *key = past_rows(m, past, past->k, layer, all), *value = past_rows(m, past, past->v, layer, all);
-    for (size_t h = 0; h < c->heads && !m->mul.no_memory; h++) {
-        float *prob = v->prob + h * n * all;
-        size_t from = h / share * d;
-        product(m, n, all, d, prob, all, v->q + h * d, Q, 1, key + from, 1, past->row, false);
-        for (size_t t = 0; t < n; t++) { /* what a token may not see weighs nothing */
-            size_t sees = past->n + t + 1;
-            m->mul.ops->softmax_fwd[BQB_NUM_F32](prob + t * all, prob + t * all, 1.0f / sqrtf((float)d), 1, sees);
-            memset(prob + t * all + sees, 0, (all - sees) * sizeof *prob);
+    size_t d = c->head_dim, Q = c->heads * d, KV = past->row, share = c->heads / c->kv_heads, size = prob_size(m, past->n, n);
+    const float *key = past_rows(m, past, past->k, layer, past->n + n), *value = past_rows(m, past, past->v, layer, past->n + n);
+    for (span s = {0}; next_span(&s, m, past->n, n);)
+        for (size_t h = 0; h < c->heads && !m->mul.no_memory; h++) {
+            float *prob = v->prob + h * size + s.prob;
+            size_t from = s.from * KV + h / share * d, row = s.from * Q + h * d;
+            product(m, s.n, s.all, d, prob, s.all, v->q + row, Q, 1, key + from, 1, KV, false);
+            for (size_t t = 0; t < s.n; t++) { /* what a token may not see weighs nothing */
+                size_t sees = s.sees + t;
+                m->mul.ops->softmax_fwd[BQB_NUM_F32](prob + t * s.all, prob + t * s.all, 1.0f / sqrtf((float)d), 1, sees);
+                memset(prob + t * s.all + sees, 0, (s.all - sees) * sizeof *prob);
+            }
+            product(m, s.n, d, s.all, out + row, Q, prob, s.all, 1, value + from, KV, 1, false);
         }
-        product(m, n, d, all, out + h * d, Q, prob, all, 1, value + from, past->row, 1, false);
-    }
 }
 
 static bqb_decoder_tape *tape_new(const bqb_decoder *m, size_t n, size_t first) {
     const bqb_decoder_config *c = &m->config;
-    size_t C = c->width, Q = c->heads * c->head_dim, KV = c->kv_heads * c->head_dim, all = first + n;
+    size_t C = c->width, Q = c->heads * c->head_dim, KV = c->kv_heads * c->head_dim;
     bool learns = m->grad != NULL;
     bqb_decoder_tape *t = bqb_calloc(1, sizeof *t);
     if (!t) return NULL;
-    *t = (bqb_decoder_tape){.arena = bqb_arena_new(), .n = n, .first = first};
+    *t = (bqb_decoder_tape){.arena = m->tapes ? m->tapes : bqb_arena_new(), .borrowed = m->tapes != NULL, .n = n, .first = first};
     bool ok = t->arena && (t->x = bqb_arena_take(t->arena, n * C, sizeof(float))) &&
               (t->block = bqb_arena_take(t->arena, c->layers, sizeof *t->block));
     for (size_t l = 0; l < c->layers && ok; l++) {
@@ -73,7 +101,7 @@ static bqb_decoder_tape *tape_new(const bqb_decoder *m, size_t n, size_t first) 
             float **to;
             size_t n;
         } parts[] = {{&v->x1, n * C}, {&v->x2, n * C}, {&v->q_raw, normed ? n * Q : 1}, {&v->k_raw, normed ? n * KV : 1},
-                     {&v->q, n * Q}, {&v->prob, c->heads * n * all}, {&v->gate, n * c->mlp}, {&v->up, n * c->mlp},
+                     {&v->q, n * Q}, {&v->prob, c->heads * prob_size(m, first, n)}, {&v->gate, n * c->mlp}, {&v->up, n * c->mlp},
                      {&v->mixed, learns ? n * Q : 1}};
         for (size_t i = 0; i < sizeof parts / sizeof *parts && ok; i++)
             ok = (*parts[i].to = bqb_arena_take(t->arena, parts[i].n, sizeof(float))) != NULL;
@@ -111,19 +139,20 @@ static void attend_back(bqb_decoder *m, const bqb_decoder_past *past, size_t lay
                         const bqb_decoder_tape *t) {
     const bqb_decoder_config *c = &m->config;
     const bqb_decoder_saved *v = &t->block[layer];
-    size_t n = t->n, d = c->head_dim, Q = c->heads * d, all = t->first + n, share = c->heads / c->kv_heads, KV = past->row;
-    const float *key = past_rows(m, past, past->k, layer, all), *value = past_rows(m, past, past->v, layer, all);
-    float *dp = bqb_decoder_take(m, n * all);
-    for (size_t h = 0; h < c->heads && !m->mul.no_memory; h++) {
-        const float *prob = v->prob + h * n * all;
-        size_t from = h / share * d;
-        bool add = h % share > 0; /* heads that share keys add up */
-        product(m, n, all, d, dp, all, dout + h * d, Q, 1, value + from, 1, KV, false);
-        product(m, n, d, n, dv + from, KV, prob + t->first, 1, all, dout + h * d, Q, 1, add);
-        m->mul.ops->softmax_bwd[BQB_NUM_F32](dp, dp, prob, 1.0f / sqrtf((float)d), n, all);
-        product(m, n, d, all, dq + h * d, Q, dp, all, 1, key + from, KV, 1, false);
-        product(m, n, d, n, dk + from, KV, dp + t->first, 1, all, v->q + h * d, Q, 1, add);
-    }
+    size_t d = c->head_dim, Q = c->heads * d, share = c->heads / c->kv_heads, KV = past->row, size = prob_size(m, t->first, t->n);
+    const float *key = past_rows(m, past, past->k, layer, t->first + t->n), *value = past_rows(m, past, past->v, layer, t->first + t->n);
+    float *dp = bqb_decoder_take(m, size);
+    for (span s = {0}; next_span(&s, m, t->first, t->n);)
+        for (size_t h = 0; h < c->heads && !m->mul.no_memory; h++) {
+            const float *prob = v->prob + h * size + s.prob;
+            size_t n = s.n, all = s.all, from = s.from * KV + h / share * d, row = s.from * Q + h * d, before = all - n;
+            bool add = h % share > 0; /* heads that share keys add up */
+            product(m, n, all, d, dp, all, dout + row, Q, 1, value + from, 1, KV, false);
+            product(m, n, d, n, dv + from, KV, prob + before, 1, all, dout + row, Q, 1, add);
+            m->mul.ops->softmax_bwd[BQB_NUM_F32](dp, dp, prob, 1.0f / sqrtf((float)d), n, all);
+            product(m, n, d, all, dq + row, Q, dp, all, 1, key + from, KV, 1, false);
+            product(m, n, d, n, dk + from, KV, dp + before, 1, all, v->q + row, Q, 1, add);
+        }
 }
 
 /* The products' inputs that the tape does not hold are made again where weights learn. */

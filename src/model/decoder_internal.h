@@ -17,6 +17,13 @@ typedef struct {
 
 enum { BQB_DECODER_PART = 512 }; /* tokens that go through the blocks at once: what they need stays bounded */
 
+/* Documents that lie one after another in a pass: end[i] is where the i-th ends. Each begins at
+ * position 0 and sees itself alone. */
+typedef struct {
+    const size_t *end;
+    size_t n;
+} bqb_decoder_docs;
+
 struct bqb_decoder {
     bqb_decoder_config config;
     char *path;            /* NULL: not opened from one */
@@ -36,6 +43,10 @@ struct bqb_decoder {
     float *weights;         /* [n_weights] of one that learns: everything above points into it */
     size_t n_weights;
     float *grad;            /* while one learns: where gradients are added; else NULL */
+    const bqb_decoder_docs *docs; /* of the pass; NULL: all rows are one document. Only with an empty past */
+    bqb_arena *tapes;       /* where the one tape lives, instead of an arena of its own; NULL */
+    struct bqb_decoder_worker *crew; /* of decoder_batch.c */
+    size_t n_crew;
 };
 
 struct bqb_decoder_past {
@@ -56,6 +67,9 @@ typedef struct {
 
 /* Everything but files and weights; m->config is set. */
 bqb_status bqb_decoder_tools(bqb_decoder *m, bqb_precision precision, int threads, bqb_err *err);
+
+/* Free what bqb_decoder_learn_batch left to be used again. */
+void bqb_decoder_crew_free(bqb_decoder *m);
 
 /* Steps that forward and backward share. */
 float *bqb_decoder_take(bqb_decoder *m, size_t n); /* f32 from the pass's arena; NULL sets no_memory */
@@ -84,8 +98,13 @@ int bqb_decoder_each_tensor(bqb_decoder *m, bqb_decoder_tensor_fn fn, void *ctx)
 /* "blk.2.ffn_up.weight" of "model.layers.2.mlp.up_proj.weight": what a GGUF file calls it; in `out`, or the name itself. */
 const char *bqb_decoder_gguf_name(char out[128], const char *name);
 
+/* Mean cross-entropy over `learnt` tokens of logits[n,V], which become its gradient; next[t] is the token that follows
+ * row t, -1: not learnt. Returns the rows' share of the mean. */
+double bqb_decoder_cross_entropy(const bqb_decoder *m, float *logits, const int32_t *next, size_t n, size_t learnt);
+
 /* Where m->grad is: the gradient of a norm's gamma, of a matrix and its bias (NULL: none), from dy and the layer's input. */
 void bqb_decoder_grad_norm(bqb_decoder *m, float *gamma, const float *dy, const float *x, size_t n, size_t C);
+float *bqb_decoder_grad_of(const bqb_decoder *m, const float *weight);
 void bqb_decoder_grad_matrix(bqb_decoder *m, const bqb_matrix *w, float *bias, const float *dy, const float *x, size_t n);
 
 /* Fill m's weights from its file; m->config is read, m->turn made. path is for messages. */

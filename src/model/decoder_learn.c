@@ -72,85 +72,45 @@ size_t bqb_decoder_weight_count(const bqb_decoder *m) { return m->n_weights; }
 
 /* ---- gradients ---- */
 
-static float *grad_of(const bqb_decoder *m, const float *weight) { return m->grad + (weight - m->weights); }
+float *bqb_decoder_grad_of(const bqb_decoder *m, const float *weight) { return m->grad + (weight - m->weights); }
 
 void bqb_decoder_grad_matrix(bqb_decoder *m, const bqb_matrix *w, float *bias, const float *dy, const float *x, size_t n) {
     if (m->mul.no_memory) return;
-    bqb_gemm_outer(m->mul.gemm, grad_of(m, w->data), dy, x, BQB_NUM_F32, n, w->rows, w->cols);
-    if (bias) m->mul.ops->bias_bwd[BQB_NUM_F32](grad_of(m, bias), dy, n, w->rows);
+    if (m->mul.num == BQB_NUM_F32) bqb_gemm_outer(m->mul.gemm, bqb_decoder_grad_of(m, w->data), dy, x, BQB_NUM_F32, n, w->rows, w->cols);
+    else {
+        bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
+        uint16_t *dy16 = (uint16_t *)(void *)bqb_decoder_take(m, (n * w->rows + 1) / 2), *x16 = (uint16_t *)(void *)bqb_decoder_take(m, (n * w->cols + 1) / 2);
+        if (m->mul.no_memory) return;
+        m->mul.ops->to_bf16(dy16, dy, n * w->rows);
+        m->mul.ops->to_bf16(x16, x, n * w->cols);
+        bqb_gemm_outer(m->mul.gemm, bqb_decoder_grad_of(m, w->data), dy16, x16, BQB_NUM_BF16, n, w->rows, w->cols);
+        bqb_arena_release(m->mul.arena, mark);
+    }
+    if (bias) m->mul.ops->bias_bwd[BQB_NUM_F32](bqb_decoder_grad_of(m, bias), dy, n, w->rows);
 }
 
 void bqb_decoder_grad_norm(bqb_decoder *m, float *gamma, const float *dy, const float *x, size_t n, size_t C) {
-    float *g = grad_of(m, gamma);
+    float *g = bqb_decoder_grad_of(m, gamma);
     for (size_t i = 0; i < n && !m->mul.no_memory; i++, dy += C, x += C) {
         float r = 1.0f / sqrtf(m->mul.rows->dot[BQB_ROW_F32](x, x, C) / (float)C + m->config.eps);
         for (size_t k = 0; k < C; k++) g[k] += dy[k] * x[k] * r;
     }
 }
 
-typedef struct {
-    size_t n;    /* tokens that ask: all but the last */
-    float *rows, *hidden, *logits, *dhidden;
-    bqb_decoder_past *past;
-    bqb_decoder_tape *tape;
-} lesson;
-
-static void free_lesson(lesson *l) {
-    free(l->rows);
-    free(l->hidden);
-    free(l->logits);
-    free(l->dhidden);
-    bqb_decoder_past_free(l->past);
-    bqb_decoder_tape_free(l->tape);
-}
-
-/* The loss; logits become their gradient. */
-static double cross_entropy(const bqb_decoder *m, float *logits, const int32_t *ids, const bool *skip, size_t n) {
-    size_t V = m->config.vocab, learnt = 0;
+double bqb_decoder_cross_entropy(const bqb_decoder *m, float *logits, const int32_t *next, size_t n, size_t learnt) {
+    size_t V = m->config.vocab;
     double loss = 0;
-    for (size_t t = 0; t < n; t++) learnt += !(skip && skip[t + 1]);
     for (size_t t = 0; t < n; t++, logits += V) {
-        if (skip && skip[t + 1]) {
+        if (next[t] < 0) {
             memset(logits, 0, V * sizeof *logits);
             continue;
         }
-        float top, right = logits[ids[t + 1]], sum = m->mul.ops->exp_sum(logits, &top, logits, V), share = 1.0f / (sum * (float)learnt);
+        float top, right = logits[next[t]], sum = m->mul.ops->exp_sum(logits, &top, logits, V), share = 1.0f / (sum * (float)learnt);
         loss += (log((double)sum) + (double)top - (double)right) / (double)learnt;
         for (size_t v = 0; v < V; v++) logits[v] *= share;
-        logits[ids[t + 1]] -= 1.0f / (float)learnt;
+        logits[next[t]] -= 1.0f / (float)learnt;
     }
     return loss;
-}
-
-static bqb_status backward(bqb_decoder *m, lesson *l, const int32_t *ids, bqb_err *err) {
-    size_t C = m->config.width;
-    bqb_gemm_enter(m->mul.gemm);
-    bqb_decoder_grad_matrix(m, &m->head, NULL, l->logits, l->hidden, l->n);
-    bqb_status s = bqb_decoder_logits_back(m, l->dhidden, l->logits, l->n, err);
-    if (!s) s = bqb_decoder_backward(m, l->past, l->rows, l->dhidden, l->tape, err);
-    float *embed = grad_of(m, m->embed.data);
-    for (size_t t = 0; t < l->n && !s; t++) m->mul.ops->add(embed + (size_t)ids[t] * C, l->rows + t * C, C);
-    return s;
-}
-
-bqb_status bqb_decoder_learn(bqb_decoder *m, float *grad, float *loss, const int32_t *ids, const bool *skip, size_t n, bqb_err *err) {
-    if (!m->weights) return bqb_fail(err, BQB_EINVAL, "a decoder that was opened is frozen");
-    if (n < 2) return bqb_fail(err, BQB_EINVAL, "%zu tokens: the second is the first that can be learnt", n);
-    size_t C = m->config.width, V = m->config.vocab;
-    lesson l = {.n = n - 1, .rows = bqb_calloc(n * C, sizeof(float)), .hidden = bqb_calloc(n * C, sizeof(float)),
-                .logits = bqb_calloc(n * V, sizeof(float)), .dhidden = bqb_calloc(n * C, sizeof(float))};
-    bqb_status s = l.rows && l.hidden && l.logits && l.dhidden ? bqb_decoder_past_new(&l.past, m, l.n, err)
-                                                                : bqb_fail_nomem(err, "a lesson", n * (3 * C + V) * sizeof(float));
-    if (!s && (ids[n - 1] < 0 || (size_t)ids[n - 1] >= V)) s = bqb_fail(err, BQB_EINVAL, "token %d is not among the model's %zu", (int)ids[n - 1], V);
-    if (!s) s = bqb_decoder_embed(m, l.rows, ids, l.n, err);
-    m->grad = grad;
-    if (!s) s = bqb_decoder_forward(m, l.past, &l.tape, l.hidden, l.rows, l.n, err);
-    if (!s) s = bqb_decoder_logits(m, l.logits, l.hidden, l.n, err);
-    if (!s) *loss = (float)cross_entropy(m, l.logits, ids, skip, l.n);
-    if (!s && grad) s = backward(m, &l, ids, err);
-    m->grad = NULL;
-    free_lesson(&l);
-    return s;
 }
 
 typedef struct {

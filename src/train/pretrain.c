@@ -1,0 +1,216 @@
+#define _XOPEN_SOURCE 700 /* lockf */
+#include "train/pretrain.h"
+
+#include "base/fs.h"
+#include "train/pretrain_keep.h"
+#include "train/schedule.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_DOCUMENT = 1 << 20 };
+
+/* A batch of whole documents. */
+typedef struct {
+    bqb_ids ids;
+    size_t *end, n, cap;
+} pack;
+
+typedef struct {
+    const bqb_pretrain_options *o;
+    bqb_llm_tokenizer *tok;
+    bqb_decoder *m;
+    float *grad, *mom, *var;
+    pack batch, held;
+    bqb_pretrain_place at;
+    double loss, valid, saved_at, busy_s;
+    uint64_t busy_tokens;
+    int lock;
+} training;
+
+static double now_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void tell(const training *t, const char *line) {
+    if (t->o->say) t->o->say(t->o->ctx, line);
+}
+
+/* ---- documents ---- */
+
+static bqb_status add_document(training *t, pack *p, bool held_out, uint64_t i, bqb_err *err) {
+    bqb_buf text = {.max = MAX_DOCUMENT};
+    size_t first = p->ids.n;
+    bqb_status s = t->o->source(t->o->source_ctx, held_out, i, &text, err);
+    if (!s) s = bqb_llm_tokenizer_encode(t->tok, &p->ids, text.data ? text.data : "", text.len, true, err);
+    bqb_buf_free(&text);
+    if (!s) s = bqb_ids_add(&p->ids, bqb_llm_tokenizer_added(t->tok, "<|endoftext|>"), err);
+    if (s) return s;
+    if (p->ids.n - first > t->o->context) p->ids.n = first + t->o->context;
+    size_t *grown = bqb_grow(p->end, p->n, &p->cap, sizeof *grown, 256);
+    if (!grown) return bqb_fail_nomem(err, "documents", (p->n + 1) * sizeof *grown);
+    p->end = grown;
+    p->end[p->n++] = p->ids.n;
+    return BQB_OK;
+}
+
+static bqb_status fill_batch(training *t, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    t->batch.ids.n = t->batch.n = 0;
+    while (t->batch.ids.n < t->o->batch && !s) s = add_document(t, &t->batch, false, t->at.document++, err);
+    return s;
+}
+
+static void free_pack(pack *p) {
+    free(p->ids.id);
+    free(p->end);
+}
+
+/* ---- measuring and keeping ---- */
+
+static bqb_status measure(training *t, bqb_err *err) {
+    if (!t->o->held_out) return BQB_OK;
+    bqb_status s = BQB_OK;
+    while (t->held.n < t->o->held_out && !s) s = add_document(t, &t->held, true, t->held.n, err);
+    if (!s) s = bqb_decoder_learn_batch(t->m, NULL, &t->valid, t->held.ids.id, NULL, t->held.end, t->held.n, err);
+    if (!s) s = bqb_pretrain_line(t->o, "valid.csv", err, "%" PRIu64 ",%.5f,%.4f\n", t->at.step, t->valid, exp(t->valid));
+    char line[160];
+    snprintf(line, sizeof line, "step %" PRIu64 ": loss %.3f, held-out perplexity %.3f, %.0f tokens/s", t->at.step, t->loss, exp(t->valid),
+             t->busy_s > 0 ? (double)t->busy_tokens / t->busy_s : 0);
+    if (!s) tell(t, line);
+    return s;
+}
+
+static bqb_status keep(training *t, bqb_err *err) {
+    bqb_status s = bqb_pretrain_save(t->o, t->m, t->mom, t->var, &t->at, err);
+    if (!s) s = bqb_decoder_save(t->m, t->o->out, !t->o->f32, err);
+    t->saved_at = now_s();
+    return s;
+}
+
+/* ---- steps ---- */
+
+static double norm_of(const float *g, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)g[i] * (double)g[i];
+    return sqrt(sum);
+}
+
+static bqb_status take_step(training *t, bqb_err *err) {
+    const bqb_pretrain_options *o = t->o;
+    double began = now_s(), lr = bqb_schedule_lr(o->lr, t->at.step, o->warmup, o->steps);
+    size_t n = bqb_decoder_weight_count(t->m);
+    bqb_pretrain_place before = t->at;
+    memset(t->grad, 0, n * sizeof *t->grad);
+    bqb_status s = fill_batch(t, err);
+    if (!s) s = bqb_decoder_learn_batch(t->m, t->grad, &t->loss, t->batch.ids.id, NULL, t->batch.end, t->batch.n, err);
+    double norm = s ? 0 : norm_of(t->grad, n);
+    if (!s && !(isfinite(t->loss) && isfinite(norm)))
+        s = bqb_fail(err, BQB_EFORMAT, "step %" PRIu64 ": the loss is no number; try a lower learning rate", t->at.step + 1);
+    if (s) {
+        t->at = before;
+        return s;
+    }
+    if (o->clip_norm > 0 && norm > o->clip_norm)
+        for (size_t i = 0; i < n; i++) t->grad[i] *= (float)(o->clip_norm / norm);
+    bqb_adamw_config c = {.lr = (float)lr, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = (float)o->weight_decay};
+    bqb_decoder_adamw(t->m, t->grad, t->mom, t->var, &c, ++t->at.step);
+    t->at.tokens += t->batch.ids.n;
+    double took = now_s() - began;
+    t->busy_s += took;
+    t->busy_tokens += t->batch.ids.n;
+    return bqb_pretrain_line(o, "log.csv", err, "%" PRIu64 ",%.5f,%.6g,%" PRIu64 ",%.0f\n", t->at.step, t->loss, lr, t->at.tokens,
+                             (double)t->batch.ids.n / took);
+}
+
+static bqb_status run(training *t, bqb_err *err) {
+    const bqb_pretrain_options *o = t->o;
+    bqb_status s = BQB_OK;
+    while (t->at.step < o->steps && !s) {
+        s = take_step(t, err);
+        if (s) break;
+        bool last = t->at.step == o->steps;
+        if (last || (o->valid_every && t->at.step % o->valid_every == 0)) s = measure(t, err);
+        if (!s && (last || now_s() - t->saved_at > 60 * o->save_minutes)) s = keep(t, err);
+        if (!s && !last && o->progress && o->progress(o->ctx, "training", t->at.step, o->steps)) {
+            s = keep(t, err);
+            if (!s) s = bqb_fail(err, BQB_ECANCEL, "stopped after step %" PRIu64 "; --resume goes on", t->at.step);
+        }
+    }
+    return s;
+}
+
+/* ---- beginning ---- */
+
+static bqb_status lock_out(training *t, bqb_err *err) {
+    char *path = bqb_path_join(t->o->out, ".lock");
+    if (!path) return bqb_fail_nomem(err, t->o->out, strlen(t->o->out));
+    bqb_status s = BQB_OK;
+    t->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (t->lock < 0) s = bqb_fail_errno(err, "%s", path);
+    else if (lockf(t->lock, F_TLOCK, 0)) s = bqb_fail(err, BQB_EIO, "%s: another training is writing here", t->o->out);
+    free(path);
+    return s;
+}
+
+static bqb_status make_model(training *t, bqb_err *err) {
+    const bqb_pretrain_options *o = t->o;
+    bqb_decoder_config c = {.family = BQB_LLAMA, .vocab = bqb_llm_tokenizer_size(t->tok), .width = o->width, .layers = o->layers, .heads = o->heads,
+                            .kv_heads = o->kv_heads, .head_dim = o->heads ? o->width / o->heads : 0, .mlp = o->mlp, .context = o->context, .eps = 1e-5f,
+                            .rope_theta = 10000, .rope_factor = 1, .tied = true, .bos = -1, .n_end = 2,
+                            .end = {bqb_llm_tokenizer_added(t->tok, "<|im_end|>"), bqb_llm_tokenizer_added(t->tok, "<|endoftext|>")}};
+    bqb_status s = bqb_decoder_new(&t->m, &c, o->seed, o->precision, o->threads, err);
+    if (s) return s;
+    size_t n = bqb_decoder_weight_count(t->m);
+    t->grad = bqb_calloc(n, sizeof *t->grad);
+    t->mom = bqb_calloc(n, sizeof *t->mom);
+    t->var = bqb_calloc(n, sizeof *t->var);
+    return t->grad && t->mom && t->var ? BQB_OK : bqb_fail_nomem(err, "optimiser", 3 * n * sizeof *t->grad);
+}
+
+static bqb_status begin(training *t, bqb_err *err) {
+    const bqb_pretrain_options *o = t->o;
+    if (!o->steps || !o->batch || !o->heads || o->context < 2 || !(o->lr > 0))
+        return bqb_fail(err, BQB_EINVAL, "steps, batch, heads, context and learning rate must be above 0");
+    bqb_status s = bqb_make_dirs(o->out, err);
+    if (!s) s = lock_out(t, err);
+    if (!s && bqb_pretrain_begun(o) != o->resume)
+        s = o->resume ? bqb_fail(err, BQB_ENOTFOUND, "%s: there is no checkpoint to go on from", o->out)
+                      : bqb_fail(err, BQB_EINVAL, "%s holds a training already; --resume goes on with it", o->out);
+    if (!s) s = bqb_pretrain_tokenizer(&t->tok, o, err);
+    if (!s) s = make_model(t, err);
+    if (!s && o->resume) s = bqb_pretrain_load(o, t->m, t->mom, t->var, &t->at, err);
+    if (!s) s = bqb_pretrain_table(o, "log.csv", "step,loss,lr,tokens,tokens_per_s\n", t->at.step, err);
+    if (!s) s = bqb_pretrain_table(o, "valid.csv", "step,loss,perplexity\n", t->at.step, err);
+    t->saved_at = now_s();
+    char line[160];
+    if (!s) {
+        snprintf(line, sizeof line, "%zu weights, vocabulary of %zu", bqb_decoder_weight_count(t->m), bqb_llm_tokenizer_size(t->tok));
+        tell(t, line);
+    }
+    return s;
+}
+
+bqb_status bqb_pretrain(const bqb_pretrain_options *o, bqb_pretrain_result *result, bqb_err *err) {
+    training t = {.o = o, .lock = -1, .valid = NAN};
+    bqb_status s = begin(&t, err);
+    if (!s) s = run(&t, err);
+    *result = (bqb_pretrain_result){t.at.step, t.at.document, t.at.tokens, t.loss, t.valid, t.busy_s > 0 ? (double)t.busy_tokens / t.busy_s : 0};
+    if (t.lock >= 0) close(t.lock);
+    bqb_decoder_free(t.m);
+    bqb_llm_tokenizer_close(t.tok);
+    free(t.grad);
+    free(t.mom);
+    free(t.var);
+    free_pack(&t.batch);
+    free_pack(&t.held);
+    return s;
+}
