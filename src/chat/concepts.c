@@ -143,17 +143,29 @@ bqb_status bqb_concepts_of_sticker(bqb_concepts *out, const synth_data *d, const
     return BQB_OK;
 }
 
-bqb_status bqb_concepts_say(const bqb_concepts *c, bqb_buf *out, const char *sep, bqb_rand *r, bqb_err *err) {
+/* One to four characters from anywhere in a word: whoever is to begin with any of them has to know all of it. */
+static bqb_status say_piece(bqb_buf *out, const char *word, bqb_rand *r, bqb_err *err) {
+    size_t n = bqb_utf8_count(word, strlen(word)), from = bqb_rand_below(r, n), count = 1 + bqb_rand_below(r, 4);
+    const char *at = word, *end;
+    uint32_t c;
+    bool ok;
+    for (; from; from--) at += bqb_utf8_next(at, strlen(at), &c, &ok);
+    for (end = at; *end && count; count--) end += bqb_utf8_next(end, strlen(end), &c, &ok);
+    return bqb_buf_append(out, at, (size_t)(end - at), err);
+}
+
+bqb_status bqb_concepts_say(const bqb_concepts *c, bqb_buf *out, const char *sep, size_t most, bqb_rand *r, bqb_err *err) {
     uint32_t order[BQB_CONCEPTS];
     for (size_t i = 0; i < c->n; i++) order[i] = (uint32_t)i;
     bqb_rand_shuffle(r, order, c->n);
-    size_t n = c->n;
+    size_t n = c->n < most ? c->n : most;
     if (n > 1 && bqb_rand_below(r, 2)) n = 1 + bqb_rand_below(r, n);
     bqb_status s = BQB_OK;
     for (size_t i = 0; i < n && !s; i++) {
-        size_t forms = c->c[order[i]].n, form = bqb_rand_below(r, 2) ? 0 : bqb_rand_below(r, forms);
+        size_t forms = c->c[order[i]].n, form = bqb_rand_below(r, 4) ? 0 : bqb_rand_below(r, forms);
+        const char *word = c->c[order[i]].form[form];
         if (i) s = bqb_buf_puts(out, sep, err);
-        if (!s) s = bqb_buf_puts(out, c->c[order[i]].form[form], err);
+        if (!s) s = *word && bqb_rand_below(r, 2) ? say_piece(out, word, r, err) : bqb_buf_puts(out, word, err);
     }
     return s;
 }

@@ -27,7 +27,7 @@ bqb_status bqb_concepts_of_sticker(bqb_concepts *out, const synth_data *d, const
 /* Any other text: its clauses. */
 bqb_status bqb_concepts_of_text(bqb_concepts *out, const char *text, bqb_err *err);
 
-/* Append some or all of them in random order, each by one of its words, with sep between. */
-bqb_status bqb_concepts_say(const bqb_concepts *c, bqb_buf *out, const char *sep, bqb_rand *r, bqb_err *err);
+/* Append some of them, at most `most`, in random order, each by one of its words, or by a few characters from within it, with sep between. */
+bqb_status bqb_concepts_say(const bqb_concepts *c, bqb_buf *out, const char *sep, size_t most, bqb_rand *r, bqb_err *err);
 
 #endif

@@ -192,11 +192,11 @@ static void draw_want(writer *w) {
 static void put_sticker(writer *w) {
     static const char *const marks[][2] = {{"【", "】"}, {"【", "】"}, {"[", "]"}, {"《", "》"}, {"「", "」"}, {"（", "）"}, {"<", ">"}, {"#", "#"}, {"*", "*"},
                                            {"→", ""}, {"：", ""}, {"『", "』"}, {"“", "”"}, {"表情：", ""}, {"图：", ""}, {"关键词：", ""}, {"标签：", ""}, {"{", "}"}};
-    size_t m = bqb_rand_below(&w->r, sizeof marks / sizeof *marks), times = chance(w, 0.12) ? 2 : 1;
+    size_t m = bqb_rand_below(&w->r, sizeof marks / sizeof *marks), times = chance(w, 0.5) ? 1 : 2 + bqb_rand_below(&w->r, 3);
     const char *sep = ONE_OF(w, "、", "、", " ", "，", "/", "；", "·");
     for (size_t i = 0; i < times; i++) {
         put(w, marks[m][0]);
-        if (!w->status) w->status = bqb_concepts_say(&w->about, w->out, sep, &w->r, w->err);
+        if (!w->status) w->status = bqb_concepts_say(&w->about, w->out, sep, times > 1 ? 3 : BQB_CONCEPTS, &w->r, w->err);
         put(w, marks[m][1]);
     }
 }

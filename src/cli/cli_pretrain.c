@@ -3,6 +3,7 @@
 
 #include "chat/corpus.h"
 #include "train/pretrain.h"
+#include "train/pretrain_text.h"
 #include "train/schedule.h"
 
 #include <math.h>
@@ -30,12 +31,16 @@ static bqb_status made_up(void *ctx, bool held_out, uint64_t i, bqb_buf *out, bq
 int cli_pretrain(const cli_env *env, int argc, char **argv) {
     (void)env;
     const char *precision = "auto";
+    cli_list text = {0};
     size_t threads = 0, warmup = SIZE_MAX;
     bqb_pretrain_options o = {.vocab = 4096, .vocab_documents = 60000, .width = 256, .layers = 6, .heads = 4, .kv_heads = 2, .mlp = 512, .context = 512,
                               .steps = 3000, .batch = 8192, .lr = 1.5e-3, .weight_decay = 0.1, .clip_norm = 1, .seed = 1, .held_out = 500,
                               .valid_every = 250, .save_minutes = 5, .say = say_line, .progress = cli_progress_show};
     const cli_option options[] = {
         {"out", 'o', CLI_STRING, &o.out, "DIR", "where the model and the checkpoint go"},
+        {"text", 0, CLI_LIST, &text, "FILE", "learn from this instead; documents end at <|endoftext|>, else at empty lines; may be repeated"},
+        {"init", 0, CLI_STRING, &o.init, "DIR", "start from this model and its tokenizer, of the same sizes (random weights)"},
+        {"answers", 0, CLI_FLAG, &o.answers, NULL, "of conversations learn only what the assistant says"},
         {"tokenizer", 0, CLI_STRING, &o.tokenizer, "FILE", "tokenizer.json to use (one is learnt)"},
         {"vocab", 0, CLI_SIZE, &o.vocab, "N", "tokens of the vocabulary that is learnt (4096)"},
         {"width", 0, CLI_SIZE, &o.width, "N", "numbers a token is in the model (256)"},
@@ -72,16 +77,26 @@ int cli_pretrain(const cli_env *env, int argc, char **argv) {
 
     bqb_err err = {0};
     bqb_corpus *corpus = NULL;
+    bqb_text_documents *documents = NULL;
     bqb_pretrain_result r = {0};
     cli_progress progress = {0};
     o.ctx = &progress;
     cli_catch_interrupts();
-    bqb_status s = bqb_corpus_open(&corpus, NULL, o.seed, &err);
-    o.source = made_up;
-    o.source_ctx = corpus;
+    bqb_status s;
+    if (text.n) {
+        s = bqb_text_documents_open(&documents, text.item, text.n, &err);
+        o.source = bqb_text_document;
+        o.source_ctx = documents;
+        if (!s && o.vocab_documents > bqb_text_documents_count(documents, false)) o.vocab_documents = bqb_text_documents_count(documents, false);
+    } else {
+        s = bqb_corpus_open(&corpus, NULL, o.seed, &err);
+        o.source = made_up;
+        o.source_ctx = corpus;
+    }
     if (!s) s = bqb_pretrain(&o, &r, &err);
     cli_progress_end(&progress);
     bqb_corpus_close(corpus);
+    bqb_text_documents_close(documents);
     if (s) return cli_fail(&err);
     printf("%s: %llu steps, %llu documents, %llu tokens, loss %.3f", o.out, (unsigned long long)r.steps, (unsigned long long)r.documents,
            (unsigned long long)r.tokens, r.loss);

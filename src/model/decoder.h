@@ -138,6 +138,9 @@ bqb_status bqb_decoder_new(bqb_decoder **out, const bqb_decoder_config *c, uint6
 float *bqb_decoder_weights(bqb_decoder *m);
 size_t bqb_decoder_weight_count(const bqb_decoder *m);
 
+/* The weights of another decoder with the same config, opened or new. BQB_EINVAL names what differs. */
+bqb_status bqb_decoder_copy(bqb_decoder *m, bqb_decoder *from, bqb_err *err);
+
 /* Mean cross-entropy of ids[1 … n-1], each from what came before it; skip (NULL: none) marks tokens that
  * are not learnt. The gradient of every weight is added to grad [weight_count] (NULL: only the loss). */
 bqb_status bqb_decoder_learn(bqb_decoder *m, float *grad, float *loss, const int32_t *ids, const bool *skip, size_t n, bqb_err *err);

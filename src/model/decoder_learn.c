@@ -70,6 +70,49 @@ bqb_status bqb_decoder_new(bqb_decoder **out, const bqb_decoder_config *c, uint6
 float *bqb_decoder_weights(bqb_decoder *m) { return m->weights; }
 size_t bqb_decoder_weight_count(const bqb_decoder *m) { return m->n_weights; }
 
+typedef struct {
+    bqb_decoder *to;
+    const bqb_decoder_tensor *t; /* of the other, while its like is looked for */
+    bqb_err *err;
+    bqb_status status;
+    bool found;
+} copying;
+
+static int copy_to(void *ctx, const bqb_decoder_tensor *t) {
+    copying *k = ctx;
+    if (strcmp(t->name, k->t->name)) return 0;
+    k->found = true;
+    if (t->rows != k->t->rows || t->cols != k->t->cols) {
+        k->status = bqb_fail(k->err, BQB_EINVAL, "\"%s\" is %zu × %zu, %zu × %zu is needed", t->name, k->t->rows ? k->t->rows : 1, k->t->cols,
+                             t->rows ? t->rows : 1, t->cols);
+        return 1;
+    }
+    float *w = k->to->weights + ((t->matrix ? (const float *)t->matrix->data : *t->vector) - k->to->weights);
+    for (size_t i = 0; i < t->rows; i++) bqb_matrix_row(&k->to->mul, w + i * t->cols, k->t->matrix, i);
+    if (!t->rows) memcpy(w, *k->t->vector, t->cols * sizeof *w);
+    return 1;
+}
+
+static int copy_from(void *ctx, const bqb_decoder_tensor *t) {
+    copying *k = ctx;
+    k->t = t;
+    k->found = false;
+    bqb_decoder_each_tensor(k->to, copy_to, k);
+    if (!k->found && !k->status) k->status = bqb_fail(k->err, BQB_EINVAL, "\"%s\" has no place in the model", t->name);
+    return k->status != BQB_OK;
+}
+
+bqb_status bqb_decoder_copy(bqb_decoder *m, bqb_decoder *from, bqb_err *err) {
+    const bqb_decoder_config *a = &m->config, *b = &from->config;
+    if (!m->weights) return bqb_fail(err, BQB_EINVAL, "a decoder that was opened is frozen");
+    if (a->family != b->family || a->layers != b->layers || a->heads != b->heads || a->kv_heads != b->kv_heads || a->rope_theta != b->rope_theta)
+        return bqb_fail(err, BQB_EINVAL, "%zu layers with %zu and %zu heads; %zu with %zu and %zu are needed", b->layers, b->heads, b->kv_heads, a->layers,
+                        a->heads, a->kv_heads);
+    copying k = {.to = m, .err = err};
+    bqb_decoder_each_tensor(from, copy_from, &k);
+    return k.status;
+}
+
 /* ---- gradients ---- */
 
 float *bqb_decoder_grad_of(const bqb_decoder *m, const float *weight) { return m->grad + (weight - m->weights); }

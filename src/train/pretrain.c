@@ -19,6 +19,8 @@ enum { MAX_DOCUMENT = 1 << 20 };
 /* A batch of whole documents. */
 typedef struct {
     bqb_ids ids;
+    bool *skip; /* [skip_room] */
+    size_t skip_room;
     size_t *end, n, cap;
 } pack;
 
@@ -31,6 +33,7 @@ typedef struct {
     bqb_pretrain_place at;
     double loss, valid, saved_at, busy_s;
     uint64_t busy_tokens;
+    int32_t assistant; /* the token of that word */
     int lock;
 } training;
 
@@ -62,15 +65,42 @@ static bqb_status add_document(training *t, pack *p, bool held_out, uint64_t i, 
     return BQB_OK;
 }
 
+static bqb_status mark(training *t, pack *p, bqb_err *err);
+
 static bqb_status fill_batch(training *t, bqb_err *err) {
     bqb_status s = BQB_OK;
     t->batch.ids.n = t->batch.n = 0;
     while (t->batch.ids.n < t->o->batch && !s) s = add_document(t, &t->batch, false, t->at.document++, err);
-    return s;
+    return s ? s : mark(t, &t->batch, err);
+}
+
+/* Marks what is not learnt: all up to "<|im_start|>assistant\n" and from "<|im_end|>" to the next; of documents without such messages nothing. */
+static bqb_status mark(training *t, pack *p, bqb_err *err) {
+    if (!t->o->answers) return BQB_OK;
+    if (p->ids.n > p->skip_room) {
+        free(p->skip);
+        p->skip_room = 2 * p->ids.n;
+        p->skip = bqb_calloc(p->skip_room, sizeof *p->skip);
+        if (!p->skip) return bqb_fail_nomem(err, "documents", p->skip_room);
+    }
+    int32_t open = bqb_llm_tokenizer_added(t->tok, "<|im_start|>"), close = bqb_llm_tokenizer_added(t->tok, "<|im_end|>");
+    const int32_t *id = p->ids.id;
+    for (size_t d = 0, i = 0; d < p->n; d++) {
+        bool said = id[i] != open, plain = said;
+        for (size_t first = i; i < p->end[d]; i++) {
+            p->skip[i] = !said;
+            if (plain) continue;
+            if (id[i] == close) said = false;
+            /* <|im_start|> assistant \n: what comes after is said. */
+            if (i >= first + 2 && id[i - 2] == open && id[i - 1] == t->assistant) said = true;
+        }
+    }
+    return BQB_OK;
 }
 
 static void free_pack(pack *p) {
     free(p->ids.id);
+    free(p->skip);
     free(p->end);
 }
 
@@ -80,7 +110,8 @@ static bqb_status measure(training *t, bqb_err *err) {
     if (!t->o->held_out) return BQB_OK;
     bqb_status s = BQB_OK;
     while (t->held.n < t->o->held_out && !s) s = add_document(t, &t->held, true, t->held.n, err);
-    if (!s) s = bqb_decoder_learn_batch(t->m, NULL, &t->valid, t->held.ids.id, NULL, t->held.end, t->held.n, err);
+    if (!s) s = mark(t, &t->held, err);
+    if (!s) s = bqb_decoder_learn_batch(t->m, NULL, &t->valid, t->held.ids.id, t->held.skip, t->held.end, t->held.n, err);
     if (!s) s = bqb_pretrain_line(t->o, "valid.csv", err, "%" PRIu64 ",%.5f,%.4f\n", t->at.step, t->valid, exp(t->valid));
     char line[160];
     snprintf(line, sizeof line, "step %" PRIu64 ": loss %.3f, held-out perplexity %.3f, %.0f tokens/s", t->at.step, t->loss, exp(t->valid),
@@ -111,7 +142,7 @@ static bqb_status take_step(training *t, bqb_err *err) {
     bqb_pretrain_place before = t->at;
     memset(t->grad, 0, n * sizeof *t->grad);
     bqb_status s = fill_batch(t, err);
-    if (!s) s = bqb_decoder_learn_batch(t->m, t->grad, &t->loss, t->batch.ids.id, NULL, t->batch.end, t->batch.n, err);
+    if (!s) s = bqb_decoder_learn_batch(t->m, t->grad, &t->loss, t->batch.ids.id, t->batch.skip, t->batch.end, t->batch.n, err);
     double norm = s ? 0 : norm_of(t->grad, n);
     if (!s && !(isfinite(t->loss) && isfinite(norm)))
         s = bqb_fail(err, BQB_EFORMAT, "step %" PRIu64 ": the loss is no number; try a lower learning rate", t->at.step + 1);
@@ -168,6 +199,19 @@ static bqb_status make_model(training *t, bqb_err *err) {
                             .rope_theta = 10000, .rope_factor = 1, .tied = true, .bos = -1, .n_end = 2,
                             .end = {bqb_llm_tokenizer_added(t->tok, "<|im_end|>"), bqb_llm_tokenizer_added(t->tok, "<|endoftext|>")}};
     bqb_status s = bqb_decoder_new(&t->m, &c, o->seed, o->precision, o->threads, err);
+    if (s) return s;
+    if (o->init && !o->resume) {
+        bqb_decoder *from = NULL;
+        s = bqb_decoder_open(&from, o->init, BQB_PREC_F32, 1, err);
+        if (!s) s = bqb_decoder_copy(t->m, from, err);
+        bqb_decoder_free(from);
+        if (s) return s;
+    }
+    bqb_ids word = {0};
+    s = bqb_llm_tokenizer_encode(t->tok, &word, "assistant", 9, false, err);
+    t->assistant = !s && word.n == 1 ? word.id[0] : -1;
+    free(word.id);
+    if (!s && o->answers && t->assistant < 0) s = bqb_fail(err, BQB_EUNSUPPORTED, "the vocabulary has no token \"assistant\"; without it answers cannot be told");
     if (s) return s;
     size_t n = bqb_decoder_weight_count(t->m);
     t->grad = bqb_calloc(n, sizeof *t->grad);

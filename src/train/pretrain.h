@@ -13,7 +13,9 @@ typedef struct {
     bqb_document_fn source;
     void *source_ctx;
     const char *out;        /* folder; made when absent */
+    const char *init;       /* model folder to start from, with its tokenizer, or NULL: random weights */
     const char *tokenizer;  /* tokenizer.json to use; NULL: learn one of `vocab` tokens */
+    bool answers;           /* learn only what the assistant says, not the other messages */
     size_t vocab;           /* the added tokens among them */
     size_t vocab_documents; /* that it is learnt from */
     size_t width, layers, heads, kv_heads, mlp, context;

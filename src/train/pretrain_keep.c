@@ -25,9 +25,9 @@ static char *path_of(const bqb_pretrain_options *o, const char *file, bqb_err *e
 bqb_status bqb_pretrain_settings(bqb_buf *out, const bqb_pretrain_options *o, bqb_err *err) {
     return bqb_buf_printf(out, err,
                           "width %zu layers %zu heads %zu kv_heads %zu mlp %zu context %zu steps %zu batch %zu warmup %zu lr %.9g weight_decay %.9g "
-                          "clip_norm %.9g seed %" PRIu64 " precision %s",
+                          "clip_norm %.9g seed %" PRIu64 " precision %s%s",
                           o->width, o->layers, o->heads, o->kv_heads, o->mlp, o->context, o->steps, o->batch, o->warmup, o->lr, o->weight_decay,
-                          o->clip_norm, o->seed, bqb_precision_name(o->precision));
+                          o->clip_norm, o->seed, bqb_precision_name(o->precision), o->answers ? " answers" : "");
 }
 
 /* ---- checkpoint ---- */
@@ -151,10 +151,13 @@ bqb_status bqb_pretrain_tokenizer(bqb_llm_tokenizer **tok, const bqb_pretrain_op
     *tok = NULL;
     if (!path) return BQB_ENOMEM;
     bqb_status s = BQB_OK;
-    if (!o->resume) s = o->tokenizer ? copy_file(path, o->tokenizer, err) : learn_tokenizer(path, o, err);
+    char *theirs = o->init && !o->tokenizer ? bqb_path_join(o->init, "tokenizer.json") : NULL;
+    if (!o->resume && theirs) s = copy_file(path, theirs, err);
+    else if (!o->resume) s = o->tokenizer ? copy_file(path, o->tokenizer, err) : learn_tokenizer(path, o, err);
     if (!s) s = bqb_llm_tokenizer_open(tok, path, err);
     if (!s && (bqb_llm_tokenizer_added(*tok, "<|endoftext|>") < 0 || bqb_llm_tokenizer_added(*tok, "<|im_end|>") < 0))
         s = bqb_fail(err, BQB_EFORMAT, "%s: has no added tokens <|endoftext|> and <|im_end|>", path);
+    free(theirs);
     free(path);
     return s;
 }
