@@ -137,6 +137,7 @@ bqb_status bqb_concepts_of_sticker(bqb_concepts *out, const synth_data *d, const
     if (!out->text) return bqb_fail_nomem(err, "a sentence", strlen(text));
     add_subject(out, d, st->subject, text);
     add_phrase(out, d, st->field[BQB_OCR], text);
+    out->rare = out->n;
     add_emotion(out, d, st, text);
     add_style(out, d, st->field[BQB_STYLE], text);
     add_clauses(out, out->n);
@@ -158,6 +159,12 @@ bqb_status bqb_concepts_say(const bqb_concepts *c, bqb_buf *out, const char *sep
     uint32_t order[BQB_CONCEPTS];
     for (size_t i = 0; i < c->n; i++) order[i] = (uint32_t)i;
     bqb_rand_shuffle(r, order, c->n);
+    if (c->rare && bqb_rand_below(r, 10) < 7) {
+        size_t first = bqb_rand_below(r, c->rare), at = 0;
+        while (order[at] != first) at++;
+        order[at] = order[0];
+        order[0] = (uint32_t)first;
+    }
     size_t n = c->n < most ? c->n : most;
     if (n > 1 && bqb_rand_below(r, 2)) n = 1 + bqb_rand_below(r, n);
     bqb_status s = BQB_OK;

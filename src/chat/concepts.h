@@ -17,6 +17,7 @@ typedef struct {
         size_t n;
     } c[BQB_CONCEPTS];
     size_t n;
+    size_t rare; /* the first so many are what tells stickers apart: the subject, what is written; they are said first most often */
     char *text;
 } bqb_concepts;
 void bqb_concepts_free(bqb_concepts *c);

@@ -192,7 +192,7 @@ static void draw_want(writer *w) {
 static void put_sticker(writer *w) {
     static const char *const marks[][2] = {{"【", "】"}, {"【", "】"}, {"[", "]"}, {"《", "》"}, {"「", "」"}, {"（", "）"}, {"<", ">"}, {"#", "#"}, {"*", "*"},
                                            {"→", ""}, {"：", ""}, {"『", "』"}, {"“", "”"}, {"表情：", ""}, {"图：", ""}, {"关键词：", ""}, {"标签：", ""}, {"{", "}"}};
-    size_t m = bqb_rand_below(&w->r, sizeof marks / sizeof *marks), times = chance(w, 0.5) ? 1 : 2 + bqb_rand_below(&w->r, 3);
+    size_t m = bqb_rand_below(&w->r, sizeof marks / sizeof *marks), times = chance(w, 0.4) ? 1 : 2 + bqb_rand_below(&w->r, 4);
     const char *sep = ONE_OF(w, "、", "、", " ", "，", "/", "；", "·");
     for (size_t i = 0; i < times; i++) {
         put(w, marks[m][0]);
@@ -396,10 +396,10 @@ static void write_one(writer *w) {
         end(w);
     }
     if (kind < 0.07) annotated(w);
-    else if (kind < 0.11) say(w, cell(w, PLAIN, any_row(w, PLAIN), 0));
-    else if (kind < 0.18) described(w);
-    else if (kind < 0.25) long_conversation(w);
-    else if (kind < 0.52) talk(w);
+    else if (kind < 0.10) say(w, cell(w, PLAIN, any_row(w, PLAIN), 0));
+    else if (kind < 0.15) described(w);
+    else if (kind < 0.22) long_conversation(w);
+    else if (kind < 0.45) talk(w);
     else asked_for_stickers(w);
 }
 
