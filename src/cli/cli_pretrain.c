@@ -41,6 +41,7 @@ int cli_pretrain(const cli_env *env, int argc, char **argv) {
         {"text", 0, CLI_LIST, &text, "FILE", "learn from this instead; documents end at <|endoftext|>, else at empty lines; may be repeated"},
         {"init", 0, CLI_STRING, &o.init, "DIR", "start from this model and its tokenizer, of the same sizes (random weights)"},
         {"answers", 0, CLI_FLAG, &o.answers, NULL, "of conversations learn only what the assistant says"},
+        {"recall", 0, CLI_STRING, &o.recall, "MARKS", "after any of these tokens in an answer all words of the message before it are right, rare ones most"},
         {"tokenizer", 0, CLI_STRING, &o.tokenizer, "FILE", "tokenizer.json to use (one is learnt)"},
         {"vocab", 0, CLI_SIZE, &o.vocab, "N", "tokens of the vocabulary that is learnt (4096)"},
         {"width", 0, CLI_SIZE, &o.width, "N", "numbers a token is in the model (256)"},

@@ -153,6 +153,16 @@ bqb_status bqb_decoder_learn(bqb_decoder *m, float *grad, float *loss, const int
 bqb_status bqb_decoder_learn_batch(bqb_decoder *m, float *grad, double *loss, const int32_t *ids, const bool *skip, const size_t *end,
                                    size_t n_docs, bqb_err *err);
 
+/* The same, where after some tokens not one is right but several are, each with a weight; they add up to 1. */
+typedef struct {
+    size_t at;           /* after ids[at]; rising from one to the next */
+    const int32_t *id;   /* [n] */
+    const float *weight; /* [n] */
+    size_t n;
+} bqb_decoder_choice;
+bqb_status bqb_decoder_learn_choices(bqb_decoder *m, float *grad, double *loss, const int32_t *ids, const bool *skip, const size_t *end,
+                                     size_t n_docs, const bqb_decoder_choice *choice, size_t n_choices, bqb_err *err);
+
 /* One AdamW update; norms and biases are not decayed. step counts from 1. */
 void bqb_decoder_adamw(bqb_decoder *m, const float *grad, float *mom, float *var, const bqb_adamw_config *c, uint64_t step);
 

@@ -75,13 +75,14 @@ static bqb_status backward(bqb_decoder *m, desk *d, bqb_decoder_tape *tape, cons
 }
 
 /* ids and d->next [n] → share of the loss; the gradient is added to m->grad, where there is one. */
-static bqb_status learn_rows(bqb_decoder *m, desk *d, double *loss, const int32_t *ids, size_t n, size_t learnt, bqb_err *err) {
+static bqb_status learn_rows(bqb_decoder *m, desk *d, double *loss, const int32_t *ids, const bqb_decoder_choice *choice, size_t n, size_t learnt,
+                             bqb_err *err) {
     bqb_decoder_tape *tape = NULL;
     d->past->n = 0;
     bqb_status s = bqb_decoder_embed(m, d->rows, ids, n, err);
     if (!s) s = bqb_decoder_forward(m, d->past, &tape, d->hidden, d->rows, n, err);
     if (!s) s = bqb_decoder_logits(m, d->logits, d->hidden, n, err);
-    if (!s) *loss += bqb_decoder_cross_entropy(m, d->logits, d->next, n, learnt);
+    if (!s) *loss += bqb_decoder_cross_entropy(m, d->logits, d->next, choice, n, learnt);
     if (!s && m->grad) {
         d->past->n = 0;
         s = backward(m, d, tape, ids, n, err);
@@ -111,7 +112,7 @@ bqb_status bqb_decoder_learn(bqb_decoder *m, float *grad, float *loss, const int
         learnt += d.next[t] >= 0;
     }
     m->grad = grad;
-    if (!s) s = learn_rows(m, &d, &sum, ids, n - 1, learnt, err);
+    if (!s) s = learn_rows(m, &d, &sum, ids, NULL, n - 1, learnt, err);
     m->grad = NULL;
     *loss = (float)sum;
     desk_free(&d);
@@ -144,7 +145,8 @@ typedef struct {
     const int32_t *ids;
     const bool *skip;
     const size_t *end;
-    size_t n_docs, learnt;
+    const bqb_decoder_choice *choice;
+    size_t n_docs, learnt, n_choices;
     bool grad;
 } batch;
 
@@ -166,8 +168,12 @@ static bqb_status learn_part(const batch *b, struct bqb_decoder_worker *w, size_
         for (; t < b->end[i]; t++)
             w->desk.next[t - start] = t + 1 == b->end[i] || (b->skip && b->skip[t + 1]) ? -1 : b->ids[t + 1];
     }
+    for (size_t c = 0; c < b->n_choices; c++) {
+        size_t at = b->choice[c].at;
+        if (at >= start && at < start + n && w->desk.next[at - start] >= 0) w->desk.next[at - start] = (int32_t)(-2 - (int64_t)c);
+    }
     w->m->docs = &(bqb_decoder_docs){end, to - doc};
-    s = learn_rows(w->m, &w->desk, &w->loss, b->ids + start, n, b->learnt, &w->err);
+    s = learn_rows(w->m, &w->desk, &w->loss, b->ids + start, b->choice, n, b->learnt, &w->err);
     w->m->docs = NULL;
     free(end);
     return s;
@@ -191,8 +197,13 @@ static void take_parts(void *ctx, size_t who, int thread) {
 
 bqb_status bqb_decoder_learn_batch(bqb_decoder *m, float *grad, double *loss, const int32_t *ids, const bool *skip, const size_t *end,
                                    size_t n_docs, bqb_err *err) {
+    return bqb_decoder_learn_choices(m, grad, loss, ids, skip, end, n_docs, NULL, 0, err);
+}
+
+bqb_status bqb_decoder_learn_choices(bqb_decoder *m, float *grad, double *loss, const int32_t *ids, const bool *skip, const size_t *end,
+                                     size_t n_docs, const bqb_decoder_choice *choice, size_t n_choices, bqb_err *err) {
     *loss = 0;
-    batch b = {.m = m, .ids = ids, .skip = skip, .end = end, .n_docs = n_docs, .grad = grad != NULL};
+    batch b = {.m = m, .ids = ids, .skip = skip, .end = end, .n_docs = n_docs, .choice = choice, .n_choices = n_choices, .grad = grad != NULL};
     if (!n_docs) return BQB_OK;
     bqb_status s = check_ids(m, ids, end[n_docs - 1], err);
     for (size_t i = 0, start = 0; i < n_docs && !s; start = end[i++]) {
@@ -200,6 +211,7 @@ bqb_status bqb_decoder_learn_batch(bqb_decoder *m, float *grad, double *loss, co
             s = bqb_fail(err, BQB_EINVAL, "document %zu has %zu tokens; 1 to %zu can be learnt from", i + 1, end[i] - start, m->config.context);
         for (size_t t = start + 1; t < end[i]; t++) b.learnt += !(skip && skip[t]);
     }
+    for (size_t c = 0; c < n_choices && !s; c++) s = check_ids(m, choice[c].id, choice[c].n, err);
     if (!s) s = make_crew(m, err);
     if (s || !b.learnt) return s;
     bqb_parallel_for(m->n_crew, (int)m->n_crew, take_parts, &b);

@@ -99,8 +99,8 @@ int bqb_decoder_each_tensor(bqb_decoder *m, bqb_decoder_tensor_fn fn, void *ctx)
 const char *bqb_decoder_gguf_name(char out[128], const char *name);
 
 /* Mean cross-entropy over `learnt` tokens of logits[n,V], which become its gradient; next[t] is the token that follows
- * row t, -1: not learnt. Returns the rows' share of the mean. */
-double bqb_decoder_cross_entropy(const bqb_decoder *m, float *logits, const int32_t *next, size_t n, size_t learnt);
+ * row t, -1: not learnt, -2 - c: one of choice[c]. Returns the rows' share of the mean. */
+double bqb_decoder_cross_entropy(const bqb_decoder *m, float *logits, const int32_t *next, const bqb_decoder_choice *choice, size_t n, size_t learnt);
 
 /* Where m->grad is: the gradient of a norm's gamma, of a matrix and its bias (NULL: none), from dy and the layer's input. */
 void bqb_decoder_grad_norm(bqb_decoder *m, float *gamma, const float *dy, const float *x, size_t n, size_t C);

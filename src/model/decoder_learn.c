@@ -140,18 +140,22 @@ void bqb_decoder_grad_norm(bqb_decoder *m, float *gamma, const float *dy, const 
     }
 }
 
-double bqb_decoder_cross_entropy(const bqb_decoder *m, float *logits, const int32_t *next, size_t n, size_t learnt) {
+double bqb_decoder_cross_entropy(const bqb_decoder *m, float *logits, const int32_t *next, const bqb_decoder_choice *choice, size_t n, size_t learnt) {
     size_t V = m->config.vocab;
     double loss = 0;
     for (size_t t = 0; t < n; t++, logits += V) {
-        if (next[t] < 0) {
+        if (next[t] == -1) {
             memset(logits, 0, V * sizeof *logits);
             continue;
         }
-        float top, right = logits[next[t]], sum = m->mul.ops->exp_sum(logits, &top, logits, V), share = 1.0f / (sum * (float)learnt);
-        loss += (log((double)sum) + (double)top - (double)right) / (double)learnt;
+        float one = 1, top;
+        const bqb_decoder_choice alone = {.id = &next[t], .weight = &one, .n = 1}, *right = next[t] >= 0 ? &alone : &choice[-2 - next[t]];
+        double wanted = 0;
+        for (size_t i = 0; i < right->n; i++) wanted += (double)right->weight[i] * (double)logits[right->id[i]];
+        float sum = m->mul.ops->exp_sum(logits, &top, logits, V), share = 1.0f / (sum * (float)learnt);
+        loss += (log((double)sum) + (double)top - wanted) / (double)learnt;
         for (size_t v = 0; v < V; v++) logits[v] *= share;
-        logits[next[t]] -= 1.0f / (float)learnt;
+        for (size_t i = 0; i < right->n; i++) logits[right->id[i]] -= right->weight[i] / (float)learnt;
     }
     return loss;
 }

@@ -34,6 +34,12 @@ typedef struct {
     double loss, valid, saved_at, busy_s;
     uint64_t busy_tokens;
     int32_t assistant; /* the token of that word */
+    bool *is_mark;     /* [V] after which the message before is recalled; NULL: none */
+    uint32_t *met;     /* [V] documents that hold the token, of the first ones */
+    bqb_decoder_choice *choice;
+    int32_t *choice_id;
+    float *choice_weight;
+    size_t n_choices;
     int lock;
 } training;
 
@@ -98,6 +104,73 @@ static bqb_status mark(training *t, pack *p, bqb_err *err) {
     return BQB_OK;
 }
 
+enum { COUNTED = 4000, CHOICES = 4096, CHOICE_TOKENS = 1 << 18 };
+
+/* Which tokens are marks, and how rare each token is. */
+static bqb_status begin_recall(training *t, bqb_err *err) {
+    if (!t->o->recall) return BQB_OK;
+    size_t V = bqb_llm_tokenizer_size(t->tok);
+    t->is_mark = bqb_calloc(V, sizeof *t->is_mark);
+    t->met = bqb_calloc(V, sizeof *t->met);
+    t->choice = bqb_calloc(CHOICES, sizeof *t->choice);
+    t->choice_id = bqb_calloc(CHOICE_TOKENS, sizeof *t->choice_id);
+    t->choice_weight = bqb_calloc(CHOICE_TOKENS, sizeof *t->choice_weight);
+    uint64_t *seen = bqb_calloc(V, sizeof *seen);
+    if (!t->is_mark || !t->met || !t->choice || !t->choice_id || !t->choice_weight || !seen) {
+        free(seen);
+        return bqb_fail_nomem(err, "recall", V * 16);
+    }
+    bqb_ids marks = {0};
+    bqb_status s = bqb_llm_tokenizer_encode(t->tok, &marks, t->o->recall, strlen(t->o->recall), false, err);
+    for (size_t i = 0; i < marks.n && !s; i++) t->is_mark[marks.id[i]] = true;
+    free(marks.id);
+    pack p = {0};
+    for (uint64_t d = 0; d < COUNTED && !s; d++) {
+        p.ids.n = p.n = 0;
+        s = add_document(t, &p, false, d, err);
+        for (size_t i = 0; i < p.ids.n && !s; i++)
+            if (seen[p.ids.id[i]] != d + 1) seen[p.ids.id[i]] = d + 1, t->met[p.ids.id[i]]++;
+    }
+    free(p.ids.id);
+    free(p.end);
+    free(seen);
+    return s;
+}
+
+/* The tokens of the last message before ids[at] in its document, each by how rare it is. */
+static void add_choice(training *t, const int32_t *id, size_t first, size_t at, size_t *used) {
+    int32_t open = bqb_llm_tokenizer_added(t->tok, "<|im_start|>"), close = bqb_llm_tokenizer_added(t->tok, "<|im_end|>");
+    size_t end = at, begin, n = 0;
+    while (end > first && id[end] != close) end--;
+    for (begin = end; begin > first && id[begin] != open; begin--) {}
+    begin += 3; /* <|im_start|> user \n */
+    if (begin >= end || t->n_choices == CHOICES || *used + (end - begin) > CHOICE_TOKENS) return;
+    double total = 0;
+    for (size_t i = begin; i < end; i++) {
+        double w = log((double)COUNTED / (1 + (double)t->met[id[i]]));
+        if (w < 1) continue; /* as good as everywhere */
+        t->choice_id[*used + n] = id[i];
+        t->choice_weight[*used + n++] = (float)w;
+        total += w;
+    }
+    if (!n) return;
+    for (size_t i = 0; i < n; i++) t->choice_weight[*used + i] /= (float)total;
+    t->choice[t->n_choices++] = (bqb_decoder_choice){at, t->choice_id + *used, t->choice_weight + *used, n};
+    *used += n;
+}
+
+static void find_choices(training *t, const pack *p) {
+    size_t used = 0;
+    t->n_choices = 0;
+    for (size_t d = 0, first = 0; d < p->n && t->is_mark; first = p->end[d++]) {
+        bool said = false;
+        for (size_t i = first + 2; i < p->end[d]; i++) {
+            if (p->ids.id[i - 2] == bqb_llm_tokenizer_added(t->tok, "<|im_start|>")) said = p->ids.id[i - 1] == t->assistant;
+            if (said && t->is_mark[p->ids.id[i]]) add_choice(t, p->ids.id, first, i, &used);
+        }
+    }
+}
+
 static void free_pack(pack *p) {
     free(p->ids.id);
     free(p->skip);
@@ -142,7 +215,9 @@ static bqb_status take_step(training *t, bqb_err *err) {
     bqb_pretrain_place before = t->at;
     memset(t->grad, 0, n * sizeof *t->grad);
     bqb_status s = fill_batch(t, err);
-    if (!s) s = bqb_decoder_learn_batch(t->m, t->grad, &t->loss, t->batch.ids.id, t->batch.skip, t->batch.end, t->batch.n, err);
+    if (!s) find_choices(t, &t->batch);
+    if (!s)
+        s = bqb_decoder_learn_choices(t->m, t->grad, &t->loss, t->batch.ids.id, t->batch.skip, t->batch.end, t->batch.n, t->choice, t->n_choices, err);
     double norm = s ? 0 : norm_of(t->grad, n);
     if (!s && !(isfinite(t->loss) && isfinite(norm)))
         s = bqb_fail(err, BQB_EFORMAT, "step %" PRIu64 ": the loss is no number; try a lower learning rate", t->at.step + 1);
@@ -231,6 +306,7 @@ static bqb_status begin(training *t, bqb_err *err) {
                       : bqb_fail(err, BQB_EINVAL, "%s holds a training already; --resume goes on with it", o->out);
     if (!s) s = bqb_pretrain_tokenizer(&t->tok, o, err);
     if (!s) s = make_model(t, err);
+    if (!s) s = begin_recall(t, err);
     if (!s && o->resume) s = bqb_pretrain_load(o, t->m, t->mom, t->var, &t->at, err);
     if (!s) s = bqb_pretrain_table(o, "log.csv", "step,loss,lr,tokens,tokens_per_s\n", t->at.step, err);
     if (!s) s = bqb_pretrain_table(o, "valid.csv", "step,loss,perplexity\n", t->at.step, err);
@@ -254,6 +330,11 @@ bqb_status bqb_pretrain(const bqb_pretrain_options *o, bqb_pretrain_result *resu
     free(t.grad);
     free(t.mom);
     free(t.var);
+    free(t.is_mark);
+    free(t.met);
+    free(t.choice);
+    free(t.choice_id);
+    free(t.choice_weight);
     free_pack(&t.batch);
     free_pack(&t.held);
     return s;

@@ -16,6 +16,7 @@ typedef struct {
     const char *init;       /* model folder to start from, with its tokenizer, or NULL: random weights */
     const char *tokenizer;  /* tokenizer.json to use; NULL: learn one of `vocab` tokens */
     bool answers;           /* learn only what the assistant says, not the other messages */
+    const char *recall;     /* marks; after one of them in an answer any token of the message before it is right, rare ones most; or NULL */
     size_t vocab;           /* the added tokens among them */
     size_t vocab_documents; /* that it is learnt from */
     size_t width, layers, heads, kv_heads, mlp, context;

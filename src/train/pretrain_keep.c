@@ -25,9 +25,10 @@ static char *path_of(const bqb_pretrain_options *o, const char *file, bqb_err *e
 bqb_status bqb_pretrain_settings(bqb_buf *out, const bqb_pretrain_options *o, bqb_err *err) {
     return bqb_buf_printf(out, err,
                           "width %zu layers %zu heads %zu kv_heads %zu mlp %zu context %zu steps %zu batch %zu warmup %zu lr %.9g weight_decay %.9g "
-                          "clip_norm %.9g seed %" PRIu64 " precision %s%s",
+                          "clip_norm %.9g seed %" PRIu64 " precision %s%s%s%s",
                           o->width, o->layers, o->heads, o->kv_heads, o->mlp, o->context, o->steps, o->batch, o->warmup, o->lr, o->weight_decay,
-                          o->clip_norm, o->seed, bqb_precision_name(o->precision), o->answers ? " answers" : "");
+                          o->clip_norm, o->seed, bqb_precision_name(o->precision), o->answers ? " answers" : "",
+                          o->recall ? " recall " : "", o->recall ? o->recall : "");
 }
 
 /* ---- checkpoint ---- */

@@ -82,6 +82,30 @@ TEST(decoder_learns_from_many_documents) {
     memset(again, 0, n * sizeof *again);
     CHECK_OK(bqb_decoder_learn_batch(half, again, &loss2, d.ids, d.skip, d.end, DOCS, &err), err);
     CHECK_MSG(fabs(loss - loss2) < 1e-2 && difference(again, want, n) < 0.05, "bf16: loss %g, gradient differs by %g", loss2, difference(again, want, n));
+    /* Of two tokens that are as right as each other the loss is the mean of both; a choice of one is none. */
+    int32_t *other = malloc(sizeof d.ids), pair[2] = {d.ids[1], 42};
+    float halves[2] = {0.5f, 0.5f}, all = 1;
+    memcpy(other, d.ids, sizeof d.ids);
+    size_t two[1] = {2};
+    double first = 0, second = 0, mean = 0;
+    other[1] = 42;
+    bqb_decoder_choice choose = {0, pair, halves, 2};
+    float *ga = calloc(n, sizeof *ga), *gb = calloc(n, sizeof *gb), *gm = calloc(n, sizeof *gm);
+    CHECK_OK(bqb_decoder_learn_batch(m, ga, &first, d.ids, NULL, two, 1, &err), err);
+    CHECK_OK(bqb_decoder_learn_batch(m, gb, &second, other, NULL, two, 1, &err), err);
+    CHECK_OK(bqb_decoder_learn_choices(m, gm, &mean, d.ids, NULL, two, 1, &choose, 1, &err), err);
+    CHECK_MSG(fabs(mean - (first + second) / 2) < 1e-5, "%g and %g, chosen from %g", first, second, mean);
+    for (size_t k = 0; k < n; k++) ga[k] = (ga[k] + gb[k]) / 2;
+    CHECK_MSG(first != second && difference(gm, ga, n) < 1e-5 && difference(gb, ga, n) > 1e-2, "differs by %g", difference(gm, ga, n));
+    choose = (bqb_decoder_choice){0, pair, &all, 1};
+    CHECK_OK(bqb_decoder_learn_choices(m, NULL, &mean, other, NULL, two, 1, &choose, 1, &err), err);
+    CHECK(mean == first);
+    pair[0] = 61;
+    CHECK(bqb_decoder_learn_choices(m, NULL, &mean, other, NULL, two, 1, &choose, 1, &err) == BQB_EINVAL);
+    free(other);
+    free(ga);
+    free(gb);
+    free(gm);
     /* Planted: documents that see each other are noticed. */
     size_t joined[DOCS] = {0};
     memcpy(joined, d.end, sizeof joined);
