@@ -46,7 +46,7 @@ same init_tokenizer "$tmp/straight/tokenizer.json" "$tmp/more/tokenizer.json"
 expect init_other_size 1 - '64 is needed' "$bqb" pretrain "${more[@]}" --width 64 --out "$tmp/other"
 expect answers_unknown 1 - 'no token "assistant"' "$bqb" pretrain "${more[@]}" --answers --out "$tmp/answers"
 expect answers 0 'held-out perplexity' '' "$bqb" pretrain --text "$tmp/talk" --vocab 300 "${more[@]:4}" --answers --out "$tmp/answers2"
-expect recall 0 'held-out perplexity' '' "$bqb" pretrain --text "$tmp/talk" --vocab 300 "${more[@]:4}" --answers --recall '猫【' --out "$tmp/recall"
+expect recall 0 'held-out perplexity' '' "$bqb" pretrain --text "$tmp/talk" --vocab 300 "${more[@]:4}" --answers --recall '小猫' --out "$tmp/recall"
 differ recall "$tmp/answers2/model.safetensors" "$tmp/recall/model.safetensors"
 
 # Ctrl-C leaves a checkpoint.
