@@ -189,7 +189,7 @@ install: all $(BUILD)/libbqb.a ## to $$DESTDIR$$PREFIX: program, library, header
 	ln -sf libbqb.so.$(VERSION) $(LIBDIR)/libbqb.so.$(SOVERSION)
 	ln -sf libbqb.so.$(SOVERSION) $(LIBDIR)/libbqb.so
 	$(INSTALL) -m 644 include/bqb.h $(INCLUDEDIR)/bqb.h
-	sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|;s|@PKGS@|$(PKGS)|' bqb.pc.in > $(LIBDIR)/pkgconfig/bqb.pc
+	sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|;s|@PKGS@|$(filter-out libedit,$(PKGS))|' bqb.pc.in > $(LIBDIR)/pkgconfig/bqb.pc
 	chmod 644 $(LIBDIR)/pkgconfig/bqb.pc
 	$(INSTALL) -m 644 docs/bqb.1 $(MANDIR)/bqb.1
 	for f in $$(find models data -type f 2>/dev/null); do \

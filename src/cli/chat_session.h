@@ -32,6 +32,7 @@ cli_chat_options cli_chat_defaults(void);
     {"style", 0, CLI_STRING, &(o).d.choice.style, "S", "only stickers of this style"},                                            \
     {"animated", 0, CLI_FLAG, &(o).d.choice.animated, NULL, "only animated stickers"},                                            \
     {"no-repeat", 0, CLI_SIZE, &(o).d.choice.no_repeat, "N", "the last N stickers are not sent again (20)"},                      \
+    {"vector-alone", 0, CLI_FLAG, &(o).d.choice.vector_alone, NULL, "rank by the model's vector alone, not by your words too"},        \
     {"anyway", 0, CLI_FLAG, &(o).anyway, NULL, "send the nearest sticker even where none fits"}
 
 /* -1 to go on, else the exit status of a usage error. */

@@ -24,13 +24,14 @@ enum {
 /* Measured: docs/chat.md. */
 const double bqb_retrieve_least = 0.2;
 static const double LEAST_HEARD = 3, LEAST_SHARE = 0.2; /* of what was said: rarity of the units that are said of one of the best, and their share */
+static const double HEARD_GAIN = 4; /* deviations for what was said, by bqb_lexical */
 static const double SAID_GAIN = 0.7; /* deviations for each unit of a sticker's words that were said */
 static const size_t SAID_UNITS = 5;  /* at most so many of them */
 
 typedef struct {
     bqb_sticker_id id;
     float picture, text;
-    double sum, said, rank; /* said: units; rank: what sorts, in deviations */
+    double sum, said, z, rank; /* said: units; z: of the sum, in deviations; rank: what sorts, with what was said */
     bool has_text;
 } candidate;
 
@@ -101,7 +102,7 @@ static bqb_status measure(retrieval *r, bqb_err *err) {
     r->passed = n;
     double mean = n ? sum / (double)n : 0, var = n ? sum_sq / (double)n - mean * mean : 0;
     bqb_spread spread = {.mean = mean, .sd = var > 0 ? sqrt(var) : 0, .n = n};
-    for (size_t i = 0; i < n; i++) r->list[i].rank = bqb_fusion_z(r->list[i].sum, &spread);
+    for (size_t i = 0; i < n; i++) r->list[i].rank = r->list[i].z = bqb_fusion_z(r->list[i].sum, &spread);
     return BQB_OK;
 }
 
@@ -126,22 +127,51 @@ static bqb_status count_said(size_t *n_units, const retrieval *r, bqb_units *t, 
     return BQB_OK;
 }
 
-/* Of the stickers that share most with what was said: those whose words stand in it whole rise. */
+/* Whether two units stand side by side in requests of any kind. */
+static bool is_common_pair(const retrieval *r, const bqb_unit *u) {
+    for (size_t i = 0; i + 1 < r->common.n; i++)
+        if (r->common.unit[i].id == u[0].id && r->common.unit[i + 1].id == u[1].id) return true;
+    return false;
+}
+
+/* What was said without runs of two and more units that any request has: 来一张加班好累的表情 becomes 加班好累. */
+static bqb_status read_want(bqb_buf *out, const retrieval *r, bqb_err *err) {
+    bqb_status s = bqb_buf_append(out, "", 0, err);
+    bool before = false, after, gap = false;
+    for (size_t i = 0; i < r->said.n && !s; i++, before = after) {
+        const bqb_unit *u = &r->said.unit[i];
+        after = i + 1 < r->said.n && is_common_pair(r, u);
+        if (before || after) {
+            gap = true;
+            continue;
+        }
+        if (out->len && (gap || u->gap != BQB_GAP_NONE)) s = bqb_buf_append(out, " ", 1, err);
+        if (!s) s = bqb_buf_append(out, r->said.folded.data + u->start, u->n_bytes, err);
+        gap = false;
+    }
+    return s;
+}
+
+/* Stickers of which it is said rise; those whose words stand in it whole do so once more. */
 static bqb_status hear(retrieval *r, bqb_err *err) {
     const char *text = r->q->said;
     bqb_word_hit *hit = NULL;
     bqb_units words = {.n = 0};
+    bqb_buf want = {.max = 1 << 16};
     size_t n = 0;
     if (!text || !*text || strlen(text) > MOST_SAID || !r->passed) return BQB_OK;
-    bqb_status s = bqb_lexical(&hit, &n, r->c, text, err);
-    if (!s) s = bqb_units_read(&r->said, text, strlen(text), err);
+    bqb_status s = bqb_units_read(&r->said, text, strlen(text), err);
     if (!s && r->q->common) s = bqb_units_read(&r->common, r->q->common, strlen(r->q->common), err);
+    if (!s) s = read_want(&want, r, err);
+    if (!s && want.len) s = bqb_lexical(&hit, &n, r->c, want.data, err);
     if (!s && n) qsort(hit, n, sizeof *hit, by_score);
-    for (size_t i = 0; i < n && i < CLOSE && !s; i++) {
+    for (size_t i = 0; i < n && !s; i++) {
         bqb_annotated a;
         candidate key = {.id = hit[i].id}, *c = bsearch(&key, r->list, r->passed, sizeof key, by_id);
         size_t units = 0;
         if (!c) continue;
+        c->rank += HEARD_GAIN * hit[i].score;
+        if (i >= CLOSE) continue;
         s = bqb_catalogue_get_annotation(r->c, hit[i].id, &a, err);
         if (s) break;
         if (a.field[BQB_OCR]) s = count_said(&units, r, &words, a.field[BQB_OCR], err);
@@ -149,6 +179,7 @@ static bqb_status hear(retrieval *r, bqb_err *err) {
         c->rank += SAID_GAIN * c->said;
         bqb_annotated_free(&a);
     }
+    bqb_buf_free(&want);
     bqb_units_free(&words);
     free(hit);
     return s;
@@ -236,7 +267,7 @@ static bqb_status judge(bool *fits, retrieval *r, const candidate *best, bqb_err
     double with_words = 0;
     *fits = true;
     if (r->q->least == -INFINITY || best->said > 0 || !r->said.n) return BQB_OK;
-    if (r->trust >= 0.5 && best->rank > bqb_fusion_chance(r->passed) + r->q->least) return BQB_OK;
+    if (r->trust >= 0.5 && best->z > bqb_fusion_chance(r->passed) + r->q->least) return BQB_OK;
     bqb_status s = bqb_catalogue_words_share(r->c, &with_words, err);
     return s || with_words < 0.5 ? s : words_agree(fits, r, err);
 }
@@ -271,7 +302,7 @@ static bqb_status take(bqb_search_results *out, retrieval *r, const candidate *c
     f.folded = g.others;
     f.reason[BQB_PART_PICTURE] = (bqb_reason){.asked = true, .known = true, .raw = (double)c->picture, .weight = 1};
     f.reason[BQB_PART_TEXT] = (bqb_reason){.asked = true, .known = c->has_text, .raw = (double)c->text, .weight = r->q->beta};
-    f.reason[BQB_PART_WORDS] = (bqb_reason){.asked = r->q->said != NULL, .known = c->said > 0, .raw = c->said, .weight = SAID_GAIN, .gain = SAID_GAIN * c->said};
+    f.reason[BQB_PART_WORDS] = (bqb_reason){.asked = r->q->said != NULL, .known = c->rank > c->z, .raw = c->said, .weight = SAID_GAIN, .gain = c->rank - c->z};
     r->group[r->n_group++] = g.first;
     out->item[out->n++] = f;
     return BQB_OK;

