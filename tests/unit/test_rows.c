@@ -145,6 +145,7 @@ TEST(rows_products_agree) {
                 for (size_t i = 0; i < ROWS; i++) fill_row(rows + i * bytes, k, n, &r);
                 all[b]->prepare[k](p, x, n);
                 all[b]->product[k](out, rows, bytes, ROWS, p, n);
+                int noticed = 0;
                 for (size_t i = 0; i < ROWS; i++) {
                     double sum = 0, size = 1e-9;
                     bqb_rows_plain()->load[k](w, rows + i * bytes, n);
@@ -154,7 +155,13 @@ TEST(rows_products_agree) {
                     }
                     CHECK_MSG(fabs((double)out[i] - sum) < 1e-6 * size, "%s %s %zu: row %zu is %g, expected %g", all[b]->name,
                               bqb_row_kind_name(k), n, i, (double)out[i], sum);
+                    /* Planted fault: one bit of one number. */
+                    rows[i * bytes + bqb_row_block_bytes(k) / 2] ^= 0x10;
+                    float other;
+                    all[b]->product[k](&other, rows + i * bytes, bytes, 1, p, n);
+                    noticed += fabs((double)other - sum) > 1e-6 * size;
                 }
+                CHECK_MSG(noticed >= ROWS - 1, "%s %s %zu: wrong bits go unnoticed", all[b]->name, bqb_row_kind_name(k), n);
             }
     free(rows);
 }
