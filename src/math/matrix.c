@@ -12,6 +12,7 @@ enum {
     PART_BYTES = 512 << 10,  /* of W for many rows: what stays near a core */
     TILE_BYTES = 4 << 20,    /* of W unpacked at once for a gradient */
     SOME = 64,               /* products that wait for their bias */
+    BLOCK = 64, TAIL = 16,   /* many rows of x are taken in multiples of them */
 };
 
 bqb_status bqb_multiplier_open(bqb_multiplier *m, bqb_num num, int threads, bqb_err *err) {
@@ -71,6 +72,9 @@ typedef struct {
     const float *bias;
     bool accumulate;
     size_t n, step, per; /* per: rows of W that a thread takes at a time */
+    const void *tail;    /* what n / BLOCK whole blocks of x leave, filled up with zeros to `tail_rows` */
+    size_t whole, tail_rows;
+    float *tail_y;       /* [threads,BLOCK,per] */
     char *tile;          /* [threads,per,cols] in m->num, NULL: W is in that format */
     float *scratch;      /* [threads,cols] */
 } product;
@@ -127,6 +131,17 @@ static void unpack(const product *p, char *out, size_t first, size_t n, int work
     }
 }
 
+static void multiply_part(const product *p, bqb_gemm *gemm, float *y, size_t y_row, const void *x, size_t rows, const char *part, size_t first, size_t n,
+                          bool accumulate) {
+    int64_t C = (int64_t)p->w->cols;
+    bqb_product g = {.outer = 1, .inner = 1, .M = (int64_t)rows, .N = (int64_t)n, .K = C, .a = {.type = p->m->num, .row = C, .col = 1},
+                     .b = {.type = p->m->num, .row = 1, .col = C}, .c = {.row = (int64_t)y_row, .col = 1}, .bias = p->bias != NULL,
+                     .accumulate = accumulate};
+    bqb_gemm_run(gemm, &g, y, x, part, p->bias ? p->bias + first : NULL);
+}
+
+/* Only whole blocks of rows, and a few lengths of what is left: a kind of product costs oneDNN 100 KB and a
+ * moment, and texts come in every length. */
 static void many_rows(void *ctx, size_t job, int worker) {
     const product *p = ctx;
     const bqb_matrix *w = p->w;
@@ -137,11 +152,28 @@ static void many_rows(void *ctx, size_t job, int worker) {
         unpack(p, tile, first, n, worker);
         part = tile;
     }
-    bqb_product g = {.outer = 1, .inner = 1, .M = (int64_t)p->n, .N = (int64_t)n, .K = (int64_t)C,
-                     .a = {.type = p->m->num, .row = (int64_t)C, .col = 1}, .b = {.type = p->m->num, .row = 1, .col = (int64_t)C},
-                     .c = {.row = (int64_t)w->rows, .col = 1}, .bias = p->bias != NULL, .accumulate = p->accumulate};
-    bqb_gemm_enter(p->m->own[worker]);
-    bqb_gemm_run(p->m->own[worker], &g, p->y + first, p->x, part, p->bias ? p->bias + first : NULL);
+    bqb_gemm *gemm = p->m->own[worker];
+    bqb_gemm_enter(gemm);
+    if (p->whole) multiply_part(p, gemm, p->y + first, w->rows, p->x, p->whole, part, first, n, p->accumulate);
+    if (!p->tail_rows) return;
+    float *tail = p->tail_y + (size_t)worker * BLOCK * p->per;
+    multiply_part(p, gemm, tail, n, p->tail, p->tail_rows, part, first, n, false);
+    for (size_t r = p->whole; r < p->n; r++, tail += n) {
+        float *y = p->y + r * w->rows + first;
+        if (p->accumulate) p->m->ops->add(y, tail, n);
+        else memcpy(y, tail, n * sizeof *y);
+    }
+}
+
+/* The last rows of x, in m->num, with zeros behind them. */
+static void *tail_of(bqb_multiplier *m, const float *x, size_t rows, size_t filled, size_t cols) {
+    size_t size = bqb_num_size_bytes(m->num);
+    char *tail = take(m, filled * cols, size);
+    if (!tail) return NULL;
+    if (m->num == BQB_NUM_F32) memcpy(tail, x, rows * cols * size);
+    else m->ops->to_bf16((uint16_t *)(void *)tail, x, rows * cols);
+    memset(tail + rows * cols * size, 0, (filled - rows) * cols * size);
+    return tail;
 }
 
 static const void *in_num(bqb_multiplier *m, const float *x, size_t n) {
@@ -155,10 +187,14 @@ static void multiply_many(product *p, const float *x) {
     bqb_multiplier *m = p->m;
     const bqb_matrix *w = p->w;
     size_t threads = (size_t)m->threads, size = bqb_num_size_bytes(m->num), share = (w->rows + threads - 1) / threads;
-    p->x = in_num(m, x, p->n * w->cols);
+    p->whole = p->n / BLOCK * BLOCK;
+    p->tail_rows = (p->n - p->whole + TAIL - 1) / TAIL * TAIL;
+    p->x = in_num(m, x, p->whole * w->cols);
+    if (p->tail_rows) p->tail = tail_of(m, x + p->whole * w->cols, p->n - p->whole, p->tail_rows, w->cols);
     p->per = PART_BYTES / (size * w->cols) + 1;
     if (p->per > share) p->per = share;
     p->per = (p->per + 63) / 64 * 64; /* whole blocks of what oneDNN's kernels take */
+    if (p->tail_rows) p->tail_y = take(m, threads * BLOCK * p->per, sizeof *p->tail_y);
     if (!as_stored(m, w)) {
         p->tile = take(m, threads * p->per * w->cols, size);
         p->scratch = take(m, threads * w->cols, sizeof *p->scratch);

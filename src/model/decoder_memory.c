@@ -27,7 +27,7 @@ void bqb_decoder_memory(bqb_decoder_bytes *out, bqb_decoder *m, size_t positions
     bqb_decoder_each_tensor(m, add_tensor, out);
     out->past = 2 * e * (double)c->layers * P * KV;
     double block = 4 * n * (2 * C + 2 * KV + 2 * Q + 2 * M);
-    double product = n * widest * e + T * ((512 << 10) + 64 * widest * e + 4 * widest);
+    double product = (n + 64) * widest * e + T * ((512 << 10) + 64 * widest * e + 4 * widest + 64 * 4 * ((512 << 10) / (e * C) + 64));
     double attention = T * (P > 8192 ? 16 : 64) * (P * (4 + e) + 8 * (double)c->head_dim);
     double angles = 4 * P * (double)c->head_dim, logits = 4 * (double)c->vocab;
     /* The arena grows by doubling; oneDNN keeps the code that it writes. */

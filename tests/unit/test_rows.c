@@ -270,6 +270,8 @@ TEST(matrix_products_of_all_formats) {
         for (bqb_row_kind k = 0; k < BQB_ROW_KINDS; k++) {
             double one = check_matrix(k, num, 1, 70, 512), wide = check_matrix(k, num, 1, 33, 4864);
             check_matrix(k, num, 3, 33, 256);
+            check_matrix(k, num, 64, 70, 256);
+            check_matrix(k, num, 133, 70, 256);
             double many = check_matrix(k, num, 17, 70, 512), both = check_matrix(k, num, 40, 33, 4864);
             printf("  %-5s largest error of products as a share of the sum of their sizes: a row %.1e, many rows in %s %.1e\n", bqb_row_kind_name(k),
                    fmax(one, wide), num ? "bf16" : "f32", fmax(many, both));
