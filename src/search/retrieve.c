@@ -23,7 +23,8 @@ enum {
 
 /* Measured: docs/chat.md. */
 const double bqb_retrieve_least = 0.2;
-static const double LEAST_HEARD = 3, LEAST_SHARE = 0.2; /* of what was said: rarity of the units that are said of one of the best, and their share */
+/* Of what was said: rarity of the units that are said of one of the best, and their share; nearly all of it is enough however frequent. */
+static const double LEAST_HEARD = 3, LEAST_SHARE = 0.2, NEARLY_ALL = 0.6;
 static const double HEARD_GAIN = 4; /* deviations for what was said, by bqb_lexical */
 static const double SAID_GAIN = 0.7; /* deviations for each unit of a sticker's words that were said */
 static const size_t SAID_UNITS = 5;  /* at most so many of them */
@@ -230,7 +231,7 @@ static bqb_status words_agree(bool *agree, retrieval *r, bqb_err *err) {
     for (size_t i = 0; i < r->passed && i < BEST && !s && !*agree; i++) {
         double heard;
         s = heard_of(&heard, r, weight, r->list[i].id, &words, err);
-        *agree = heard >= LEAST_HEARD && heard >= LEAST_SHARE * sum;
+        *agree = (heard >= LEAST_HEARD && heard >= LEAST_SHARE * sum) || (heard > 0 && heard >= NEARLY_ALL * sum);
     }
     bqb_units_free(&words);
     free(weight);

@@ -81,6 +81,7 @@ TEST(retrieve_hears_words) {
     if (!c) return;
     expect(c, (bqb_retrieval){.said = "来一张写着字5的", .n = 1}, "5");
     expect(c, (bqb_retrieval){.said = "来一张写着词的", .n = 1}, "0");
+    CHECK_MSG(*numbers(c, (bqb_retrieval){.vec = away, .said = "来一张难过的", .common = "来一张 的"}), "a frequent word that is all that was asked for");
     expect(c, (bqb_retrieval){.vec = away, .said = "字39", .n = 1}, "39"); /* and they fit whatever the vector means */
     expect(c, (bqb_retrieval){.said = "来一张写着字5的", .common = "字5", .n = 1}, "0"); /* but for words of any request */
     bqb_catalogue_close(c);
