@@ -67,10 +67,6 @@ int cli_fail(const bqb_err *err);
 /* "bqb COMMAND: MESSAGE" and a hint to --help on stderr; returns 2. */
 int cli_usage_error(const char *command, const char *fmt, ...) BQB_PRINTF(2, 3);
 
-/* Is `path`, which --OPTION names to be written, a file of another kind that would be lost? -1 to go on: it is not
- * there, or ends in one of the endings (".png .svg"); else a usage error and 2. path NULL: -1. */
-int cli_spare(const char *command, const char *option, const char *path, const char *endings);
-
 /* A bqb_progress_fn: a bar with rate and time left on a terminal, a line per
  * 10 % elsewhere, nothing for work under half a second; asks the work to stop
  * once Ctrl-C was pressed. ctx is a zeroed cli_progress. */

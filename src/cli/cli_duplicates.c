@@ -4,6 +4,7 @@
 
 #include "cli/duplicate_list.h"
 #include "cli/output.h"
+#include "cli/spare.h"
 #include "library/likeness.h"
 
 #include <stdio.h>
@@ -84,16 +85,6 @@ static void print_counts(const cli_alikes *groups) {
            hidden == 1 ? "sticker" : "stickers");
 }
 
-/* A sheet is never drawn over a sticker. */
-static bqb_status spare_stickers(bqb_catalogue *c, const char *sheet, bqb_err *err) {
-    bqb_file f;
-    bool known = false;
-    char *real = realpath(sheet, NULL);
-    bqb_status s = real ? bqb_catalogue_get_file(c, real, &f, &known, err) : BQB_OK;
-    free(real);
-    return s || !known ? s : bqb_fail(err, BQB_EINVAL, "--sheet %s is a sticker of the library; choose another name", sheet);
-}
-
 static int show(bqb_catalogue *c, const duplicates_options *o) {
     cli_alikes groups, words = {0};
     bqb_err err;
@@ -101,7 +92,6 @@ static int show(bqb_catalogue *c, const duplicates_options *o) {
     bqb_status s = cli_groups_load(&groups, c, &err);
     if (!s) s = cli_other_words_load(&words, c, &err);
     bool some = groups.n || words.n;
-    if (!s && o->sheet && some) s = spare_stickers(c, o->sheet, &err);
     if (!s && o->sheet && some) s = cli_alikes_sheet(&groups, &words, o->sheet, &err);
     if (!s && o->sheet && !some) fputs("no near copies: no sheet is drawn\n", stderr);
     if (s) status = cli_fail(&err);
@@ -127,7 +117,7 @@ int cli_duplicates(const cli_env *env, int argc, char **argv) {
     };
     int status = cli_parse(options, usage, argc, argv, &n_words);
     if (status >= 0) return status;
-    if ((status = cli_spare("duplicates", "sheet", o.sheet, ".png")) >= 0) return status;
+    if ((status = cli_spare(env, "duplicates", "sheet", o.sheet, CLI_DRAWING)) >= 0) return status;
     if (n_words) return cli_usage_error(argv[0], "\"%s\": nothing but options is expected", argv[1]);
     bqb_catalogue *c = NULL;
     bqb_err err;

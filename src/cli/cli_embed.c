@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "base/utf8.h"
 #include "cli/output.h"
+#include "cli/spare.h"
 #include "file/npy.h"
 #include "image/decode.h"
 #include "train/evaluate.h"
@@ -226,7 +227,6 @@ static int run(work *w, const char *npy, int n_inputs, char **inputs) {
 }
 
 int cli_embed(const cli_env *env, int argc, char **argv) {
-    (void)env;
     const char *model = NULL, *precision = "f32", *npy = NULL;
     size_t threads = 0;
     bool drop_alpha = false;
@@ -245,7 +245,7 @@ int cli_embed(const cli_env *env, int argc, char **argv) {
     if (!images && strcmp(argv[1], "text") != 0) return cli_usage_error("embed", "\"%s\" is neither text nor image", argv[1]);
     if (n_words < 2) return cli_usage_error("embed", "nothing to embed; \"-\" reads standard input");
     if (threads > 1024) return cli_usage_error("embed", "--threads %zu is more than 1024", threads);
-    if ((status = cli_spare("embed", "npy", npy, ".npy")) >= 0) return status;
+    if ((status = cli_spare(env, "embed", "npy", npy, CLI_ARRAY)) >= 0) return status;
     bqb_precision p = BQB_PREC_F32;
     if (!strcmp(precision, "auto")) p = bqb_precision_best();
     else if (!strcmp(precision, "bf16")) p = BQB_PREC_BF16;

@@ -5,6 +5,7 @@
 #include "cli/eval_llm.h"
 #include "cli/eval_report.h"
 #include "cli/output.h"
+#include "cli/spare.h"
 #include "train/memory.h"
 
 #include <stdio.h>
@@ -167,8 +168,31 @@ static int run_llm(const settings *o) {
     return cli_eval_llm(&t);
 }
 
+/* Of --muge, DIR/predictions.jsonl tells that the files are those of an earlier measurement: the others are as people
+ * have them, too. */
+static int spare_muge(const cli_env *env, const char *dir) {
+    static const struct {
+        const char *name;
+        cli_made made;
+    } file[] = {{"texts.jsonl", CLI_TEXTS},      {"score.json", CLI_SCORE}, {"imgs.img_feat.jsonl", CLI_FEATURES}, {"texts.txt_feat.jsonl", CLI_FEATURES},
+                {"ids.tsv", CLI_NUMBERS}};
+    int status = cli_spare_in(env, "eval", "muge", dir, "predictions.jsonl", CLI_PREDICTIONS);
+    bool again = status < 0 && dir && cli_made_in(dir, "predictions.jsonl", CLI_PREDICTIONS);
+    for (size_t k = 0; k < sizeof file / sizeof *file && status < 0; k++)
+        status = cli_spare_in(env, "eval", "muge", dir, file[k].name, again ? file[k].made : CLI_NOTHING);
+    return status;
+}
+
+static int spare(const cli_env *env, const settings *o) {
+    int status = cli_spare(env, "eval", "html", o->page, CLI_PAGE);
+    if (status < 0) status = cli_spare(env, "eval", "predictions", o->predictions, CLI_PREDICTIONS);
+    if (status < 0) status = cli_spare(env, "eval", "save-score", o->score, CLI_SCORE);
+    if (status < 0) status = cli_spare_in(env, "eval", "confusion", o->confusion, "confusion-emotion.csv", CLI_MATRIX);
+    if (status < 0) status = cli_spare_in(env, "eval", "confusion", o->confusion, "confusion-style.csv", CLI_MATRIX);
+    return status < 0 ? spare_muge(env, o->muge) : status;
+}
+
 int cli_eval(const cli_env *env, int argc, char **argv) {
-    (void)env;
     settings o = {.query = "full", .precision = "auto", .rows = 6, .asks = 300};
     const cli_option options[] = {
         {"data", 'd', CLI_LIST, &o.data, "DATA", "captions.tsv, its folder, a library or a MUGE set to measure on; may be repeated"},
@@ -211,6 +235,6 @@ int cli_eval(const cli_env *env, int argc, char **argv) {
         return cli_usage_error("eval", "--llm has a report of its own: a table or --json");
     if (o.llm && (!o.asks || o.asks > 1000000)) return cli_usage_error("eval", "--asks is 1 … 1000000");
     if (o.llm) return run_llm(&o);
-    status = cli_spare("eval", "html", o.page, ".html .htm");
+    status = spare(env, &o);
     return status >= 0 ? status : run(&o);
 }

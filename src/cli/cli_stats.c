@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/output.h"
+#include "cli/spare.h"
 #include "train/chart.h"
 
 #include <stdio.h>
@@ -252,7 +253,7 @@ int cli_stats(const cli_env *env, int argc, char **argv) {
     if (status >= 0) return status;
     if (n_words) return cli_usage_error(argv[0], "stats takes no \"%s\"", argv[1]);
     if (title && !chart) return cli_usage_error(argv[0], "--title needs --chart");
-    if ((status = cli_spare(argv[0], "chart", chart, ".svg .png")) >= 0) return status;
+    if ((status = cli_spare(env, argv[0], "chart", chart, CLI_DRAWING)) >= 0) return status;
 
     facts t = {0};
     bqb_err err = {0};

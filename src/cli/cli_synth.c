@@ -1,12 +1,12 @@
 /* bqb synth: draw an annotated synthetic sticker set. */
 #include "cli/cli.h"
+#include "cli/spare.h"
 #include "image/synth.h"
 
 #include <stdio.h>
 #include <string.h>
 
 int cli_synth(const cli_env *env, int argc, char **argv) {
-    (void)env;
     const char *out = NULL, *sheet = NULL, *split = "all";
     size_t count = 1000, side = 160;
     uint64_t seed = 1;
@@ -37,6 +37,8 @@ int cli_synth(const cli_env *env, int argc, char **argv) {
     else if (!strcmp(split, "test")) o.split = BQB_SYNTH_TEST;
     else if (strcmp(split, "all")) return cli_usage_error("synth", "--split is \"%s\", must be train, test or all", split);
 
+    if ((status = cli_spare(env, "synth", "sheet", sheet, CLI_DRAWING)) >= 0) return status;
+    if ((status = cli_spare_folder("synth", "out", out)) >= 0) return status;
     bqb_err err = {0};
     bqb_synth *s = NULL;
     bqb_status st = bqb_synth_open(&s, &o, &err);

@@ -3,6 +3,7 @@
 
 #include "base/words.h"
 #include "cli/output.h"
+#include "cli/spare.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -39,7 +40,6 @@ static int show(void *ctx, const char *what, uint64_t done, uint64_t total) {
 }
 
 int cli_train(const cli_env *env, int argc, char **argv) {
-    (void)env;
     bqb_train_options o;
     bqb_train_unset(&o);
     cli_list data = {0};
@@ -95,6 +95,8 @@ int cli_train(const cli_env *env, int argc, char **argv) {
     if (!data.n && !o.resume && !o.settings) return cli_usage_error("train", "--data is needed");
     if (!o.resume && !o.settings && !o.init && !(o.config && o.vocab))
         return cli_usage_error("train", "a start is needed: --init MODEL, or --from-scratch CONFIG and --vocab FILE");
+    if ((status = cli_spare(env, "train", "preview", o.preview, CLI_DRAWING)) >= 0) return status;
+    if ((status = cli_spare_folder("train", "out", o.out)) >= 0) return status;
     o.data = data.n ? data.item : NULL;
     o.n_data = data.n;
     screen s = {{0}};

@@ -251,6 +251,7 @@ bqb_status cli_eval_write_page(const char *path, const cli_evaluation *e, size_t
     }
     p.status = ok ? bqb_outfile_open(&p.f, path, err) : bqb_fail_nomem(err, path, 0);
     cli_page_put(&p, "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+                     "<meta name=generator content=bqb>"
                      "<meta name=viewport content='width=device-width,initial-scale=1'>"
                      "<title>bqb eval</title>\n<style>\n");
     for (size_t k = 0; cli_eval_style[k]; k++) cli_page_put(&p, cli_eval_style[k]);

@@ -33,18 +33,6 @@ int cli_usage_error(const char *command, const char *fmt, ...) {
     return 2;
 }
 
-int cli_spare(const char *command, const char *option, const char *path, const char *endings) {
-    if (!path || access(path, F_OK)) return -1;
-    for (const char *at = endings; *at;) {
-        char ending[16];
-        size_t n = strcspn(at, " ");
-        snprintf(ending, sizeof ending, "%.*s", (int)n, at);
-        if (bqb_ends_with(path, ending)) return -1;
-        at += n + (at[n] != 0);
-    }
-    return cli_usage_error(command, "--%s %s: a file of this name is there and does not end in %s; it is left as it is", option, path, endings);
-}
-
 static const cli_option *find_long(const cli_option *o, const char *name, size_t n) {
     for (; *o->name; o++)
         if (strlen(o->name) == n && !memcmp(o->name, name, n)) return o;

@@ -9,7 +9,7 @@ bqb_status bqb_svg_begin(bqb_buf *b, int width, int height, bqb_err *err) {
     return bqb_buf_printf(b, err,
                           "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
                           "font-family=\"'Noto Sans CJK SC','Source Han Sans SC','PingFang SC','Microsoft YaHei','WenQuanYi Micro Hei',sans-serif\" "
-                          "font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+                          "font-size=\"12\">\n" BQB_SVG_MARK "\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
                           width, height, width, height);
 }
 

@@ -6,6 +6,9 @@
 
 #include <stdint.h>
 
+/* Stands at the head of every picture, so that bqb knows its own and replaces no other. */
+#define BQB_SVG_MARK "<!-- drawn by bqb -->"
+
 /* The head of a picture on white, and its end. Fonts have Chinese. */
 bqb_status bqb_svg_begin(bqb_buf *b, int width, int height, bqb_err *err);
 bqb_status bqb_svg_end(bqb_buf *b, bqb_err *err);

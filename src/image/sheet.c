@@ -1,8 +1,8 @@
 #include "image/sheet.h"
 
-#include "base/fs.h"
 #include "base/mem.h"
 #include "image/decode.h"
+#include "image/drawing.h"
 #include "image/resample.h"
 #include "image/thumbnail.h"
 
@@ -34,7 +34,7 @@ bqb_status bqb_png_write(const char *path, const uint8_t *pixels, size_t width, 
     if (!image || vips_pngsave_buffer(image, &png, &size, NULL)) {
         vips_error_clear();
         s = bqb_fail(err, BQB_ENOMEM, "%s: cannot encode a PNG of %zu x %zu", path, width, height);
-    } else s = bqb_file_write(path, png, size, err);
+    } else s = bqb_drawing_write(path, png, size, err);
     g_free(png);
     if (image) g_object_unref(image);
     return s;

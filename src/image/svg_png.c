@@ -1,7 +1,7 @@
 #include "image/svg_png.h"
 
-#include "base/fs.h"
 #include "image/decode.h"
+#include "image/drawing.h"
 
 #include <vips/vips.h>
 
@@ -18,7 +18,7 @@ bqb_status bqb_svg_to_png(const char *path, const char *svg, size_t n, double sc
     else if (vips_flatten(drawn, &flat, "background", white, NULL) || vips_pngsave_buffer(flat, &png, &size, NULL))
         s = bqb_fail(err, BQB_ENOMEM, "%s: %s", path, vips_error_buffer());
     vips_error_clear();
-    if (!s) s = bqb_file_write(path, png, size, err);
+    if (!s) s = bqb_drawing_write(path, png, size, err);
     g_free(png);
     vips_area_unref(VIPS_AREA(white));
     if (flat) g_object_unref(flat);

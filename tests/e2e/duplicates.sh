@@ -91,8 +91,8 @@ is "all files are there" "$(ls "$tmp/in" | wc -l)" 6
 # No output is written over something else: a sticker, the library, a picture.
 before=$(sha256sum "$tmp/in/a.png" "$tmp/in/d.jpg")
 run "$bqb" duplicates --sheet "$tmp/in/a.png"
-is "a sheet over a sticker" $status 1
-has "is refused by name" "$tmp/err" 'a.png is a sticker of the library'
+is "a sheet over a sticker" $status 2
+has "is refused by name" "$tmp/err" 'a.png: is there and is no picture that bqb made'
 run "$bqb" duplicates --sheet "$BQB_LIBRARY/library.db"
 is "a sheet over the library" $status 2
 run "$bqb" stats --chart "$tmp/in/d.jpg"
@@ -101,7 +101,7 @@ run "$bqb" embed text --npy "$tmp/in/d.jpg" 猫
 is "an array over a picture" $status 2
 run "$bqb" eval --data "$tmp/in/captions.tsv" --html "$tmp/in/d.jpg"
 is "a page over a picture" $status 2
-has "it is left as it is" "$tmp/err" 'does not end in .html'
+has "it is left as it is" "$tmp/err" 'is no page that bqb made; it is left as it is'
 is "all of them are as they were" "$(sha256sum "$tmp/in/a.png" "$tmp/in/d.jpg")" "$before"
 
 # A library that nobody may write to is listed as it is known.
