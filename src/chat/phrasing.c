@@ -1,30 +1,20 @@
 #include "chat/phrasing.h"
 
 #include "base/fs.h"
+#include "chat/wordings.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_FILE = 4 << 20, MAX_TEXT = 1 << 16, LEVELS = 8 };
+enum { MAX_TEXT = 1 << 16, LEVELS = 8 };
 
 bqb_status bqb_phrasing_table(bqb_table **t, const char *dir, const char *name, const char *const *columns, size_t n_columns, bqb_err *err) {
-    char *path = bqb_path_join(dir, name), *text = NULL;
-    size_t size = 0;
+    char *path = bqb_path_join(dir, name);
     *t = NULL;
-    bqb_status s = path ? bqb_file_read(&text, &size, path, MAX_FILE, err) : bqb_fail_nomem(err, dir, strlen(dir));
-    const char *at = text;
-    while (!s && *at == '#') {
-        const char *end = strchr(at, '\n');
-        at = end ? end + 1 : at + strlen(at);
-    }
-    if (!s) s = bqb_table_parse(t, at, size - (size_t)(at - text), path, err);
-    for (size_t i = 0; i < n_columns && !s; i++)
-        if (bqb_table_find(*t, columns[i]) != i) s = bqb_fail(err, BQB_EFORMAT, "%s: column %zu must be \"%s\"", path, i + 1, columns[i]);
-    if (!s && bqb_table_broken(*t)) s = bqb_fail(err, BQB_EFORMAT, "%s: line %zu is broken", path, bqb_table_broken_line(*t));
+    bqb_status s = path ? bqb_wordings_open(t, path, columns, n_columns, err) : bqb_fail_nomem(err, dir, strlen(dir));
     if (!s && !bqb_table_rows(*t)) s = bqb_fail(err, BQB_EFORMAT, "%s: holds no lines", path);
     free(path);
-    free(text);
     return s;
 }
 

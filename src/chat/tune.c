@@ -1,5 +1,6 @@
 #include "chat/tune_run.h"
 
+#include "base/clock.h"
 #include "base/words.h"
 #include "train/rank.h"
 #include "train/schedule.h"
@@ -9,7 +10,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 void bqb_tune_say(const bqb_tune_run *t, const char *fmt, ...) {
     char line[2048];
@@ -19,18 +19,6 @@ void bqb_tune_say(const bqb_tune_run *t, const char *fmt, ...) {
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
     t->o.say(t->o.ctx, line);
-}
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double norm_of(const float *v, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)v[i] * (double)v[i];
-    return sqrt(sum);
 }
 
 static bqb_status log_line(bqb_tune_run *t, json_t *o, bqb_err *err) {
@@ -56,7 +44,7 @@ static void update(bqb_tune_run *t, double lr) {
 
 static bqb_status take_step(bqb_tune_run *t, bqb_err *err) {
     const bqb_tune_options *o = &t->o;
-    double began = now_s(), lr = bqb_schedule_lr(o->lr, t->step, o->warmup, o->steps);
+    double began = bqb_now_s(), lr = bqb_schedule_lr(o->lr, t->step, o->warmup, o->steps);
     size_t n = t->parts.n_floats, B = o->batch, D = t->parts.D;
     bqb_sticker_loss loss;
     float *ret = bqb_calloc(B * D, sizeof *ret);
@@ -64,7 +52,7 @@ static bqb_status take_step(bqb_tune_run *t, bqb_err *err) {
     memset(t->grad.floats, 0, n * sizeof(float));
     bqb_sticker_how how = {.recompute = t->recompute, .team = t->team, .n_team = t->n_team, .alike = t->batch.alike};
     if (!s) s = bqb_stickerllm_grad(t->llm, &t->parts, &t->grad, &loss, ret, &t->batch.view, &how, err);
-    double norm = s ? 0 : norm_of(t->grad.floats, n);
+    double norm = s ? 0 : bqb_vector_norm(t->grad.floats, n);
     if (!s && (!isfinite(loss.words) || !isfinite(loss.stickers) || !isfinite(norm)))
         s = bqb_fail(err, BQB_EFORMAT, "step %" PRIu64 ": the losses are %g and %g, the gradient's length %g (lr %.3g); %s. A lower --lr or a longer --warmup usually helps",
                      t->step + 1, (double)loss.words, (double)loss.stickers, norm, lr, t->saved ? "the last checkpoint is kept" : "there is no checkpoint yet");
@@ -79,7 +67,7 @@ static bqb_status take_step(bqb_tune_run *t, bqb_err *err) {
     }
     free(ret);
     if (s) return s;
-    double took = now_s() - began;
+    double took = bqb_now_s() - began;
     t->busy_s += took;
     snprintf(t->what, sizeof t->what, "step %" PRIu64 "/%zu  words %.3f  stickers %.3f  in-batch R@1 %.0f  %.0f/s ", t->step, o->steps, (double)loss.words,
              (double)loss.stickers, 100 * t->r.recall, (double)B / took);
@@ -143,7 +131,7 @@ static bool save_due(const bqb_tune_run *t) {
     if (t->step == t->saved_step && t->saved) return false;
     if (t->step == t->o.steps) return true;
     if (t->o.save_every && t->step % t->o.save_every == 0) return true;
-    return t->o.save_minutes > 0 && now_s() - t->saved_at >= 60 * t->o.save_minutes;
+    return t->o.save_minutes > 0 && bqb_now_s() - t->saved_at >= 60 * t->o.save_minutes;
 }
 
 static bool measure_due(const bqb_tune_run *t) {
@@ -153,7 +141,7 @@ static bool measure_due(const bqb_tune_run *t) {
 static bqb_status run_steps(bqb_tune_run *t, bqb_err *err) {
     bqb_status s = BQB_OK;
     snprintf(t->what, sizeof t->what, "step %" PRIu64 "/%zu", t->step, t->o.steps);
-    t->saved_at = now_s();
+    t->saved_at = bqb_now_s();
     while (!s) {
         bool stop = asked_to_stop(t);
         if (!stop && measure_due(t)) {

@@ -1,11 +1,10 @@
-/* What the parts of `bqb bench` share: the clock, a row of CSV, the work of a tower. */
+/* What the parts of `bqb bench` share: timing, a row of CSV, the work of a tower. */
 #ifndef BQB_CLI_BENCH_H
 #define BQB_CLI_BENCH_H
 
+#include "base/clock.h"
 #include "base/rand.h"
 #include "model/clip.h"
-
-double bench_now_s(void);
 
 /* The best of several runs: on a shared machine the others measure the neighbours. */
 typedef struct {

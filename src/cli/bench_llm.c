@@ -87,12 +87,12 @@ static void read_piece(void *ctx, size_t i, int worker) {
 }
 
 static double read_all_s(files *f, int threads) {
-    double t0 = bench_now_s();
+    double t0 = bqb_now_s();
     for (size_t i = 0; i < f->n; i++) {
         reading r = {&f->map[i], f};
         bqb_parallel_for((r.map->size + PIECE - 1) / PIECE, threads, read_piece, &r);
     }
-    return bench_now_s() - t0;
+    return bqb_now_s() - t0;
 }
 
 /* ---- memory ---- */
@@ -159,9 +159,9 @@ static bqb_status bench_prefill(subject *x, size_t n, bqb_err *err) {
     bqb_status s = BQB_OK;
     while (!s && bench_more(&t, x->b->seconds)) {
         bqb_decoder_past_cut(x->past, 0);
-        double t0 = bench_now_s();
+        double t0 = bqb_now_s();
         s = take_in(x, n, err);
-        bench_took(&t, bench_now_s() - t0);
+        bench_took(&t, bqb_now_s() - t0);
     }
     char what[64];
     snprintf(what, sizeof what, "prefill of %zu tokens", n);
@@ -180,9 +180,9 @@ static bqb_status bench_decode(subject *x, files *f, size_t after, bool reading_
     while (!s && bench_more(&token, x->b->seconds)) {
         bench_took(&plain, read_all_s(f, x->b->threads));
         bqb_decoder_past_cut(x->past, after);
-        double t0 = bench_now_s();
+        double t0 = bqb_now_s();
         for (int i = 0; i < TOKENS && !s; i++) s = take_in(x, 1, err);
-        bench_took(&token, (bench_now_s() - t0) / TOKENS);
+        bench_took(&token, (bqb_now_s() - t0) / TOKENS);
     }
     if (s) return s;
     char what[64];
@@ -209,12 +209,12 @@ static bqb_status bench_model(bench *b, const char *path, const char *format, in
     double bytes = (double)f.bytes * 1e-9;
     close_files(&f); /* mapped twice it would count twice */
     forget_peak();
-    double before = status_gb("RssAnon"), t0 = bench_now_s();
+    double before = status_gb("RssAnon"), t0 = bqb_now_s();
     if (!s) s = open_subject(&x, path, err);
     if (!s) s = take_in(&x, FIRST, err);
     if (!s) {
         bench_row(b, "file", format, bytes, "GB", 0, 0);
-        bench_row(b, "opened and a first token after 8", format, 1e3 * (bench_now_s() - t0), "ms", 0, 0);
+        bench_row(b, "opened and a first token after 8", format, 1e3 * (bqb_now_s() - t0), "ms", 0, 0);
         s = bench_prefill(&x, SHORT, err);
     }
     if (!s && !cli_interrupted()) s = bench_prefill(&x, LONG, err);

@@ -176,9 +176,9 @@ static bqb_status measure_all(work *w, int threads, bqb_err *err) {
     if (*advice) fprintf(stderr, "bqb: %s\n", advice);
     if ((s = bqb_image_init(err))) return s;
     size_t n = 0, exact = 0, blank = 0, invented = 0;
-    double began = bench_now_s(), cpu_s = 0;
+    double began = bqb_now_s(), cpu_s = 0;
     bqb_parallel_for(w->n, threads, work_on, w);
-    double took = bench_now_s() - began;
+    double took = bqb_now_s() - began;
     cli_progress_end(&w->bar);
     for (size_t i = 0; i < w->n; i++) {
         const result *r = &w->r[i];

@@ -88,9 +88,9 @@ static bqb_status time_steps(const bench *b, bqb_clip *m, work *w, const char *w
     bench_timing t = {.least = least};
     bqb_status s = BQB_OK;
     while (!s && bench_more(&t, b->seconds)) {
-        double t0 = bench_now_s();
+        double t0 = bqb_now_s();
         s = take_step(m, w, (uint64_t)t.runs + 1, err);
-        bench_took(&t, bench_now_s() - t0);
+        bench_took(&t, bqb_now_s() - t0);
     }
     if (!s && t.runs)
         bench_row(b, what, bqb_precision_name(bqb_clip_precision(m)), (double)w->b.N / t.best_s, "/s", flops / t.best_s, num);
@@ -209,12 +209,12 @@ bqb_status bench_memory(bench *b, bqb_clip *m, size_t pairs, bqb_err *err) {
     }
     bqb_clip_save_memory(m, SIZE_MAX, false);
     peak_bytes(true);
-    double t0 = bench_now_s();
+    double t0 = bqb_now_s();
     if (!s) s = take_step(m, &w, 1, err);
     if (!s) {
         snprintf(what, sizeof what, "step of %zu pairs (one frame; 40 tokens; gradient caching): peak memory", pairs);
         bench_row(b, what, name, peak_bytes(false) / 1073741824.0, "GiB", 0, 0);
-        double flops = 4 * (double)pairs * (bench_image_flops(c) + bench_text_flops(c, TOKENS)), took = bench_now_s() - t0;
+        double flops = 4 * (double)pairs * (bench_image_flops(c) + bench_text_flops(c, TOKENS)), took = bqb_now_s() - t0;
         snprintf(what, sizeof what, "training pairs (one frame; 40 tokens; gradient caching of %zu)", pairs);
         bench_row(b, what, name, (double)pairs / took, "/s", flops / took, (int)bqb_clip_precision(m));
     }

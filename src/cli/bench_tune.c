@@ -62,9 +62,9 @@ static bqb_status measure(bench *b, tuning *t, const char *what, bqb_precision p
         bench_timing time = {0};
         bqb_sticker_loss loss;
         while (!s && bench_more(&time, b->seconds)) {
-            double t0 = bench_now_s();
+            double t0 = bqb_now_s();
             s = bqb_stickerllm_grad(t->m, &t->parts, &t->grad, &loss, NULL, &t->batch, &how, err);
-            bench_took(&time, bench_now_s() - t0);
+            bench_took(&time, bqb_now_s() - t0);
         }
         char row[128];
         snprintf(row, sizeof row, "tuning: %s of %.0f tokens%s", what, t->tokens, whole ? "; a tape of every token" : "");

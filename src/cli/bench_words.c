@@ -95,9 +95,9 @@ static bqb_status ask(bench *b, bqb_catalogue *c, size_t characters, bqb_err *er
         size_t n;
         draw_line(line, characters, &r);
         s = put_line(&query, line, characters, 0, &r, err);
-        double t0 = bench_now_s();
+        double t0 = bqb_now_s();
         if (!s) s = bqb_lexical(&hit, &n, c, query.data, err);
-        took[i] = bench_now_s() - t0;
+        took[i] = bqb_now_s() - t0;
         free(hit);
         bqb_buf_free(&query);
     }
@@ -119,9 +119,9 @@ bqb_status bench_words(bench *b, size_t stickers, bqb_err *err) {
     snprintf(dir, sizeof dir, "%s/bqb-bench-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!mkdtemp(dir)) return bqb_fail_errno(err, "%s", dir);
     bqb_status s = bqb_catalogue_open(&c, dir, BQB_CATALOGUE_WRITE, err);
-    double t0 = bench_now_s();
+    double t0 = bqb_now_s();
     if (!s) s = fill(c, stickers, err);
-    if (!s && !cli_interrupted()) bench_row(b, "stickers with readings written", "", (double)stickers / (bench_now_s() - t0), "/s", 0, 0);
+    if (!s && !cli_interrupted()) bench_row(b, "stickers with readings written", "", (double)stickers / (bqb_now_s() - t0), "/s", 0, 0);
     snprintf(path, sizeof path, "%s/library.db", dir);
     if (!s && !stat(path, &st)) bench_row(b, "library", "", (double)st.st_size / (double)stickers, "bytes a sticker", 0, 0);
     static const size_t lengths[] = {1, 2, 4, 8};

@@ -77,6 +77,7 @@ typedef struct {
 } cli_progress;
 int cli_progress_show(void *ctx, const char *what, uint64_t done, uint64_t total);
 void cli_progress_end(cli_progress *p); /* finish the line, before other output */
+void cli_progress_say(void *ctx, const char *line); /* a line for people while the bar is shown; ctx as above */
 
 /* Ctrl-C and SIGTERM set a flag instead of killing (a second one kills). */
 void cli_catch_interrupts(void);

@@ -15,12 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-double bench_now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 enum { MIN_RUNS = 3, MAX_RUNS = 50 };
 
 bool bench_more(const bench_timing *t, double seconds) {
@@ -92,9 +86,9 @@ bqb_status bench_ceiling(bench *b, bqb_num num, bqb_err *err) {
     bench_timing t = {0};
     if (!s) bqb_parallel_for(n, b->threads, peak_one, &p);
     while (!s && bench_more(&t, b->seconds)) {
-        double t0 = bench_now_s();
+        double t0 = bqb_now_s();
         bqb_parallel_for(n, b->threads, peak_one, &p);
-        bench_took(&t, bench_now_s() - t0);
+        bench_took(&t, bqb_now_s() - t0);
     }
     for (size_t i = 0; i < n && !s; i++) s = bqb_gemm_status(p.gemm[i], err);
     if (!s) {
@@ -132,19 +126,19 @@ static bqb_status bench_encode(bench *b, bqb_clip *m, bqb_err *err) {
     }
     bench_timing image = {0}, text = {0}, query = {0};
     while (!s && bench_more(&image, b->seconds)) {
-        double t0 = bench_now_s();
+        double t0 = bqb_now_s();
         s = bqb_clip_encode_images(m, out, rgb, IMAGES, err);
-        bench_took(&image, bench_now_s() - t0);
+        bench_took(&image, bqb_now_s() - t0);
     }
     while (!s && bench_more(&text, b->seconds)) {
-        double t0 = bench_now_s();
+        double t0 = bqb_now_s();
         s = bqb_clip_encode_tokens(m, out, ids, TEXTS, TEXT_TOKENS, err);
-        bench_took(&text, bench_now_s() - t0);
+        bench_took(&text, bqb_now_s() - t0);
     }
     while (!s && bench_more(&query, b->seconds)) {
-        double t0 = bench_now_s();
+        double t0 = bqb_now_s();
         s = bqb_clip_encode_tokens(m, out, ids, 1, QUERY_TOKENS, err);
-        bench_took(&query, bench_now_s() - t0);
+        bench_took(&query, bqb_now_s() - t0);
     }
     if (!s) {
         bench_row(b, "stills", name, IMAGES / image.best_s, "/s", IMAGES * bench_image_flops(c) / image.best_s, num);
@@ -181,14 +175,14 @@ static bqb_status bench_scan(bench *b, size_t rows, bqb_err *err) {
     size_t n;
     bench_timing plain = {0}, fast = {0};
     while (!s && bench_more(&plain, b->seconds / 4)) {
-        double t0 = bench_now_s();
+        double t0 = bqb_now_s();
         bqb_scan_plain(hit, SCAN_BEST, NULL, v, query, NULL);
-        bench_took(&plain, bench_now_s() - t0);
+        bench_took(&plain, bqb_now_s() - t0);
     }
     while (!s && bench_more(&fast, b->seconds)) {
-        double t0 = bench_now_s();
+        double t0 = bqb_now_s();
         s = bqb_scan(hit, SCAN_BEST, &n, NULL, v, query, NULL, b->threads, err);
-        bench_took(&fast, bench_now_s() - t0);
+        bench_took(&fast, bqb_now_s() - t0);
     }
     if (!s) {
         char what[64];

@@ -17,11 +17,6 @@ static const char usage[] =
     "tokenizer.json afterwards, as `bqb chat --llm DIR` reads them, beside log.csv and valid.csv.\n"
     "Ctrl-C writes a checkpoint; --resume goes on, and comes to the same numbers.";
 
-static void say_line(void *ctx, const char *line) {
-    cli_progress_end(ctx);
-    fprintf(stderr, "%s\n", line);
-}
-
 static const uint64_t HELD_OUT = (uint64_t)1 << 40;
 
 static bqb_status made_up(void *ctx, bool held_out, uint64_t i, bqb_buf *out, bqb_err *err) {
@@ -35,7 +30,7 @@ int cli_pretrain(const cli_env *env, int argc, char **argv) {
     size_t threads = 0, warmup = SIZE_MAX;
     bqb_pretrain_options o = {.vocab = 4096, .vocab_documents = 60000, .width = 256, .layers = 6, .heads = 4, .kv_heads = 2, .mlp = 512, .context = 512,
                               .steps = 3000, .batch = 8192, .lr = 1.5e-3, .weight_decay = 0.1, .clip_norm = 1, .seed = 1, .held_out = 500,
-                              .valid_every = 250, .save_minutes = 5, .say = say_line, .progress = cli_progress_show};
+                              .valid_every = 250, .save_minutes = 5, .say = cli_progress_say, .progress = cli_progress_show};
     const cli_option options[] = {
         {"out", 'o', CLI_STRING, &o.out, "DIR", "where the model and the checkpoint go"},
         {"text", 0, CLI_LIST, &text, "FILE", "learn from this instead; documents end at <|endoftext|>, else at empty lines; may be repeated"},

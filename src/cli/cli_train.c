@@ -21,24 +21,6 @@ static const char usage[] =
     "databases of Chinese-CLIP or Sticker820K. The defaults are the paper's fine-tuning. DIR becomes a model folder, with last/, best/, checkpoint.safetensors, log.csv, valid.csv, curve.svg, train.json.\n"
     "Ctrl-C writes the checkpoint and ends; --resume goes on exactly where it stopped.";
 
-typedef struct {
-    cli_progress bar;
-} screen;
-
-static void say(void *ctx, const char *line) {
-    screen *s = ctx;
-    if (s->bar.open) fputc('\n', stderr); /* the bar goes on below, its clock unchanged */
-    s->bar.open = false;
-    size_t n = strlen(line);
-    cli_puts_lines(stderr, line);
-    if (!n || line[n - 1] != '\n') fputc('\n', stderr);
-}
-
-static int show(void *ctx, const char *what, uint64_t done, uint64_t total) {
-    screen *s = ctx;
-    return cli_progress_show(&s->bar, what, done, total);
-}
-
 int cli_train(const cli_env *env, int argc, char **argv) {
     bqb_train_options o;
     bqb_train_unset(&o);
@@ -99,15 +81,15 @@ int cli_train(const cli_env *env, int argc, char **argv) {
     if ((status = cli_spare_folder("train", "out", o.out)) >= 0) return status;
     o.data = data.n ? data.item : NULL;
     o.n_data = data.n;
-    screen s = {{0}};
-    o.say = say;
-    o.progress = show;
-    o.ctx = &s;
+    cli_progress bar = {0};
+    o.say = cli_progress_say;
+    o.progress = cli_progress_show;
+    o.ctx = &bar;
     cli_catch_interrupts();
     bqb_err err = {0};
     bqb_train_result r = {0};
     bqb_status st = bqb_train(&o, &r, &err);
-    cli_progress_end(&s.bar);
+    cli_progress_end(&bar);
     if (st) return cli_fail(&err);
     if (o.preview) {
         fprintf(stderr, "%s: the first batch as the model would see it\n", o.preview);

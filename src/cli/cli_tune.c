@@ -20,23 +20,6 @@ static const char usage[] =
     "conversation, in which no sticker is wanted.\n"
     "Ctrl-C writes the checkpoint and ends; --resume goes on exactly where it stopped.";
 
-typedef struct {
-    cli_progress bar;
-} screen;
-
-static void say(void *ctx, const char *line) {
-    screen *s = ctx;
-    if (s->bar.open) fputc('\n', stderr); /* the bar goes on below, its clock unchanged */
-    s->bar.open = false;
-    size_t n = strlen(line);
-    fprintf(stderr, "%s%s", line, n && line[n - 1] == '\n' ? "" : "\n");
-}
-
-static int show(void *ctx, const char *what, uint64_t done, uint64_t total) {
-    screen *s = ctx;
-    return cli_progress_show(&s->bar, what, done, total);
-}
-
 int cli_tune(const cli_env *env, int argc, char **argv) {
     bqb_tune_options o;
     bqb_tune_unset(&o);
@@ -86,15 +69,15 @@ int cli_tune(const cli_env *env, int argc, char **argv) {
     o.data = data.n ? data.item : NULL;
     o.n_data = data.n;
     if (!o.resume || cli_model_named(o.model)) o.model = cli_model_dir(o.model);
-    screen s = {{0}};
-    o.say = say;
-    o.progress = show;
-    o.ctx = &s;
+    cli_progress bar = {0};
+    o.say = cli_progress_say;
+    o.progress = cli_progress_show;
+    o.ctx = &bar;
     cli_catch_interrupts();
     bqb_err err = {0};
     bqb_tune_result r = {0};
     bqb_status st = bqb_tune(&o, &r, &err);
-    cli_progress_end(&s.bar);
+    cli_progress_end(&bar);
     if (st) return cli_fail(&err);
     if (r.sequences_per_s > 0)
         fprintf(stderr, "%s: %" PRIu64 " %s, loss of words %.3f, of stickers %.3f, %.3g lessons/s", o.out, r.steps, bqb_word(r.steps, "step", "steps"), (double)r.words,

@@ -1,6 +1,7 @@
 /* How far long work is, and Ctrl-C. */
 #define _GNU_SOURCE
 #include "cli/cli.h"
+#include "cli/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,4 +100,13 @@ int cli_progress_show(void *ctx, const char *what, uint64_t done, uint64_t total
 void cli_progress_end(cli_progress *p) {
     if (p->open) fputc('\n', stderr);
     *p = (cli_progress){0};
+}
+
+void cli_progress_say(void *ctx, const char *line) {
+    cli_progress *p = ctx;
+    if (p->open) fputc('\n', stderr); /* the bar goes on below, its clock unchanged */
+    p->open = false;
+    size_t n = strlen(line);
+    cli_puts_lines(stderr, line);
+    if (!n || line[n - 1] != '\n') fputc('\n', stderr);
 }

@@ -1,5 +1,6 @@
 #include "search/scan_bench.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/thread.h"
@@ -9,15 +10,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { K = 10 };
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Even numbers are quicker to draw than normal ones, and the scan cannot tell. */
 static void draw(float *x, size_t dim, uint64_t seed, uint64_t stream) {
@@ -65,11 +59,11 @@ bqb_status bqb_scan_bench(bqb_scan_figures *out, size_t n, size_t dim, int runs,
         bqb_hit plain[K], fast[K];
         size_t n_fast = 0;
         draw(query, dim, 2, (uint64_t)i);
-        double t0 = now_s();
+        double t0 = bqb_now_s();
         size_t n_plain = bqb_scan_plain(plain, K, NULL, v, query, NULL);
-        double t1 = now_s();
+        double t1 = bqb_now_s();
         s = bqb_scan(fast, K, &n_fast, NULL, v, query, NULL, threads, err);
-        double t2 = now_s();
+        double t2 = bqb_now_s();
         out->plain_s = fmin(out->plain_s, t1 - t0);
         out->fast_s = fmin(out->fast_s, t2 - t1);
         bool same = n_plain == n_fast;

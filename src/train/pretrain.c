@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700 /* lockf */
 #include "train/pretrain.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "train/pretrain_keep.h"
 #include "train/schedule.h"
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MAX_DOCUMENT = 1 << 20 };
@@ -42,12 +42,6 @@ typedef struct {
     size_t n_choices;
     int lock;
 } training;
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void tell(const training *t, const char *line) {
     if (t->o->say) t->o->say(t->o->ctx, line);
@@ -196,21 +190,15 @@ static bqb_status measure(training *t, bqb_err *err) {
 static bqb_status keep(training *t, bqb_err *err) {
     bqb_status s = bqb_pretrain_save(t->o, t->m, t->mom, t->var, &t->at, err);
     if (!s) s = bqb_decoder_save(t->m, t->o->out, !t->o->f32, err);
-    t->saved_at = now_s();
+    t->saved_at = bqb_now_s();
     return s;
 }
 
 /* ---- steps ---- */
 
-static double norm_of(const float *g, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)g[i] * (double)g[i];
-    return sqrt(sum);
-}
-
 static bqb_status take_step(training *t, bqb_err *err) {
     const bqb_pretrain_options *o = t->o;
-    double began = now_s(), lr = bqb_schedule_lr(o->lr, t->at.step, o->warmup, o->steps);
+    double began = bqb_now_s(), lr = bqb_schedule_lr(o->lr, t->at.step, o->warmup, o->steps);
     size_t n = bqb_decoder_weight_count(t->m);
     bqb_pretrain_place before = t->at;
     memset(t->grad, 0, n * sizeof *t->grad);
@@ -218,7 +206,7 @@ static bqb_status take_step(training *t, bqb_err *err) {
     if (!s) find_choices(t, &t->batch);
     if (!s)
         s = bqb_decoder_learn_choices(t->m, t->grad, &t->loss, t->batch.ids.id, t->batch.skip, t->batch.end, t->batch.n, t->choice, t->n_choices, err);
-    double norm = s ? 0 : norm_of(t->grad, n);
+    double norm = s ? 0 : bqb_vector_norm(t->grad, n);
     if (!s && !(isfinite(t->loss) && isfinite(norm)))
         s = bqb_fail(err, BQB_EFORMAT, "step %" PRIu64 ": the loss is no number; try a lower learning rate", t->at.step + 1);
     if (s) {
@@ -230,7 +218,7 @@ static bqb_status take_step(training *t, bqb_err *err) {
     bqb_adamw_config c = {.lr = (float)lr, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = (float)o->weight_decay};
     bqb_decoder_adamw(t->m, t->grad, t->mom, t->var, &c, ++t->at.step);
     t->at.tokens += t->batch.ids.n;
-    double took = now_s() - began;
+    double took = bqb_now_s() - began;
     t->busy_s += took;
     t->busy_tokens += t->batch.ids.n;
     return bqb_pretrain_line(o, "log.csv", err, "%" PRIu64 ",%.5f,%.6g,%" PRIu64 ",%.0f\n", t->at.step, t->loss, lr, t->at.tokens,
@@ -245,7 +233,7 @@ static bqb_status run(training *t, bqb_err *err) {
         if (s) break;
         bool last = t->at.step == o->steps;
         if (last || (o->valid_every && t->at.step % o->valid_every == 0)) s = measure(t, err);
-        if (!s && (last || now_s() - t->saved_at > 60 * o->save_minutes)) s = keep(t, err);
+        if (!s && (last || bqb_now_s() - t->saved_at > 60 * o->save_minutes)) s = keep(t, err);
         if (!s && !last && o->progress && o->progress(o->ctx, "training", t->at.step, o->steps)) {
             s = keep(t, err);
             if (!s) s = bqb_fail(err, BQB_ECANCEL, "stopped after step %" PRIu64 "; --resume goes on", t->at.step);
@@ -310,7 +298,7 @@ static bqb_status begin(training *t, bqb_err *err) {
     if (!s && o->resume) s = bqb_pretrain_load(o, t->m, t->mom, t->var, &t->at, err);
     if (!s) s = bqb_pretrain_table(o, "log.csv", "step,loss,lr,tokens,tokens_per_s\n", t->at.step, err);
     if (!s) s = bqb_pretrain_table(o, "valid.csv", "step,loss,perplexity\n", t->at.step, err);
-    t->saved_at = now_s();
+    t->saved_at = bqb_now_s();
     char line[160];
     if (!s) {
         snprintf(line, sizeof line, "%zu weights, vocabulary of %zu", bqb_decoder_weight_count(t->m), bqb_llm_tokenizer_size(t->tok));

@@ -1,5 +1,6 @@
 #include "train/run.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/words.h"
 #include "train/average.h"
@@ -13,23 +14,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LOG_BYTES = 1 << 16 }; /* room that a log may want */
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double norm_of(const float *v, size_t n) {
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) sum += (double)v[i] * (double)v[i];
-    return sqrt(sum);
-}
 
 /* What is safe when a run ends badly. */
 static const char *what_is_kept(const bqb_run *t, char *text, size_t size) {
@@ -57,7 +44,7 @@ static bqb_status explain_write(const bqb_run *t, double need_bytes, bqb_err *er
 /* Before anything is overwritten. */
 static bqb_status check_weights(bqb_run *t, bqb_err *err) {
     char kept[96];
-    if (isfinite(norm_of(bqb_clip_weights(t->model), bqb_clip_float_count(t->model)))) return BQB_OK;
+    if (isfinite(bqb_vector_norm(bqb_clip_weights(t->model), bqb_clip_float_count(t->model)))) return BQB_OK;
     return bqb_fail(err, BQB_EFORMAT, "step %" PRIu64 ": the weights are no numbers any more; %s. A lower --lr usually helps",
                     t->step, what_is_kept(t, kept, sizeof kept));
 }
@@ -107,7 +94,7 @@ static bqb_status save(bqb_run *t, bqb_err *err) {
     bqb_status s = write_checkpoint(t, err);
     if (!s) s = bqb_run_save_model(t, t->last_dir, err);
     if (!s) s = bqb_curve_draw(t->o.out, err);
-    t->saved_at = now_s();
+    t->saved_at = bqb_now_s();
     return s;
 }
 
@@ -184,7 +171,7 @@ static void update_average(bqb_run *t) {
 
 static bqb_status take_step(bqb_run *t, bqb_err *err) {
     const bqb_train_options *o = &t->o;
-    double began = now_s(), lr = bqb_schedule_lr(o->lr, t->step, o->warmup, t->total);
+    double began = bqb_now_s(), lr = bqb_schedule_lr(o->lr, t->step, o->warmup, t->total);
     size_t n = bqb_clip_float_count(t->model);
     const bqb_clip_batch *batch;
     bqb_status s = bqb_batcher_get(t->batcher, t->step, &batch, err);
@@ -192,7 +179,7 @@ static bqb_status take_step(bqb_run *t, bqb_err *err) {
     memset(t->grad, 0, n * sizeof(float));
     s = bqb_clip_grad(t->model, t->grad, &t->loss, batch, err);
     if (s) return s;
-    double norm = norm_of(t->grad, n);
+    double norm = bqb_vector_norm(t->grad, n);
     if (!isfinite(t->loss) || !isfinite(norm)) {
         char kept[96];
         return bqb_fail(err, BQB_EFORMAT,
@@ -211,7 +198,7 @@ static bqb_status take_step(bqb_run *t, bqb_err *err) {
     t->step++;
     if (t->average)
         update_average(t);
-    double took = now_s() - began, N = (double)batch->N;
+    double took = bqb_now_s() - began, N = (double)batch->N;
     t->busy_s += took;
     double epoch = (double)t->step / (double)bqb_batcher_steps_per_epoch(t->batcher);
     if (fprintf(t->log, "%" PRIu64 ",%.4f,%.6g,%.6f,%.5f,%.4g,%.2f\n", t->step, epoch, lr, (double)t->loss,
@@ -229,7 +216,7 @@ static bool save_due(const bqb_run *t) {
     if (t->step == t->saved_step) return false;
     if (t->step == t->total) return true;
     if (t->o.save_every && t->step % t->o.save_every == 0) return true;
-    return t->o.save_minutes > 0 && now_s() - t->saved_at >= 60 * t->o.save_minutes;
+    return t->o.save_minutes > 0 && bqb_now_s() - t->saved_at >= 60 * t->o.save_minutes;
 }
 
 static bool measure_due(const bqb_run *t) {
@@ -242,7 +229,7 @@ static bool out_of_patience(const bqb_run *t) { return t->valid_ds && t->o.patie
 bqb_status bqb_run_steps(bqb_run *t, bqb_err *err) {
     bqb_status s = BQB_OK;
     snprintf(t->what, sizeof t->what, "step %" PRIu64 "/%" PRIu64, t->step, t->total);
-    t->saved_at = now_s();
+    t->saved_at = bqb_now_s();
     while (!s) {
         bool stop = asked_to_stop(t);
         if (!stop && measure_due(t)) {

@@ -1,5 +1,7 @@
 /* Conversations with a model that says what the test wants (chat_help.h). */
 #include "base/fs.h"
+#include "chat/assistant.h"
+#include "chat/choice.h"
 #include "chat_help.h"
 #include "model_folder.h"
 #include "search/encode.h"

@@ -28,3 +28,11 @@ TEST(schedule_edges) {
     CHECK(bqb_schedule_warmup(5) == 0 && bqb_schedule_warmup(45) == 4 && bqb_schedule_warmup(999) == 99);
     CHECK(bqb_schedule_warmup(1000) == 100 && bqb_schedule_warmup(UINT64_MAX) == 100);
 }
+
+TEST(vector_norm_past_every_width) {
+    float v[103];
+    for (size_t i = 0; i < 103; i++) v[i] = i % 2 ? 2.0f : -2.0f;
+    for (size_t n = 0; n <= 103; n++) CHECK(fabs(bqb_vector_norm(v, n) - sqrt(4.0 * (double)n)) < 1e-12);
+    v[57] = NAN;
+    CHECK(isnan(bqb_vector_norm(v, 103)));
+}

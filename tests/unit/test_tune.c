@@ -2,6 +2,10 @@
  * refused; and the trial of a tuned model. */
 #include "base/fs.h"
 #include "base/mem.h"
+#include "chat/trial.h"
+#include "chat/tune.h"
+#include "chat/tune_batch.h"
+#include "chat/tune_pictures.h"
 #include "chat/tune_run.h"
 #include "model_folder.h"
 #include "test.h"
