@@ -354,7 +354,9 @@ static bqb_status answer_sticker(answering *g, bqb_err *err) {
         if (!s) s = bqb_history_push(d->history, d->hidden, end, err);
     } else if (!s) {
         g->out->stopped = BQB_STOPPED_NOTHING;
-        s = say_words(g, nothing_words(d->said, false), err);
+        const char *words = nothing_words(d->said, false);
+        if (g->shown) s = say_words(g, is_chinese(words) ? "……" : " … ", err); /* what was promised is taken back */
+        if (!s) s = say_words(g, words, err);
     }
     bqb_search_results_free(&r);
     return s;

@@ -129,8 +129,8 @@ TEST(dialogue_says_that_nothing_fits) {
     chat_set s;
     heard h = {.pieces = 0};
     if (!open_script(&s, "ok[NON]sa")) return;
-    expect(&s, "来一张图", false, &h, "ok没有找到合适的表情。 nothing_fits");
-    expect(&s, "send me a sticker", false, NULL, "okI found no sticker that fits. nothing_fits");
+    expect(&s, "来一张图", false, &h, "ok……没有找到合适的表情。 nothing_fits");
+    expect(&s, "send me a sticker", false, NULL, "ok … I found no sticker that fits. nothing_fits");
     chat_close(&s);
     bqb_dialogue_options o = chat_options();
     o.choice.least = -INFINITY;
@@ -314,6 +314,25 @@ TEST(dialogue_refuses_what_does_not_fit) {
     s.c = chat_catalogue(dir);
     CHECK_MSG(bqb_dialogue_new(&s.d, s.a, s.c, &o, &err) == BQB_ENOTFOUND && strstr(err.msg, "no vectors of the StickerCLIP"), "%s", err.msg);
     chat_close(&s);
+}
+
+TEST(dialogue_describes_stickers) {
+    bqb_found f = {.path = (char *)"/a/b.png", .field = {(char *)"", (char *)"", (char *)"", (char *)"", (char *)""}};
+    static const char *const want[] = {"b.png", "一只猫", "一只猫“喵”", "“喵”"};
+    for (int i = 0; i < 4; i++) {
+        bqb_buf b = {.max = 1000};
+        f.field[BQB_CAPTION] = (char *)(i == 1 || i == 2 ? "一只猫" : "");
+        f.field[BQB_OCR] = (char *)(i >= 2 ? "喵" : "");
+        CHECK_OK(bqb_choice_describe(&b, &f, &err), err);
+        CHECK_STR(b.data, want[i]);
+        bqb_buf_free(&b);
+    }
+    bqb_buf b = {.max = 1000};
+    f.field[BQB_CAPTION] = (char *)"一二三四五六七八九十一二三四五六七八九十一二三四五六七八九十一二三四五六七八九十一";
+    f.field[BQB_OCR] = (char *)"";
+    CHECK_OK(bqb_choice_describe(&b, &f, &err), err);
+    CHECK_MSG(b.len == 41 * 3 && !strcmp(b.data + b.len - 3, "…"), "%s", b.data);
+    bqb_buf_free(&b);
 }
 
 /* tests/fixtures/chat is such a model for the program's tests (tests/e2e/chat.sh), beside the StickerCLIP of the golden fixtures. It is

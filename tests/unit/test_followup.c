@@ -1,4 +1,5 @@
 #include "chat/followup.h"
+#include "chat/wordings.h"
 #include "base/fs.h"
 #include "test.h"
 
@@ -74,4 +75,14 @@ TEST(followups_refuse_broken_tables) {
     refuse("kind\twording\ttowards\nanother\tmore {what}\t\n", "neither");
     refuse("kind\twording\ttowards\ntowards\tmore\t\n", "either");
     refuse("kind\twording\ttowards\ntowards\tmore {what}\tcute\n", "either");
+}
+
+TEST(wordings_are_tables_after_remarks) {
+    static const char *const columns[] = {"task", "side", "wording"};
+    bqb_table *t = NULL;
+    if (CHECK_OK(bqb_wordings_open(&t, "data/chat/requests.tsv", columns, 3, &err), err)) CHECK(bqb_table_rows(t) > 100);
+    bqb_table_close(t);
+    CHECK_MSG(bqb_wordings_open(&t, "data/chat/answers.tsv", columns, 3, &err) == BQB_EFORMAT && strstr(err.msg, "column 1 must be \"task\""), "%s", err.msg);
+    bqb_table_close(t);
+    CHECK(bqb_wordings_open(&t, "data/chat/nowhere.tsv", columns, 3, &err) == BQB_EIO && !t);
 }
