@@ -82,6 +82,7 @@ void cli_progress_say(void *ctx, const char *line); /* a line for people while t
 /* Ctrl-C and SIGTERM set a flag instead of killing (a second one kills). */
 void cli_catch_interrupts(void);
 bool cli_interrupted(void);
+void cli_stopping_takes_time(bool takes); /* "stopping…" is said at once, for work whose least piece takes seconds */
 int cli_interrupt_fd(void); /* readable once one was pressed, for poll(); -1 when there can be none */
 
 /* The model folder: `given` when not NULL, else $BQB_MODEL, else models/mini

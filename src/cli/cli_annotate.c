@@ -95,7 +95,9 @@ static bqb_status annotate_ocr(bqb_catalogue *c, const bqb_id_set *ids, bool aga
     bqb_read_report report;
     bqb_read_options o = {.again = again, .threads = (int)threads, .skip = cli_screen_skipped, .progress = cli_progress_show,
                           .ctx = &shown};
+    cli_stopping_takes_time(true);
     bqb_status s = bqb_library_read(c, ids->id, ids->n, &o, &report, err);
+    cli_stopping_takes_time(false);
     cli_progress_end(&shown.bar);
     if (*o.advice) fprintf(stderr, "bqb: %s\n", o.advice);
     if (s && s != BQB_ECANCEL && !report.asked) return s; /* nothing was tried: nothing to report */

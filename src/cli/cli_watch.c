@@ -243,6 +243,7 @@ int cli_watch(const cli_env *env, int argc, char **argv) {
         bqb_embedder embedder;
         if (m) embedder = bqb_embedder_of_clip(m);
         cli_catch_interrupts();
+        cli_stopping_takes_time(ocr);
         bqb_watch_options o = {
             .import = {.embedder = m ? &embedder : NULL, .skip = on_skip, .progress = on_progress,
                        .waiting = on_waiting, .change = on_change, .ctx = &shown},

@@ -15,11 +15,14 @@ enum { QUIET_MS = 500, REDRAW_MS = 100, BAR = 24 };
 
 static volatile sig_atomic_t interrupted;
 static int alarm_pipe[2] = {-1, -1};
+static volatile sig_atomic_t slow_to_stop;
+static const char stopping[] = "stopping…\n";
 
 static void on_signal(int sig) {
     (void)sig;
     int was = errno;
     interrupted = 1;
+    if (slow_to_stop && write(STDERR_FILENO, stopping, sizeof stopping - 1) < 0) interrupted = 2; /* nobody listens */
     if (alarm_pipe[1] >= 0) interrupted = write(alarm_pipe[1], "", 1) ? 1 : 2; /* full: it is readable all the same */
     errno = was;
 }
@@ -33,6 +36,8 @@ void cli_catch_interrupts(void) {
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
 }
+
+void cli_stopping_takes_time(bool takes) { slow_to_stop = takes; }
 
 int cli_interrupt_fd(void) {
     if (alarm_pipe[0] < 0 && pipe2(alarm_pipe, O_CLOEXEC | O_NONBLOCK)) return -1;

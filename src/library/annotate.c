@@ -8,13 +8,14 @@
 #include "library/lock_file.h"
 #include "library/reader.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
-    BATCH = 8,       /* stickers of one transaction, for each thread */
+    BATCH = 8,       /* stickers that are claimed at a time, for each thread */
     MOST_THREADS = 64,
     MAX_FILE = 64 << 20,
 };
@@ -28,6 +29,7 @@ typedef struct {
     bqb_status status;
     bqb_err why;
     bool done, no_reader;
+    bool noted; /* in the library */
     bool gone; /* from the library, meanwhile */
     bool hopeless; /* its reader came down, and would again */
 } job;
@@ -40,8 +42,11 @@ typedef struct {
     size_t n;
     bqb_ocr *ocr[MOST_THREADS]; /* of each worker, made when it first needs one */
     char reader[80];
-    atomic_size_t finished;
-    size_t total;
+    size_t finished, total;
+    pthread_mutex_t lock; /* of all that follows a reading: the library, the report, what is told */
+    bqb_status failed;    /* what was read could not be noted */
+    bqb_err why;
+    bool reads;           /* Tesseract has read a picture of this batch: one that it crashes on is to blame itself */
     atomic_bool stop;
     int threads;
     int claims; /* read.lock: who has a sticker's byte is reading it */
@@ -66,20 +71,6 @@ static bqb_status read_file(job *j, bqb_ocr *o) {
     return s;
 }
 
-static void read_one(void *ctx, size_t i, int worker) {
-    work *w = ctx;
-    job *j = &w->jobs[i];
-    if (atomic_load(&w->stop)) return;
-    j->status = BQB_OK;
-    if (!w->ocr[worker]) j->status = bqb_ocr_open(&w->ocr[worker], &j->why);
-    j->no_reader = j->status != BQB_OK;
-    if (!j->status) j->status = read_file(j, w->ocr[worker]);
-    j->done = true;
-    size_t n = atomic_fetch_add(&w->finished, 1) + 1;
-    /* Worker 0 is the thread that began it all. */
-    if (!worker && w->o->progress && w->o->progress(w->o->ctx, "read", n, w->total)) atomic_store(&w->stop, true);
-}
-
 /* ---- noting what was read ---- */
 
 static bqb_status store(work *w, job *j, bqb_err *err) {
@@ -94,7 +85,6 @@ static bqb_status store(work *w, job *j, bqb_err *err) {
     if (there) return there;
     if (j->status) {
         w->report->skipped++;
-        if (w->o->skip) w->o->skip(w->o->ctx, j->path, j->why.msg);
         return j->hopeless ? bqb_catalogue_put_unreadable(w->c, j->id, j->why.msg, err) : BQB_OK;
     }
     bqb_status s = bqb_catalogue_put_reading(w->c, j->id, w->reader, j->read.all.data, err);
@@ -107,6 +97,51 @@ static bqb_status store(work *w, job *j, bqb_err *err) {
     return s;
 }
 
+/* Note and tell one, in a transaction of its own: beside reading that costs nothing. Under the lock. */
+static bqb_status note(work *w, job *j, bqb_err *err) {
+    bqb_read_report before = *w->report;
+    bqb_status s = bqb_catalogue_begin(w->c, err);
+    if (!s) s = store(w, j, err);
+    if (!s) s = bqb_catalogue_commit(w->c, err);
+    if (s) {
+        bqb_catalogue_rollback(w->c);
+        *w->report = before;
+        return s;
+    }
+    j->noted = true;
+    if (j->gone) return BQB_OK;
+    if (j->status && w->o->skip) w->o->skip(w->o->ctx, j->path, j->why.msg);
+    if (!j->status && w->o->read) w->o->read(w->o->ctx, j->path, j->read.joined.len ? j->read.joined.data : "");
+    return BQB_OK;
+}
+
+static bool ends_all(const job *j) { return j->status == BQB_ENOMEM || (j->status && j->no_reader); }
+
+/* What has come out. Those that brought their reader down wait until one of the batch was read: it may not be their fault. */
+static void settle(work *w, job *j, const bqb_ocr *o) {
+    if (!*w->reader && o) snprintf(w->reader, sizeof w->reader, "%s", bqb_ocr_name(o));
+    w->reads = w->reads || !j->status;
+    if (ends_all(j)) atomic_store(&w->stop, true);
+    else if (!w->failed && (w->reads || !j->hopeless)) w->failed = note(w, j, &w->why);
+    if (w->failed) atomic_store(&w->stop, true);
+    w->finished++;
+    if (w->o->progress && w->o->progress(w->o->ctx, "read", w->finished, w->total)) atomic_store(&w->stop, true);
+}
+
+static void read_one(void *ctx, size_t i, int worker) {
+    work *w = ctx;
+    job *j = &w->jobs[i];
+    if (atomic_load(&w->stop)) return;
+    j->status = BQB_OK;
+    if (!w->ocr[worker]) j->status = bqb_ocr_open(&w->ocr[worker], &j->why);
+    j->no_reader = j->status != BQB_OK;
+    if (!j->status) j->status = read_file(j, w->ocr[worker]);
+    j->done = true;
+    pthread_mutex_lock(&w->lock);
+    settle(w, j, w->ocr[worker]);
+    pthread_mutex_unlock(&w->lock);
+}
+
 /* A picture that cannot be read is passed over; a reader that cannot be had, or comes down on whatever it is shown, ends it all. */
 static bqb_status hard_failure(const work *w, bqb_err *err) {
     size_t hopeless = 0;
@@ -115,10 +150,9 @@ static bqb_status hard_failure(const work *w, bqb_err *err) {
         return bqb_fail(err, BQB_EUNSUPPORTED, "Tesseract fails on each of %zu pictures, so it is not theirs: "
                                                "apt-get install --reinstall libtesseract5 tesseract-ocr-chi-sim", hopeless);
     for (size_t i = 0; i < w->n; i++) {
-        bqb_status s = w->jobs[i].done ? w->jobs[i].status : BQB_OK;
-        if (s != BQB_ENOMEM && !(s && w->jobs[i].no_reader)) continue;
+        if (!w->jobs[i].done || !ends_all(&w->jobs[i])) continue;
         if (err) *err = w->jobs[i].why;
-        return s;
+        return w->jobs[i].status;
     }
     return BQB_OK;
 }
@@ -132,34 +166,23 @@ static void empty(work *w) {
     if (w->claims >= 0) bqb_unlock_all(w->claims);
 }
 
-/* Read and commit what the batch holds; empty it. */
+/* Read what the batch holds, noting each as it is done; empty it. */
 static bqb_status finish_batch(work *w, bqb_err *err) {
     if (!w->n) return BQB_OK;
+    w->reads = false;
     bqb_parallel_for(w->n, w->threads, read_one, w);
-    bqb_read_report before = *w->report;
-    bqb_status s = hard_failure(w, err);
-    for (int i = 0; i < w->threads && !*w->reader; i++)
-        if (w->ocr[i]) snprintf(w->reader, sizeof w->reader, "%s", bqb_ocr_name(w->ocr[i]));
-    if (!s) s = bqb_catalogue_begin(w->c, err);
+    bqb_status s = w->failed;
+    if (s && err) *err = w->why;
+    if (!s) s = hard_failure(w, err);
     for (size_t i = 0; i < w->n && !s; i++)
-        if (w->jobs[i].done) s = store(w, &w->jobs[i], err);
-    if (!s) s = bqb_catalogue_commit(w->c, err);
-    if (s) {
-        bqb_catalogue_rollback(w->c);
-        before.skipped = w->report->skipped; /* these were told */
-        *w->report = before;
-    }
-    for (size_t i = 0; i < w->n && !s && w->o->read; i++) {
-        const job *j = &w->jobs[i];
-        if (j->done && !j->status && !j->gone) w->o->read(w->o->ctx, j->path, j->read.joined.len ? j->read.joined.data : "");
-    }
+        if (w->jobs[i].done && !w->jobs[i].noted) s = note(w, &w->jobs[i], err);
     empty(w);
     if (!s && atomic_load(&w->stop))
         s = bqb_fail(err, BQB_ECANCEL, "stopped; what was read is kept, the same command goes on from here");
     return s;
 }
 
-/* Does another bqb read this one, or has it done so since we listed it? If not, it is ours until the batch is committed. */
+/* Does another bqb read this one, or has it done so since we listed it? If not, it is ours until the batch is done. */
 static bqb_status claim(bool *ours, work *w, bqb_sticker_id id, bqb_err *err) {
     char *reader = NULL, *text = NULL;
     *ours = bqb_lock_byte(w->claims, (off_t)id, false);
@@ -179,7 +202,7 @@ static bqb_status take(work *w, bqb_sticker_id id, bqb_err *err) {
     bqb_status s = claim(&ours, w, id, err);
     if (s || !ours) {
         w->report->already += !s;
-        atomic_fetch_add(&w->finished, 1);
+        w->finished++;
         return s;
     }
     *j = (job){.id = id};
@@ -187,7 +210,7 @@ static bqb_status take(work *w, bqb_sticker_id id, bqb_err *err) {
     if (!s) s = bqb_catalogue_path_of(w->c, id, &j->path, NULL, err);
     if (s == BQB_ENOTFOUND) { /* removed by another bqb since we listed it */
         w->report->skipped++;
-        atomic_fetch_add(&w->finished, 1);
+        w->finished++;
         return BQB_OK;
     }
     if (s) return s;
@@ -223,7 +246,7 @@ bqb_status bqb_library_read(bqb_catalogue *c, const bqb_sticker_id *ids, size_t 
     bqb_id_set todo = {0};
     *report = (bqb_read_report){0};
     if (w.threads > MOST_THREADS) w.threads = MOST_THREADS;
-    atomic_init(&w.finished, 0);
+    pthread_mutex_init(&w.lock, NULL);
     atomic_init(&w.stop, false);
     bqb_status s = bqb_ocr_check(o->advice, err);
     if (!s) s = bqb_image_init(err);
@@ -242,6 +265,7 @@ bqb_status bqb_library_read(bqb_catalogue *c, const bqb_sticker_id *ids, size_t 
     empty(&w);
     for (int i = 0; i < w.threads; i++) bqb_ocr_close(w.ocr[i]);
     free(w.jobs);
+    pthread_mutex_destroy(&w.lock);
     if (w.claims >= 0) close(w.claims);
     bqb_id_set_free(&todo);
     return s;

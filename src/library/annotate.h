@@ -1,6 +1,6 @@
 /* Reading the words off the stickers of a library, and noting them.
  *
- * May be killed at any moment and run again: what was committed stays, the rest
+ * May be killed at any moment and run again: each sticker is committed as soon as it was read, the rest
  * is read then. What somebody said is on a sticker stays believed. Several at once
  * share the stickers: what one is reading the others pass over (locks of read.lock).
  * Tesseract runs in processes of its own, one for each thread; a picture that it crashes on, or
@@ -19,6 +19,7 @@ typedef struct {
     size_t skipped; /* whose picture is gone, changed or damaged, or brings its reader down: each told to skip() */
 } bqb_read_report;
 
+/* The functions are called from any of the threads that read, never two at once. */
 typedef struct {
     bool again;              /* read also what was read before, or is given */
     int threads;             /* 0 = all processors */

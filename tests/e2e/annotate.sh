@@ -95,6 +95,16 @@ is "after kills: every one that lacked words" "$(count)" 9
 run sqlite3 "$tmp/lib/library.db" 'PRAGMA integrity_check; PRAGMA foreign_key_check'
 is "after kills: the database is sound" "$(cat "$tmp/out")" ok
 
+# Each is kept as soon as it was read: the first row is there long before the eighth, and a kill leaves it.
+sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
+"$bqb" annotate --ocr --threads 1 >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 1200); do [ "$(count)" -gt 0 ] && break; sleep 0.05; done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+now=$(count)
+[ "$now" -ge 1 ] && [ "$now" -lt 8 ] && ok || fail "killed when the first reading was there: $now of them"
+
 # Two at once share the work: each sticker is read by one of them. What a stopped one has in hand is left to it, and
 # read by others once it is dead.
 sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
@@ -242,7 +252,7 @@ rm -r "$tmp/doomed"
 wait $pid
 is "a library deleted meanwhile: status" $? 1
 has "a library deleted meanwhile" "$tmp/err" 'doomed/library.db: the library was deleted or moved away'
-json "a library deleted meanwhile: nothing counts as read" '.ocr.words + .ocr.blank' 0
+json "a library deleted meanwhile: what was not noted does not count as read" '.ocr.words + .ocr.blank < 3' true
 
 # Ctrl-C: what is read is kept.
 sqlite3 "$tmp/lib/library.db" 'DELETE FROM reading'
@@ -256,6 +266,7 @@ if [ $status = 0 ]; then ok # over before it could be stopped
 else
     is "stopped: status" $status 1
     has "stopped" "$tmp/err" '^bqb: stopped'
+    has "stopped: said at once" "$tmp/err" '^stopping…'
 fi
 
 summary annotate

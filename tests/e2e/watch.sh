@@ -247,6 +247,7 @@ else
     pid=$!
     for _ in $(seq 600); do grep -q watching "$tmp/watch.err" && break; sleep 0.1; done
     stop INT
+    has "words: that it stops is said at once" "$tmp/watch.err" '^stopping…$'
     has "words: what is left is said" "$tmp/watch.err" '^[1-4] stickers? ha(s|ve) not been read yet; `bqb annotate --ocr` goes on$'
     run "$bqb" annotate --ocr --json
     json "words: and is read then" '.ocr|(.words+.blank > 0 and .skipped == 0)' true
