@@ -8,9 +8,11 @@
 #include "search/filter.h"
 #include "search/search.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char usage[] =
     "usage: bqb export [OPTION…] DIR\n\n"
@@ -58,8 +60,10 @@ static bqb_status without_repeats(bqb_id_set *sel, bqb_err *err) {
 /* Ids, or paths that the library knows, one a line. */
 static bqb_status read_ids(bqb_id_set *sel, bqb_catalogue *c, const char *path, bqb_err *err) {
     bqb_lines *lines = NULL;
-    const char *line, *from = strcmp(path, "-") ? path : "/dev/stdin";
+    bool from_stdin = !strcmp(path, "-");
+    const char *line, *from = from_stdin ? "/dev/stdin" : path;
     size_t n;
+    if (from_stdin && read(STDIN_FILENO, NULL, 0) < 0 && errno == EBADF) return bqb_fail_errno(err, "standard input"); /* closed: /dev/stdin would be empty */
     bqb_status s = bqb_lines_open(&lines, from, MAX_ID_LINE, err);
     while (!s && !(s = bqb_lines_next(lines, &line, &n, err)) && line) {
         bqb_sticker_id id;
@@ -154,9 +158,11 @@ static int report(const bqb_export_report *r, bool json) {
         cli_json_set(o, "removed", json_integer((json_int_t)r->images.removed));
         cli_json_set(o, "left", json_integer((json_int_t)r->images.left));
         cli_json_set(o, "others", json_integer((json_int_t)r->images.others));
+        if (*r->kept_table) cli_json_set(o, "kept_table", json_string(r->kept_table));
         return cli_json_print(o);
     }
     printf("%zu written, %zu skipped\n", r->written, r->skipped);
+    if (*r->kept_table) printf("the captions.tsv that was there is of no export, or was changed since: kept as %s\n", r->kept_table);
     if (r->images.removed) cli_print_count(r->images.removed, "picture of an earlier export removed", "pictures of earlier exports removed");
     if (r->images.left) cli_print_count(r->images.left, "picture of an earlier export is left in images/", "pictures of earlier exports are left in images/");
     if (r->images.others) cli_print_count(r->images.others, "other file in images/ is of no export", "other files in images/ are of no export");
@@ -190,7 +196,7 @@ int cli_export(const cli_env *env, int argc, char **argv) {
         {"style", 0, CLI_STRING, &o.style, "S", "only stickers of this style"},
         {"animated", 0, CLI_FLAG, &o.animated, NULL, "only animated stickers"},
         {"model", 0, CLI_STRING, &o.model, "DIR", "the model, for --query and clip-retrieval (default: the bundled one)"},
-        {"force", 0, CLI_FLAG, &o.force, NULL, "into a folder that is not empty; what has the same name is replaced"},
+        {"force", 0, CLI_FLAG, &o.force, NULL, "into a folder that is not empty; what has the same name is replaced, a captions.tsv of yours kept"},
         {"prune", 0, CLI_FLAG, &o.prune, NULL, "take away what earlier exports wrote there and this one does not"},
         {"json", 0, CLI_FLAG, &o.json, NULL, "the report as JSON"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},

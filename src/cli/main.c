@@ -4,11 +4,14 @@
 #include "base/mem.h"
 #include "cli/output.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
     const char *name;
@@ -119,7 +122,15 @@ static const char *global_value(char **argv, int argc, int *i, const char *lette
     return NULL;
 }
 
+/* A closed standard stream must not become the first file that is opened. In its place comes one that cannot do what is
+ * asked of it: reading standard input then is an error that is told, and so is writing a result. */
+static void hold_standard_streams(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) _exit(1);
+}
+
 int main(int argc, char **argv) {
+    hold_standard_streams();
     setlocale(LC_CTYPE, "");
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), not the end */
     const char *library = NULL;

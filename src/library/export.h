@@ -25,6 +25,7 @@ typedef struct {
     size_t written; /* stickers */
     size_t skipped; /* stickers that could not be had: each told to skipped() */
     bqb_leftovers images; /* folder: what else is in images/ */
+    char kept_table[32];  /* folder: captions.tsv of no export, or changed since, has this name now; "": there was none */
 } bqb_export_report;
 
 typedef struct {

@@ -27,6 +27,7 @@ static bqb_status begin(bqb_exporter *x, bqb_err *err) {
     bqb_status s = f && images ? bqb_make_dirs(images, err) : bqb_fail_nomem(err, x->dir, sizeof *f);
     free(images);
     if (!s) s = bqb_written_open(&f->written, x->dir, err);
+    if (!s) s = bqb_written_spare_table(x->report->kept_table, f->written, err);
     if (s) return s;
     bqb_outfile *tsv = &f->tsv;
     s = bqb_export_open(tsv, x->dir, "captions.tsv", err);

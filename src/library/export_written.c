@@ -7,13 +7,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_NAME = 80, MAX_LIST = 256 << 20, MAX_FILE = 64 << 20, HEX = 2 * BQB_SHA256_SIZE };
-static const char list_name[] = ".bqb-export", folder[] = "images/";
+static const char list_name[] = ".bqb-export", folder[] = "images/", table[] = "captions.tsv";
 
 typedef struct {
     char name[MAX_NAME], sha256[HEX + 1];
@@ -28,6 +29,7 @@ struct bqb_written {
     char *dir, *path;
     int fd; /* of the list; lines are added */
     pictures old, now;
+    char table[HEX + 1]; /* SHA-256 of captions.tsv as the last export wrote it, or "" */
 };
 
 /* "ab12….png": hexadecimal digits, a point, a short extension. No other name was ever written. */
@@ -72,6 +74,7 @@ static bqb_status read_list(bqb_written *w, bool *ends_with_line, bqb_err *err) 
         char name[MAX_NAME] = "";
         if (ours && n - head < MAX_NAME) memcpy(name, at + head, n - head);
         if (is_our_name(name, strlen(name))) s = add(&w->old, name, strlen(name), at, err);
+        if (n == HEX + 2 + sizeof table - 1 && strspn(at, "0123456789abcdef") == HEX && !strncmp(at + HEX, "  captions.tsv", n - HEX)) memcpy(w->table, at, HEX);
         at += n;
         *ends_with_line = *at == '\n';
         at += *at == '\n';
@@ -132,20 +135,6 @@ bqb_status bqb_written_add(bqb_written *w, const char *name, const uint8_t sha25
     return write_line(w, line, err);
 }
 
-static bqb_status write_list(const bqb_written *w, const pictures *kept, bqb_err *err) {
-    const pictures *part[] = {&w->now, kept};
-    bqb_outfile o;
-    bqb_status s = bqb_outfile_open(&o, w->path, err);
-    for (size_t k = 0; k < 2 && !s; k++)
-        for (size_t i = 0; i < part[k]->n && !s; i++)
-            s = bqb_outfile_printf(&o, err, "%s  %s%s\n", part[k]->item[i].sha256, folder, part[k]->item[i].name);
-    if (!s) s = bqb_outfile_commit(&o, err);
-    bqb_outfile_abort(&o);
-    return s;
-}
-
-/* ---- what is left ---- */
-
 /* The content of a file, as hexadecimal digits; false when it is none or cannot be read. */
 static bool hash_file(char hex[HEX + 1], const char *path) {
     char *bytes;
@@ -157,6 +146,52 @@ static bool hash_file(char hex[HEX + 1], const char *path) {
     bqb_hex(hex, sha256, sizeof sha256);
     return true;
 }
+
+/* 0, or -1 and errno: EEXIST when `to` is there. Not every file system can do both in one step. */
+static int rename_to_new(const char *from, const char *to) {
+    struct stat st;
+    if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE)) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return -1;
+    if (lstat(to, &st)) return rename(from, to);
+    errno = EEXIST;
+    return -1;
+}
+
+bqb_status bqb_written_spare_table(char kept[32], const bqb_written *w, bqb_err *err) {
+    struct stat st;
+    char hex[HEX + 1], *path = bqb_path_join(w->dir, table), *to = NULL;
+    bqb_status s = path ? BQB_OK : bqb_fail_nomem(err, w->dir, 1);
+    *kept = 0;
+    bool spare = !s && !lstat(path, &st) && !(S_ISREG(st.st_mode) && (!st.st_size || (hash_file(hex, path) && !strcmp(hex, w->table))));
+    for (unsigned i = 1; spare && !s && !*kept; i++) {
+        snprintf(kept, 32, i > 1 ? "%s.bak%u" : "%s.bak", table, i);
+        free(to);
+        if (!(to = bqb_path_join(w->dir, kept))) s = bqb_fail_nomem(err, w->dir, 1);
+        else if (!rename_to_new(path, to)) break;
+        else if (errno != EEXIST) s = bqb_fail_errno(err, "%s", path);
+        *kept = 0;
+    }
+    free(to);
+    free(path);
+    return s;
+}
+
+static bqb_status write_list(const bqb_written *w, const pictures *kept, bqb_err *err) {
+    const pictures *part[] = {&w->now, kept};
+    bqb_outfile o;
+    bqb_status s = bqb_outfile_open(&o, w->path, err);
+    for (size_t k = 0; k < 2 && !s; k++)
+        for (size_t i = 0; i < part[k]->n && !s; i++)
+            s = bqb_outfile_printf(&o, err, "%s  %s%s\n", part[k]->item[i].sha256, folder, part[k]->item[i].name);
+    char hex[HEX + 1], *captions = bqb_path_join(w->dir, table);
+    if (!s && captions && hash_file(hex, captions)) s = bqb_outfile_printf(&o, err, "%s  %s\n", hex, table);
+    free(captions);
+    if (!s) s = bqb_outfile_commit(&o, err);
+    bqb_outfile_abort(&o);
+    return s;
+}
+
+/* ---- what is left ---- */
 
 /* Where else a sticker is. The file itself is known by device and number, for a path may lead through links. */
 typedef struct {

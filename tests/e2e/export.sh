@@ -141,6 +141,18 @@ echo mine >"$tmp/full/mine"
 expect not_empty 1 - 'full is not empty \(mine is there\)' "$bqb" export "$tmp/full"
 expect forced 0 "^$total written" - "$bqb" export --force "$tmp/full"
 is "--force leaves other files alone" "$(cat "$tmp/full/mine")" mine
+own=$(printf 'file\tcaption\na.png\t我的猫')
+mkdir "$tmp/own" && echo "$own" >"$tmp/own/captions.tsv"
+expect own_table 0 'captions.tsv that was there .* kept as captions.tsv.bak$' - "$bqb" export --force "$tmp/own"
+is "a table of one's own is kept" "$(cat "$tmp/own/captions.tsv.bak")" "$own"
+run "$bqb" export --force --json "$tmp/own"
+json "a table of an export is not" .kept_table null
+echo "images/mine.png	我" >>"$tmp/own/captions.tsv"
+sum=$(sha256sum <"$tmp/own/captions.tsv")
+run "$bqb" export --force --json "$tmp/own"
+json "a table that was changed is kept, too" .kept_table captions.tsv.bak2
+is "as it was" "$(sha256sum <"$tmp/own/captions.tsv.bak2")" "$sum"
+is "and the first one, too" "$(cat "$tmp/own/captions.tsv.bak")" "$own"
 expect library 1 - 'is a library' "$bqb" export --force "$tmp/lib"
 
 # What an earlier export left.

@@ -158,6 +158,17 @@ else
     skip "this user may not become another"
 fi
 
+# A closed standard input is no empty one, and no file that happens to be opened first.
+for command in "search --queries -" "show -" "set --style x -" "remove -" "annotate --emotion -" "export --ids - $tmp/closed-out" "embed text -"; do
+    "$bqb" $command >"$tmp/out" 2>"$tmp/err" <&-
+    is "$command, closed: status" $? 1
+    has "$command, closed" "$tmp/err" 'standard input: Bad file descriptor'
+done
+"$bqb" stats 2>"$tmp/err" >&-
+is "closed standard output: status" $? 1
+"$bqb" stats >"$tmp/out" 2>&-
+is "closed standard error: status" $? 0
+
 # No more room: a limit on the size of files stands in for a full disk.
 mkdir "$tmp/many"
 "$bqb" synth --out "$tmp/many" --count 60 --seed 5 >/dev/null 2>&1
