@@ -15,9 +15,9 @@ llm=${LLM:-models/mini-lm} clip=${CLIP:-models/mini}
 title='## A language model that answers with stickers'
 
 case $size in
-full) train=16000 test=1000 steps=2000 batch=128 lr=3e-3 asks=500 ;;
-quick) train=600 test=200 steps=60 batch=32 lr=3e-3 asks=60 ;;
-tiny) train=24 test=16 steps=3 batch=8 lr=3e-3 asks=6 ;;
+full) train=10000 test=1000 steps=800 batch=128 lr=1e-2 asks=500 ;;
+quick) train=600 test=200 steps=60 batch=64 lr=1e-2 asks=60 ;;
+tiny) train=24 test=16 steps=3 batch=8 lr=1e-2 asks=6 ;;
 *) echo "paper-llm.sh: size \"$size\": full, quick or tiny is needed" >&2; exit 2 ;;
 esac
 [ -e "$llm/config.json" ] || [ -f "$llm" ] || { echo "no language model $llm: its part is left out"; exit 0; }
@@ -50,7 +50,7 @@ if [ ! -s "$run/eval.txt" ]; then
     echo "tuning $llm: $steps steps of $batch lessons"
     begun=$SECONDS status=0 more=()
     [ -e "$run/checkpoint.safetensors" ] && more=(--resume)
-    [ ${#more[@]} = 0 ] && more=(--llm "$llm" --model "$clip" --data "$dir/data/llm-train" --steps "$steps" --batch "$batch" --lr "$lr" --save-minutes 1)
+    [ ${#more[@]} = 0 ] && more=(--llm "$llm" --model "$clip" --data "$dir/data/llm-train" --steps "$steps" --batch "$batch" --lr "$lr" --talk 0.4 --rounds 0.15 --at-once --save-minutes 1)
     "$bqb" tune --out "$run" "${more[@]}" 2>"$run/log.txt" || status=$?
     echo $(($(cat "$run/seconds") + SECONDS - begun)) >"$run/seconds"
     [ $status = 0 ] || { tail -3 "$run/log.txt" >&2; exit 1; }

@@ -271,6 +271,7 @@ bqb_status bqb_lessons_make(bqb_lesson *out, const bqb_lessons *l, const bqb_les
     if (!s) s = add_prompt(out, form, &q, pret, err);
     if (!s && !prompt_only) {
         const char *text = task == BQB_TASK_TALK ? w->said : l->answer[bqb_rand_below(r, l->n_answers)];
+        if (form->at_once && strstr(text, STICKER)) text = strstr(text, STICKER);
         s = fill_in(&said, text, NULL, NULL, r, err);
         if (!s) s = add_answer(out, form, note, text_of(&said), err);
     }

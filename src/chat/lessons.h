@@ -37,6 +37,7 @@ typedef struct {
     size_t vocab;
     const char *system; /* what stands before every conversation; NULL: nothing */
     bool continued;     /* earlier rounds stand before it: neither beginning nor system */
+    bool at_once;       /* answers begin with the sticker: no words before it */
     bool earlier;       /* it is such a round: nothing is learnt, and the caption of what was sent stands after [RET] */
 } bqb_lesson_form;
 

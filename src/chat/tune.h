@@ -24,6 +24,7 @@ typedef struct {
     size_t threads;          /* 0: all processors */
 
     size_t steps, batch, warmup, seed, context; /* context: tokens of a sequence, at most */
+    size_t at_once;          /* 1: answers begin with the sticker, without words before it */
     double lr, beta1, beta2, eps, weight_decay, clip_norm, talk, pret, rounds;
     size_t valid_every, valid_limit, save_every;
     double save_minutes;

@@ -64,7 +64,7 @@ bqb_status bqb_tune_read(bqb_tune_run *r, bqb_err *err) {
 /* For people: what adapter.json says of how it was trained. */
 static char *describe(const bqb_tune_run *t) {
     json_t *o = json_object();
-    static const char *const names[] = {"steps", "batch", "lr", "beta1", "beta2", "warmup", "clip_norm", "weight_decay", "talk", "pret", "rounds", "seed", "precision"};
+    static const char *const names[] = {"steps", "batch", "lr", "beta1", "beta2", "warmup", "clip_norm", "weight_decay", "talk", "pret", "rounds", "at_once", "seed", "precision"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) json_object_set(o, names[i], json_object_get(t->settings, names[i]));
     json_object_set_new(o, "step", json_integer((json_int_t)t->step));
     json_object_set_new(o, "stickers", json_integer((json_int_t)t->learn.pictures.n));

@@ -191,7 +191,8 @@ bqb_status bqb_tune_open_data(bqb_tune_run *t, bqb_err *err) {
     t->batch_options = (bqb_tune_batch_options){
         .lessons = t->lessons, .ds = t->learn.ds, .pictures = &t->learn.pictures, .seed = (uint64_t)t->o.seed, .batch = t->o.batch, .talk = t->o.talk, .pret = t->o.pret, .rounds = t->o.rounds,
         .most = t->o.context < c->context ? t->o.context : c->context, .threads = (int)t->n_team,
-        .form = {.tok = t->tok, .format = bqb_chat_format_of(t->tok), .vocab = c->vocab, .system = *t->o.system ? t->o.system : NULL}};
+        .form = {.tok = t->tok, .format = bqb_chat_format_of(t->tok), .vocab = c->vocab, 
+                 .system = *t->o.system ? t->o.system : NULL, .at_once = t->o.at_once == 1}};
     bqb_tune_say(t, "%zu stickers, %s (%s, %zu layers of %zu) and %s; %zu steps of %zu sequences", t->learn.pictures.n, bqb_decoder_name(t->llm),
                  bqb_decoder_family_name(c->family), c->layers, c->width, t->o.model, t->o.steps, t->o.batch);
     return BQB_OK;

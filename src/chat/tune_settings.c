@@ -33,6 +33,7 @@ static const setting settings[] = {
     {"warmup", SIZE, AT(warmup), 0, NULL, false, 0, 1e9},
     {"seed", SIZE, AT(seed), 1, NULL, false, 0, 1e15},
     {"context", SIZE, AT(context), 256, NULL, false, 16, 1 << 20},
+    {"at_once", SIZE, AT(at_once), 0, NULL, false, 0, 1},
     {"lr", REAL, AT(lr), 3e-4, NULL, false, 0, FLT_MAX},
     {"beta1", REAL, AT(beta1), 0.9, NULL, false, 0, 0.999999},
     {"beta2", REAL, AT(beta2), 0.95, NULL, false, 0, 0.999999},

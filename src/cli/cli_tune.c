@@ -25,6 +25,7 @@ int cli_tune(const cli_env *env, int argc, char **argv) {
     bqb_tune_unset(&o);
     cli_list data = {0};
     const char *library = NULL;
+    bool at_once = false;
     const cli_option options[] = {
         {"llm", 0, CLI_STRING, &o.llm, "LLM", "language model: a Hugging Face folder or a GGUF file ($BQB_LLM)"},
         {"data", 'd', CLI_LIST, &data, "DATA", "captions.tsv, its folder or a MUGE set to learn from; may be repeated"},
@@ -47,6 +48,7 @@ int cli_tune(const cli_env *env, int argc, char **argv) {
         {"talk", 0, CLI_FLOAT, &o.talk, "P", "share of lessons that are ordinary conversation (0.2)"},
         {"pret", 0, CLI_FLOAT, &o.pret, "P", "share of requests that begin with [PRET] (0.5)"},
         {"rounds", 0, CLI_FLOAT, &o.rounds, "P", "share of lessons behind one or two earlier rounds (0.25)"},
+        {"at-once", 0, CLI_FLAG, &at_once, NULL, "answers begin with the sticker: for models that say anything before it"},
         {"system", 0, CLI_TEXT, &o.system, "TEXT", "what stands before every conversation (nothing)"},
         {"context", 0, CLI_SIZE, &o.context, "N", "tokens of a lesson, at most (256)"},
         {"seed", 's', CLI_SIZE, &o.seed, "N", "of the start, order, wordings (1)"},
@@ -60,6 +62,7 @@ int cli_tune(const cli_env *env, int argc, char **argv) {
     int n_words, status = cli_parse(options, usage, argc, argv, &n_words);
     if (status >= 0) return status;
     if (n_words) return cli_usage_error("tune", "\"%s\" is no option", argv[1]);
+    if (at_once) o.at_once = 1;
     if (!o.out) return cli_usage_error("tune", "--out is needed");
     if (!o.llm && !o.resume) o.llm = getenv("BQB_LLM");
     if (!o.llm && !o.resume) return cli_usage_error("tune", "--llm is needed");

@@ -138,6 +138,12 @@ TEST(lessons_continue_a_conversation) {
         CHECK_OK(bqb_lesson_prepend(&behind, &before, &err), err);
         CHECK(behind.ids.n == n + own && behind.labels.n == n + own && behind.img == img + (int32_t)n && behind.ret == ret + (int32_t)n && behind.ids.id[behind.ret] == V + 2 &&
               behind.labels.id[behind.ret] == V + 2 && behind.answer == n + alone.answer - head);
+        form.at_once = true; /* no words before the sticker, in any answer */
+        for (int k = 0; k < 40; k++) {
+            bqb_lesson_free(&alone);
+            CHECK_OK(bqb_lessons_make(&alone, l, &form, BQB_TASK_TEXT, false, 1, &note, false, false, &r, &err), err);
+            CHECK(alone.ret == (int32_t)alone.answer);
+        }
         bqb_lesson_free(&before);
         bqb_lesson_free(&alone);
         bqb_lesson_free(&behind);
