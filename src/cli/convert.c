@@ -42,6 +42,19 @@ static bool same_folder(const char *a, const char *b) {
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* A folder that holds a model is never written over. */
+static bqb_status check_new(const char *to, bqb_err *err) {
+    static const char *const names[] = {"model.safetensors", "model.pt", "pytorch_model.bin", "config.json", "vocab.txt", "vocab.json", "tokenizer.json", "library.db"};
+    bqb_status s = BQB_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !s; i++) {
+        char *path = bqb_path_join(to, names[i]);
+        if (!path) s = bqb_fail_nomem(err, to, strlen(to));
+        else if (bqb_is_file(path)) s = bqb_fail(err, BQB_EINVAL, "%s is there already: name another folder", path);
+        free(path);
+    }
+    return s;
+}
+
 /* A file of weights: its config and vocabulary are beside it, unless they are given. */
 static bqb_status open_file(bqb_clip **m, char **vocab, const char *path, const char *config, const char *given, bqb_err *err) {
     bqb_clip_config c;
@@ -68,11 +81,9 @@ static bqb_status open_file(bqb_clip **m, char **vocab, const char *path, const 
 /* OFA's names: the same folder, but for the form of its config and weights. */
 static bqb_status save_ofa(bqb_clip *m, const char *to, bool half, bool pt, const char *vocab, bqb_err *err) {
     bqb_layout_map map = {0};
-    char *config = bqb_path_join(to, "config.json"), *other = bqb_path_join(to, "model.safetensors");
+    char *config = bqb_path_join(to, "config.json");
     char *weights = bqb_path_join(to, pt ? "model.pt" : "model.safetensors");
-    bqb_status s = config && weights && other ? BQB_OK : bqb_fail_nomem(err, to, strlen(to));
-    if (!s && pt && bqb_is_file(other))
-        s = bqb_fail(err, BQB_EINVAL, "%s is there already and would be read instead of model.pt: name another folder", other);
+    bqb_status s = config && weights ? BQB_OK : bqb_fail_nomem(err, to, strlen(to));
     if (!s) s = bqb_make_dirs(to, err);
     if (!s) s = write_ofa_config(bqb_clip_get_config(m), config, err);
     if (!s) s = bqb_layout_new(&map, bqb_clip_get_config(m), err);
@@ -81,7 +92,6 @@ static bqb_status save_ofa(bqb_clip *m, const char *to, bool half, bool pt, cons
     bqb_layout_free(&map);
     free(config);
     free(weights);
-    free(other);
     return s;
 }
 
@@ -90,7 +100,8 @@ bqb_status cli_convert(const char *from, const char *to, bool half, const char *
     if (same_folder(from, to)) return bqb_fail(err, BQB_EINVAL, "%s and %s are the same folder", from, to);
     bqb_clip *m = NULL;
     char *vocab = NULL;
-    bqb_status s;
+    bqb_status s = check_new(to, err);
+    if (s) return s;
     if (bqb_is_file(from)) s = open_file(&m, &vocab, from, config, given, err);
     else if (config || given) s = bqb_fail(err, BQB_EINVAL, "%s: --config and --vocab are for a file of weights, not for a folder", from);
     else {

@@ -103,7 +103,12 @@ bqb_status bqb_run_open_out(bqb_run *t, bqb_err *err) {
     if (bqb_is_file(t->checkpoint_path) || bqb_is_file(t->older_path))
         return bqb_fail(err, BQB_EINVAL, "%s holds a training run; --resume goes on with it, or choose another folder",
                         t->o.out);
-    return BQB_OK;
+    char *model = bqb_run_path(t, "model.safetensors"), *config = bqb_run_path(t, "config.json");
+    if (!model || !config) s = bqb_fail_nomem(err, t->o.out, strlen(t->o.out));
+    else if (bqb_is_file(model) || bqb_is_file(config)) s = bqb_fail(err, BQB_EINVAL, "%s holds a model; choose another folder", t->o.out);
+    free(model);
+    free(config);
+    return s;
 }
 
 /* "image", "text:4", …, by commas. */

@@ -34,6 +34,9 @@ differ half "$tmp/half/model.pt" "$tmp/pt/model.pt"
 expect half_back 0 '' - "$bqb" model convert "$tmp/half" "$tmp/half2" --half
 same half_back models/mini/model.safetensors "$tmp/half2/model.safetensors"
 expect stale 1 '' 'model.safetensors is there already' "$bqb" model convert "$tmp/hf" "$tmp/ofa" --to pt
+sum=$(sha256sum "$tmp/half2"/*)
+expect over_a_model 1 '' 'model.safetensors is there already: name another folder' "$bqb" model convert "$tmp/hf" "$tmp/half2"
+[ "$(sha256sum "$tmp/half2"/*)" = "$sum" ] && ok || fail "a model was written over"
 expect folder_options 1 '' 'for a file of weights' "$bqb" model convert "$tmp/hf" "$tmp/never" --vocab "$tmp/hf/vocab.txt"
 expect form 2 '' 'hf, ofa or pt' "$bqb" model convert "$tmp/hf" "$tmp/never" --to onnx
 

@@ -37,6 +37,9 @@ for command in "eval --data $tmp/set -z --confusion" "eval --data $tmp/set --mug
     is "$command into a library: status" $status 2
     has "$command into a library" "$tmp/err" 'folder of a library'
 done
+run "$bqb" train --data "$tmp/set" --init "$model" --out "$model" --steps 1
+is "training into a model's folder: status" $status 1
+has "training into a model's folder" "$tmp/err" 'holds a model; choose another folder'
 run "$bqb" eval --data "$tmp/set" --muge "$tmp/own"
 is "MUGE files beside somebody's texts.jsonl: status" $status 2
 has "MUGE files beside somebody's texts.jsonl" "$tmp/err" 'own/texts.jsonl: is there and is no'
