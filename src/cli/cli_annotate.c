@@ -118,7 +118,7 @@ int cli_annotate(const cli_env *env, int argc, char **argv) {
         {"min-score", 0, CLI_FLOAT, &labels.min_score, "P", "how likely a guess must be to be made, 0 to 1 (default: 0.6)"},
         {"model", 0, CLI_STRING, &labels.model, "DIR", "the model that guesses (default: the bundled one)"},
         {"again", 0, CLI_FLAG, &again, NULL, "read also what was read before, or whose words somebody said"},
-        {"threads", 0, CLI_SIZE, &threads, "N", "pictures at a time (default: the processors)"},
+        {"threads", 0, CLI_SIZE, &threads, "N", "pictures at a time, 1 to 64 (default: the processors)"},
         {"json", 0, CLI_FLAG, &json, NULL, "the report as JSON"},
         {"", 0, CLI_FLAG, NULL, NULL, NULL},
     };

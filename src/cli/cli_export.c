@@ -18,7 +18,8 @@ static const char usage[] =
     "usage: bqb export [OPTION…] DIR\n\n"
     "Write stickers to DIR. A folder: images/ and captions.tsv, what `bqb import DIR` and\n"
     "`bqb train --data DIR` read. muge: SPLIT_imgs.tsv and SPLIT_texts.jsonl, for Chinese-CLIP's\n"
-    "tools. clip-retrieval: img_emb/, text_emb/ (.npy, f16) and metadata/ (JSON lines).\n"
+    "tools. clip-retrieval: img_emb/, text_emb/ (.npy, f16) and metadata/ (JSON lines);\n"
+    "such a set holds no pictures, so `bqb import` does not read it.\n"
     "lmdb: SPLIT/imgs and SPLIT/pairs, Chinese-CLIP's databases. sticker820k: imgs, infos, SPLIT.txt.\n"
     "All stickers, or those that --ids or --query name and that pass the filters. Until it is\n"
     "complete, DIR holds UNFINISHED.txt; a stopped export is given again.";

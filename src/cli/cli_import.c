@@ -8,6 +8,7 @@
 #include "library/vectors.h"
 #include "model/clip.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,12 +24,22 @@ static const char usage[] =
     "hash). Unchanged files are not read again; files that are gone from a named folder are no\n"
     "longer shown; moved ones are known by their content. Imports that run at once take turns.\n\n"
     "Broken files are named, counted and left out; the exit status is 1 only when nothing at\n"
-    "all could be imported, or when the library or the model failed.";
+    "all could be imported, a database or an archive could not be read to its end, or the library\n"
+    "or the model failed.";
+
+enum { ABSENT_TOLD = 5 };
 
 typedef struct {
     cli_screen told; /* first: the progress function gets its bar */
     bool waited;
+    size_t absent;
 } screen;
+
+/* Of the pictures that a table names and that are not there the first are told, the rest counted. */
+static void tell_absent(void *ctx, const char *path) {
+    screen *s = ctx;
+    if (s->absent++ < ABSENT_TOLD) cli_screen_skipped(s, path, strerror(ENOENT));
+}
 
 static int tell_waiting(void *ctx) {
     screen *s = ctx;
@@ -108,11 +119,13 @@ int cli_import(const cli_env *env, int argc, char **argv) {
     bqb_embedder embedder;
     if (m) embedder = bqb_embedder_of_clip(m);
     bqb_import_options o = {.embedder = m ? &embedder : NULL, .skip = cli_screen_skipped, .progress = cli_progress_show,
-                            .waiting = tell_waiting, .ctx = &shown};
+                            .waiting = tell_waiting, .absent = tell_absent, .ctx = &shown};
     bqb_import_report report;
     bqb_status s = bqb_library_import(c, (const char *const *)argv + 1, (size_t)n_paths, &o, &report, &err);
     if (!s && m) s = bqb_embed_words_by(c, cli_model_dir(model), cli_progress_show, &shown, NULL, &err);
     cli_progress_end(&shown.told.bar);
+    if (shown.absent > ABSENT_TOLD)
+        fprintf(stderr, "skipped %zu more pictures that tables name: no such files\n", shown.absent - ABSENT_TOLD);
     if (!s && m) { /* so that the first search need not */
         bqb_vectors *v;
         s = bqb_vectors_open(&v, c, embedder.id, "image", &err);

@@ -59,7 +59,7 @@ static bool bad_values(const cli_search_options *o, const char *command, int *st
 }
 
 #define FILTER_OPTIONS(o)                                                                                       \
-    {"number", 'n', CLI_SIZE, &(o).n, "N", "how many results (10)"},                                            \
+    {"number", 'n', CLI_SIZE, &(o).n, "N", "how many results, 1 to 10000 (10)"},                                            \
     {"emotion", 0, CLI_STRING, &(o).emotion, "E", "only stickers with this emotion"},                           \
     {"style", 0, CLI_STRING, &(o).style, "S", "only stickers of this style"},                                   \
     {"animated", 0, CLI_FLAG, &(o).animated, NULL, "only animated stickers"},                                   \
@@ -122,8 +122,9 @@ int cli_search(const cli_env *env, int argc, char **argv) {
     if (join_words(&text, argv, n_words, &err)) status = cli_fail(&err);
     else if (bad_words("the query", text, argv[0], &status)) {}
     else if (only_space(text) && !o.image.n && !o.queries)
-        status = cli_usage_error(argv[0], o.not_words.n || o.not_image.n ? "--not alone finds nothing: a query or --image is needed"
-                                                                        : "the query is empty");
+        status = cli_usage_error(argv[0], o.not_words.n   ? "--not alone finds nothing: a query or --image is needed"
+                                          : o.not_image.n ? "--not-image alone finds nothing: a query or --image is needed"
+                                                          : "the query is empty");
     else {
         cli_search_session s;
         status = search(&s, &o, env->library, text, since);

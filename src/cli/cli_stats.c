@@ -1,12 +1,17 @@
 /* bqb stats: a library or a data set in figures. */
+#define _GNU_SOURCE
 #include "cli/cli.h"
 
+#include "base/fs.h"
 #include "cli/output.h"
 #include "cli/spare.h"
 #include "train/chart.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char usage[] =
     "usage: bqb stats [--data DATA] [--chart FILE] [--json]\n\n"
@@ -211,12 +216,33 @@ static int print_json(const facts *t) {
 
 /* ---- where from ---- */
 
+static int count_lost(void *ctx, const char *path, const bqb_file *f) {
+    uint64_t *n = ctx;
+    if (!f->missing && access(path, F_OK) && errno == ENOENT) ++*n;
+    return 0;
+}
+
+/* Of what the library keeps itself, one file of each sticker: no import looks there, as one does in folders. */
+static bqb_status tell_lost(bqb_catalogue *c, const char *dir, bqb_err *err) {
+    uint64_t lost = 0;
+    char *real = realpath(dir, NULL);
+    char *files = real ? bqb_path_join(real, "files/") : NULL;
+    bqb_status s = files ? bqb_catalogue_each_file(c, files, count_lost, &lost, err) : bqb_fail_errno(err, "%s", dir);
+    if (!s && lost)
+        fprintf(stderr, "bqb: %llu %s gone (deleted from %s): import the archive or set again\n", (unsigned long long)lost,
+                lost == 1 ? "sticker whose file is" : "stickers whose files are", files);
+    free(files);
+    free(real);
+    return s;
+}
+
 static bqb_status of_library(facts *t, const char *dir, bqb_err *err) {
     bqb_catalogue *c = NULL;
     bqb_status s = bqb_catalogue_open(&c, dir, BQB_CATALOGUE_READ, err);
     if (!s) s = bqb_catalogue_get_stats(c, &t->lib, err);
     if (!s) s = bqb_catalogue_count_origins(c, &t->by, err);
     if (!s) s = bqb_figures_of_library(&t->f, c, err);
+    if (!s) s = tell_lost(c, dir, err);
     bqb_catalogue_close(c);
     t->library = true;
     return s;

@@ -3,9 +3,11 @@
 #include "cli/output.h"
 #include "cli/search_explain.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bqb_status cli_search_open(cli_search_session *s, const cli_search_options *o, const char *library, bqb_err *err) {
     *s = (cli_search_session){.o = o};
@@ -90,6 +92,13 @@ static bqb_status print_json(const cli_search_session *s, const bqb_search_resul
     return cli_json_print(o) ? bqb_fail(err, BQB_EIO, "standard output: the answer could not be written") : BQB_OK;
 }
 
+static void tell_gone(const bqb_search_results *r) {
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++) n += access(r->item[i].path, F_OK) && errno == ENOENT;
+    if (n) fprintf(stderr, "bqb: %zu of these %s gone; importing the folder, archive or set again notes it or brings it back\n", n,
+                   n == 1 ? "is a sticker whose file is" : "are stickers whose files are");
+}
+
 bqb_status cli_search_answer(cli_search_session *s, const bqb_search_query *q, const char *query, double since_ms,
                              bqb_err *err) {
     bqb_search_results r;
@@ -103,6 +112,7 @@ bqb_status cli_search_answer(cli_search_session *s, const bqb_search_query *q, c
         if (s->o->explain) st = cli_show_explained(&r, s->c, words, err);
         else cli_show_results(&r, !s->o->no_pictures);
     } else fputs("nothing found\n", stderr);
+    tell_gone(&r);
     bqb_search_results_free(&r);
     return st;
 }

@@ -418,13 +418,24 @@ static bqb_status use_wal(bqb_catalogue *c, bqb_err *err) {
     return bqb_db_fail(c, SQLITE_BUSY, err);
 }
 
+/* No room for the index of a log, and no log either: what is in the database is all there is. */
+static bool is_whole_on_full_disk(const bqb_catalogue *c) {
+    int e = sqlite3_system_errno(c->db), rc = sqlite3_extended_errcode(c->db);
+    struct stat st;
+    if (e != ENOSPC && e != EDQUOT && (rc & 0xFF) != SQLITE_FULL && rc != SQLITE_IOERR_SHMSIZE) return false;
+    char *name = bqb_asprintf("%s-wal", c->path);
+    bool whole = name && (stat(name, &st) ? errno == ENOENT : !st.st_size);
+    free(name);
+    return whole;
+}
+
 static bqb_status open_to_read(bqb_catalogue *c, bqb_err *err) {
     int64_t version = 0;
     bqb_err first;
     bqb_status s = connect(c, c->path, SQLITE_OPEN_READONLY, &first);
     if (!s) s = check_version(c, &version, &first);
-    if (s == BQB_EIO && access(c->dir, W_OK)) {
-        /* WAL needs to write beside the database; nobody can change this one, so look at it as it is. */
+    if (s == BQB_EIO && (access(c->dir, W_OK) || is_whole_on_full_disk(c))) {
+        /* WAL needs to write beside the database; nobody can change this one, or has room to, so look at it as it is. */
         char *uri = immutable_uri(c->path);
         if (!uri) return bqb_fail_nomem(err, c->path, strlen(c->path));
         s = connect(c, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, &first);

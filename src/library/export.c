@@ -7,9 +7,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_FILE = 64 << 20 };
@@ -73,11 +75,38 @@ static bqb_status lock_folder(int *fd, const char *dir, bqb_err *err) {
     return flock(*fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK ? bqb_fail(err, BQB_EIO, "%s: another bqb is exporting into it", dir) : BQB_OK;
 }
 
+/* "NAME.tmp.PID" of an atomic write of ours whose process is gone. Another program's file has another NAME. */
+static bool is_leftover(const char *file) {
+    static const char *const ours[] = {"UNFINISHED.txt", "captions.tsv", ".bqb-export"};
+    static const char middle[] = ".tmp.";
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        size_t n = strlen(ours[i]);
+        if (strncmp(file, ours[i], n) != 0 || strncmp(file + n, middle, sizeof middle - 1) != 0) continue;
+        const char *digits = file + n + sizeof middle - 1;
+        size_t length = strspn(digits, "0123456789");
+        if (!length || length > 9 || digits[length]) return false;
+        pid_t pid = (pid_t)strtol(digits, NULL, 10);
+        return pid > 0 && (pid == getpid() || (kill(pid, 0) && errno == ESRCH)); /* we have written nothing yet */
+    }
+    return false;
+}
+
+/* The folder is ours alone now (lock_folder). What cannot be taken away is in the way, and said by whoever trips over it. */
+static void sweep(const char *dir) {
+    DIR *d = opendir(dir);
+    struct stat st;
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (is_leftover(e->d_name) && !fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    if (d) closedir(d);
+}
+
 static bqb_status prepare(const char *dir, const char *mark, bool force, bqb_err *err) {
     static const char text[] = "An export by bqb was stopped before this folder was complete.\n"
                                "The same command writes it again; the folder may as well be deleted.\n";
     bqb_status s = BQB_OK;
     if (holds(dir, "library.db")) s = bqb_fail(err, BQB_EINVAL, "%s is a library; choose another folder", dir);
+    if (!s) sweep(dir);
     if (!s && !force) s = check_empty(dir, err);
     return s ? s : bqb_file_write(mark, text, sizeof text - 1, err);
 }

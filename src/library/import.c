@@ -304,7 +304,9 @@ static bqb_status store(import *im, job *j, const float *vec, bqb_err *err) {
     if (!s && !same_sticker && !added)
         s = bqb_drop_old_paths(&j->moved_from, im->c, j->now.sticker, j->from->path, err);
     if (!s) s = bqb_import_words(&news, im->c, j->sticker.id, j->from, err);
-    if (!s && vec) {
+    bool has = false; /* equal files of one batch were encoded before either was stored */
+    if (!s && vec) s = bqb_catalogue_has_embedding(im->c, j->sticker.id, im->o->embedder->id, "image", &has, err);
+    if (!s && vec && !has) {
         if (!is_unit(vec, im->o->embedder->dim))
             return bqb_fail(err, BQB_EFORMAT, "the model gives no unit vector for %s: its weights are damaged",
                             j->from->path);

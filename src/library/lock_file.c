@@ -13,7 +13,9 @@ bqb_status bqb_lock_file_open(int *fd, const char *dir, const char *name, bqb_er
     char *path = bqb_path_join(dir, name);
     if (!path) return bqb_fail_nomem(err, dir, strlen(dir));
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
-    bqb_status s = *fd < 0 ? bqb_fail_errno(err, "%s", path) : BQB_OK;
+    bqb_status s = BQB_OK;
+    if (*fd < 0 && errno == ENOENT) s = bqb_fail(err, BQB_ENOTFOUND, "%s: the library was deleted or moved away", dir);
+    else if (*fd < 0) s = bqb_fail_errno(err, "%s", path);
     free(path);
     return s;
 }

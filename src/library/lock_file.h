@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* DIR/NAME, made where it is missing; close it with close(), which gives every lock back. Errors: BQB_EIO, BQB_ENOMEM. */
+/* DIR/NAME, made where it is missing; close it with close(), which gives every lock back. Errors: BQB_ENOTFOUND (no DIR: the library
+ * was deleted), BQB_EIO, BQB_ENOMEM. */
 bqb_status bqb_lock_file_open(int *fd, const char *dir, const char *name, bqb_err *err);
 
 /* false: somebody else has this byte; with `wait`: a signal came while it was waited for. Where the file system knows no

@@ -12,7 +12,7 @@
 
 typedef struct bqb_turns bqb_turns;
 
-/* Errors: BQB_EIO (the folder cannot be written to), BQB_ENOMEM. */
+/* Errors: BQB_ENOTFOUND (there is none any more), BQB_EIO (the folder cannot be written to), BQB_ENOMEM. */
 bqb_status bqb_turns_open(bqb_turns **out, const char *dir, bqb_err *err);
 void bqb_turns_close(bqb_turns *t); /* gives the turn back, too */
 

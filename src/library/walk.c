@@ -159,6 +159,8 @@ bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_er
         s = bqb_walk_add(w, absolute(dir, name), &given, true, err);
         if (s || w->n == before) continue;
         bqb_candidate *item = &w->item[before];
+        item->table = t;
+        item->line = bqb_table_line(t, r);
         item->origins = bqb_table_cell(t, r, origins);
         item->reading = bqb_table_cell(t, r, reading);
         item->filename = bqb_table_cell(t, r, filename);
@@ -235,6 +237,7 @@ bqb_status bqb_walk_folder(bqb_walk *w, const char *path, int depth, bqb_err *er
     char *captions = bqb_path_join(path, "captions.tsv");
     if (!captions) s = bqb_fail_nomem(err, path, 1);
     else if (bqb_is_file(captions)) s = bqb_walk_table(w, captions, path, err);
+    else if (!stat(captions, &st)) bqb_walk_skip(w, captions, "not a regular file");
     free(captions);
     struct dirent *e;
     while (!s && (errno = 0, e = readdir(d))) {
@@ -243,7 +246,7 @@ bqb_status bqb_walk_folder(bqb_walk *w, const char *path, int depth, bqb_err *er
         if (!child) s = bqb_fail_nomem(err, path, 1);
         else if (fstatat(dirfd(d), e->d_name, &st, 0)) bqb_walk_skip(w, child, errno == ENOENT ? "a link to nothing" : strerror(errno));
         else if (S_ISDIR(st.st_mode)) s = bqb_walk_folder(w, child, depth + 1, err);
-        else if (!S_ISREG(st.st_mode)) w->others++;
+        else if (!S_ISREG(st.st_mode)) w->others += strcmp(e->d_name, "captions.tsv") != 0; /* that was told */
         else if (!bqb_looks_like_picture(dirfd(d), e->d_name)) s = walk_other(w, child, path, err);
         else {
             s = bqb_walk_add(w, child, NULL, false, err);
@@ -304,15 +307,33 @@ static int by_path(const void *a, const void *b) {
     return xa != ya ? (xa ? -1 : 1) : x->order < y->order ? -1 : x->order > y->order;
 }
 
+/* Once for all of them; no file is left out, so none is counted. */
+static void tell_twice(const bqb_walk *w, const bqb_candidate *x, size_t line, size_t n) {
+    char reason[200], others[80] = "";
+    if (n > 1) snprintf(others, sizeof others, "; so with %zu more %s", n - 1, bqb_word(n - 1, "line", "lines"));
+    snprintf(reason, sizeof reason, "lines %zu and %zu of its captions.tsv name it: the first is taken%s", x->line, line, others);
+    if (w->skip) w->skip(w->ctx, x->path, reason);
+}
+
 /* Sorted, each path once. What a table says of it wins, and of two tables the first. */
 void bqb_walk_sort(bqb_walk *w) {
     if (w->n) qsort(w->item, w->n, sizeof *w->item, by_path);
-    size_t m = 0;
+    size_t m = 0, twice = 0;
+    const bqb_candidate *first = NULL;
+    size_t line = 0;
     for (size_t i = 0; i < w->n; i++) {
-        if (m && !strcmp(w->item[m - 1].path, w->item[i].path)) free(w->item[i].path);
-        else w->item[m++] = w->item[i];
+        if (!m || strcmp(w->item[m - 1].path, w->item[i].path) != 0) {
+            w->item[m++] = w->item[i];
+            continue;
+        }
+        if (w->item[i].table && w->item[i].table == w->item[m - 1].table && !twice++) {
+            first = &w->item[m - 1];
+            line = w->item[i].line;
+        }
+        free(w->item[i].path);
     }
     w->n = m;
+    if (first) tell_twice(w, first, line, twice);
 }
 
 bqb_walk *bqb_walk_start(const char *skip_dir, bqb_skipped_fn skip_fn, bqb_progress_fn progress, void *ctx) {

@@ -13,6 +13,8 @@ typedef struct {
     const char *origins, *reading, *filename; /* the cells of these columns (origins.h), or NULL; borrowed likewise */
     bool listed;          /* named by the user or a table, not just found */
     const char *name;     /* of what has a file only in the library, "/a/PACK.zip/dir/x.png"; else NULL. Borrowed */
+    const void *table;    /* the captions.tsv that names it, to tell two lines of one; NULL: none */
+    size_t line;          /* of that */
     uint32_t order;       /* which came first, for the same path twice */
 } bqb_candidate;
 

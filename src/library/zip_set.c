@@ -81,6 +81,14 @@ static int by_name(const void *a, const void *b) {
     return d ? d : (x->entry->offset > y->entry->offset) - (x->entry->offset < y->entry->offset);
 }
 
+/* Why a name is not safe. */
+static const char *wrong_with(const char *name, size_t n) {
+    if (!n) return "it has no name";
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7F) return "its name has control characters";
+    return n > 4096 ? "its name is too long" : "its name would leave the folder";
+}
+
 /* The files with a name that we take. */
 static bqb_status list_items(reading *g, bqb_err *err) {
     bqb_buf name = {.max = MAX_NAME};
@@ -92,7 +100,7 @@ static bqb_status list_items(reading *g, bqb_err *err) {
         name.len = 0;
         if ((s = bqb_zip_name(&name, e, err))) break;
         if (!bqb_zip_name_is_safe(name.data)) {
-            skip(g, name.data, "its name would leave the folder, or is none");
+            skip(g, name.data, wrong_with(name.data, name.len));
             continue;
         }
         if (name.data[name.len - 1] == '/' || is_hidden(name.data)) continue;
@@ -112,6 +120,8 @@ static bqb_status list_items(reading *g, bqb_err *err) {
     return BQB_OK;
 }
 
+static bool is_table(const item *it) { return !strcmp(bqb_path_base(it->name), "captions.tsv"); }
+
 /* Unpack into g->bytes. What cannot be is told: then *got is false. */
 static bqb_status unpack(reading *g, const item *it, size_t max, bool *got, bqb_err *err) {
     bqb_err why;
@@ -128,7 +138,7 @@ static bqb_status unpack(reading *g, const item *it, size_t max, bool *got, bqb_
         return s;
     }
     g->left -= it->entry->size; /* also for what was damaged: it cost as much */
-    if (s == BQB_ELIMIT) skip(g, it->name, "it is larger than any sticker may be");
+    if (s == BQB_ELIMIT) skip(g, it->name, is_table(it) ? "it is larger than a table may be (64 MiB)" : "it is larger than a sticker may be (64 MiB)");
     else if (s == BQB_EUNSUPPORTED) skip(g, it->name, it->entry->method == UINT16_MAX ? "it is encrypted" : "it is compressed by a method other than deflate");
     else if (s) skip(g, it->name, "it is damaged");
     *got = !s;
@@ -206,8 +216,6 @@ static bqb_status take_rows(reading *g, const bqb_table *t, const item *it, bqb_
     }
     return BQB_OK;
 }
-
-static bool is_table(const item *it) { return !strcmp(bqb_path_base(it->name), "captions.tsv"); }
 
 /* ---- Telegram's sets ---- */
 

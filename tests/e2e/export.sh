@@ -155,6 +155,20 @@ is "as it was" "$(sha256sum <"$tmp/own/captions.tsv.bak2")" "$sum"
 is "and the first one, too" "$(cat "$tmp/own/captions.tsv.bak")" "$own"
 expect library 1 - 'is a library' "$bqb" export --force "$tmp/lib"
 
+# A kill leaves the file that was being written: the next export knows its own, and nobody else's.
+sleep 0 &
+dead=$!
+wait $dead
+mkdir "$tmp/killed"
+touch "$tmp/killed/UNFINISHED.txt.tmp.$dead" "$tmp/killed/captions.tsv.tmp.$dead"
+expect after_kill 0 "^$total written" - "$bqb" export "$tmp/killed"
+is "what the killed one left is gone" "$(find "$tmp/killed" -name '*.tmp.*' | wc -l)" 0
+mkdir "$tmp/living"
+touch "$tmp/living/UNFINISHED.txt.tmp.$$"
+expect of_the_living 1 - "UNFINISHED.txt.tmp.$$ is there" "$bqb" export "$tmp/living"
+mv "$tmp/living/UNFINISHED.txt.tmp.$$" "$tmp/living/notes.tmp.$dead"
+expect of_others 1 - "notes.tmp.$dead is there" "$bqb" export "$tmp/living"
+
 # What an earlier export left.
 run "$bqb" export --force --ids "$tmp/ids" "$tmp/full"
 has "left: named" "$tmp/err" '^left .*images/[0-9a-f]{12}.*: it is of an earlier export$'

@@ -22,6 +22,7 @@ done
 run "$bqb" import "$tmp/in"
 is "import: status" $status 0
 has "import" "$tmp/out" '^4 added, 1 already there, 0 skipped$'
+is "import: a sticker with two files got one vector" "$(grep -c 'got a vector' "$tmp/out")" 0
 run "$bqb" import "$tmp/in" --json
 json "import again" '[.found,.added,.already,.embedded,.skipped,.others]' '[5,0,5,0,0,0]'
 
@@ -228,6 +229,46 @@ is "no escape reaches stdout" "$(grep -c "$(printf '\033')" "$tmp/out")" 0
 run "$bqb" search --json title
 json "a caption has no control characters" '.results[0].caption|length' 10
 
+
+# What is not said by name alone: two lines for one file, a table that is none, tables that name what is not there.
+mkdir "$tmp/odd" "$tmp/many"
+cp tests/golden/images/small.png "$tmp/odd/a.png"
+printf 'file\tcaption\na.png\t一\na.png\t二\na.png\t三\n' >"$tmp/odd/captions.tsv"
+BQB_LIBRARY=$tmp/odd-lib run "$bqb" import "$tmp/odd"
+has "two lines for one file" "$tmp/err" '^skipped .*/odd/a.png: lines 2 and 3 of its captions.tsv name it: the first is taken; so with 1 more line$'
+has "two lines for one file: nothing is left out" "$tmp/out" '^1 added, 0 already there, 0 skipped$'
+rm "$tmp/odd/captions.tsv"
+mkfifo "$tmp/odd/captions.tsv"
+BQB_LIBRARY=$tmp/odd-lib run "$bqb" import "$tmp/odd"
+has "a captions.tsv that is a fifo" "$tmp/err" 'odd/captions.tsv: not a regular file'
+{ echo file; seq -f '%g.png' 100; } >"$tmp/many/captions.tsv"
+cp tests/golden/images/small.png "$tmp/many/a.png"
+BQB_LIBRARY=$tmp/odd-lib run "$bqb" import "$tmp/many"
+is "many that are not there: lines" "$(wc -l <"$tmp/err")" 6
+has "many that are not there: counted" "$tmp/err" '^skipped 95 more pictures that tables name: no such files$'
+run "$bqb" search --not-image "$tmp/x.png"
+has "--not-image alone" "$tmp/err" '^bqb search: --not-image alone|--not-image alone'
+
+# Files that are gone are said.
+BQB_LIBRARY=$tmp/odd-lib run "$bqb" search --json a
+is "nothing is gone: nothing is said" "$(cat "$tmp/err")" ""
+rm "$tmp/odd/a.png" "$tmp/many/a.png"
+BQB_LIBRARY=$tmp/odd-lib run "$bqb" search a
+has "search: a file that is gone" "$tmp/err" '^bqb: 1 of these is a sticker whose file is gone'
+
+# A full disk: a library can still be searched.
+if unshare -rm true 2>/dev/null; then
+    mkdir "$tmp/disk"
+    cat >"$tmp/full.sh" <<'END'
+mount -t tmpfs -o size=4m none "$1/disk" && cp -r "$1/lib" "$1/disk/lib" || exit 9
+rm -rf "$1/disk/lib/cache" "$1"/disk/lib/library.db-*
+dd if=/dev/zero of="$1/disk/fill" bs=4k 2>/dev/null
+exec "$2" -L "$1/disk/lib" search --json 晚安
+END
+    run unshare -rm bash "$tmp/full.sh" "$tmp" "$bqb"
+    is "full disk: search" $status 0
+    json "full disk: found" '.results|length > 0' true
+else skip "no name spaces to fill a disk in"; fi
 
 # Export is what import and train read.
 run "$bqb" export "$tmp/out folder"

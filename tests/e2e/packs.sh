@@ -17,6 +17,17 @@ json "zip: captions.tsv inside" '.results[0]|[.caption,.emotion]' '["说明","�
 run "$bqb" import "$tmp/表情.zip"
 has "zip again" "$tmp/out" '^0 added, 6 already there, 2 skipped$'
 
+run "$bqb" stats
+is "stored files: nothing is said of what is there" "$(cat "$tmp/err")" ""
+mv "$tmp/lib/files" "$tmp/kept"
+run "$bqb" stats
+is "stored files that are gone: status" "$status" 0
+has "stored files that are gone" "$tmp/err" '^bqb: 6 stickers whose files are gone \(deleted from .*/lib/files/\): import the archive or set again$'
+run "$bqb" import "$tmp/表情.zip"
+run "$bqb" stats
+is "stored files: another import brings them back" "$(cat "$tmp/err")" ""
+rm -r "$tmp/kept"
+
 # Nothing is written but into the library, and what is wrong has its name.
 cp $packs/hostile "$tmp/hostile.zip"
 elsewhere() { find "$tmp" -not -path "$tmp/lib*" -not -name out -not -name err | sort; }

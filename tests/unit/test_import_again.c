@@ -199,5 +199,5 @@ TEST(turns_one_at_a_time) {
     bqb_turns_close(a); /* an end of any kind gives it back */
     CHECK_OK(bqb_turns_take(b, give_up, NULL, &err), err);
     bqb_turns_close(b);
-    CHECK(bqb_turns_open(&a, "/nowhere/at/all", &err) == BQB_EIO);
+    CHECK(bqb_turns_open(&a, "/nowhere/at/all", &err) == BQB_ENOTFOUND);
 }

@@ -54,7 +54,7 @@ TEST(turns_go_from_one_to_the_other) {
     bqb_turns_close(t);
     char missing[600];
     snprintf(missing, sizeof missing, "%s/not/here", dir);
-    CHECK(bqb_turns_open(&t, missing, &err) == BQB_EIO && !t);
+    CHECK(bqb_turns_open(&t, missing, &err) == BQB_ENOTFOUND && !t);
 }
 
 TEST(lock_file_bytes_are_had_by_one) {
@@ -72,5 +72,5 @@ TEST(lock_file_bytes_are_had_by_one) {
     close(a); /* as the system does for a process that dies */
     CHECK(bqb_lock_byte(b, far, false));
     close(b);
-    CHECK(bqb_lock_file_open(&a, help_path(test_tmp_dir(), "nowhere"), "x.lock", &err) == BQB_EIO && strstr(err.msg, "nowhere/x.lock"));
+    CHECK(bqb_lock_file_open(&a, help_path(test_tmp_dir(), "nowhere"), "x.lock", &err) == BQB_ENOTFOUND && strstr(err.msg, "nowhere: the library was deleted or moved away"));
 }
