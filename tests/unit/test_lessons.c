@@ -40,6 +40,15 @@ TEST(lessons_are_many_and_apart) {
     bqb_llm_tokenizer_close(t);
 }
 
+/* What docs/chat.md shows: without it these words count as what the sticker should say, and nothing fits. */
+TEST(lessons_know_the_request_of_the_manual) {
+    char *text = NULL;
+    size_t n = 0;
+    bqb_err err = {0};
+    if (CHECK_OK(bqb_file_read(&text, &n, "data/chat/requests.tsv", 1 << 20, &err), err)) CHECK(strstr(text, "picture\tlearn\t{picture}要像这张的\n"));
+    free(text);
+}
+
 /* Every wording of every task makes a sequence of the promised form. */
 TEST(lessons_have_their_form) {
     bqb_lessons *l;
