@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/words.h"
+#include "train/out_folder.h"
 #include "train/rank.h"
 #include "train/schedule.h"
 
@@ -156,25 +157,18 @@ static bqb_status run_steps(bqb_tune_run *t, bqb_err *err) {
     return s;
 }
 
-/* What a run that was killed logged after its last checkpoint is done again: those lines go. */
+static uint64_t step_of(const char *line) {
+    json_t *o = json_loads(line, 0, NULL);
+    json_int_t at = json_integer_value(json_object_get(o, "step"));
+    json_decref(o);
+    return at > 0 ? (uint64_t)at : UINT64_MAX;
+}
+
 static bqb_status open_log(bqb_tune_run *t, bqb_err *err) {
-    char *path = bqb_path_join(t->o.out, "log.jsonl"), *old = NULL;
-    bqb_status s = path ? BQB_OK : bqb_fail_nomem(err, t->o.out, 0);
-    if (!s && t->o.resume && bqb_is_file(path)) s = bqb_file_read(&old, NULL, path, 1 << 28, err);
-    bqb_outfile f = {0};
-    if (!s) s = bqb_outfile_open(&f, path, err);
-    for (const char *line = old; line && *line && !s;) {
-        size_t n = strcspn(line, "\n");
-        json_t *o = line[n] ? json_loadb(line, n, 0, NULL) : NULL;
-        json_int_t at = o ? json_integer_value(json_object_get(o, "step")) : 0;
-        if (at > 0 && (uint64_t)at <= t->step) s = bqb_outfile_printf(&f, err, "%.*s\n", (int)n, line);
-        json_decref(o);
-        line += n + (line[n] == '\n');
-    }
-    if (!s) s = bqb_outfile_commit(&f, err);
-    bqb_outfile_abort(&f);
-    if (!s && !(t->log = fopen(path, "ae"))) s = bqb_fail_errno(err, "%s", path);
-    free(old);
+    bqb_status s = bqb_out_log(t->o.out, "log.jsonl", NULL, t->o.resume, t->step, step_of, err);
+    char *path = s ? NULL : bqb_path_join(t->o.out, "log.jsonl");
+    if (!s && !path) s = bqb_fail_nomem(err, t->o.out, strlen(t->o.out));
+    if (path && !(t->log = fopen(path, "ae"))) s = bqb_fail_errno(err, "%s", path);
     free(path);
     return s;
 }

@@ -1,13 +1,13 @@
 /* What a run of tuning keeps: the checkpoint, all that is needed to go on, and the adapter, all that is needed to be used. */
 #include "chat/tune_run.h"
 
+#include "base/clock.h"
 #include "file/json.h"
 #include "file/safetensors.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const char kind[] = "bqb tuning checkpoint 1";
 enum { BLOCKS = 3 };
@@ -101,8 +101,6 @@ bqb_status bqb_tune_keep(bqb_tune_run *t, bqb_err *err) {
     bqb_adapter_info info = {.system = t->batch_options.form.system ? (char *)(uintptr_t)t->batch_options.form.system : NULL, .trained = trained};
     s = trained ? bqb_adapter_save(t->o.out, &t->parts, &info, t->llm, t->clip, err) : bqb_fail_nomem(err, t->o.out, 4096);
     free(trained);
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    t->saved_at = (double)now.tv_sec;
+    t->saved_at = bqb_now_s();
     return s;
 }

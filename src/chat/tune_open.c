@@ -6,9 +6,11 @@
 #include "base/utf8.h"
 #include "base/words.h"
 #include "train/memory.h"
+#include "train/out_folder.h"
+#include "train/schedule.h"
+#include "train/settings.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -24,15 +26,9 @@ enum { LESSON = 128, TAPED = 112 };
 bqb_status bqb_tune_open_out(bqb_tune_run *t, bqb_err *err) {
     if (!t->o.out || !*t->o.out) return bqb_fail(err, BQB_EINVAL, "no folder for the adapter was given (--out)");
     bqb_status s = bqb_make_dirs(t->o.out, err);
-    char *lock = bqb_path_join(t->o.out, ".lock");
     t->checkpoint_path = bqb_path_join(t->o.out, "checkpoint.safetensors");
-    if (!s && (!lock || !t->checkpoint_path)) s = bqb_fail_nomem(err, t->o.out, strlen(t->o.out));
-    if (!s) {
-        t->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (t->lock_fd < 0) s = bqb_fail_errno(err, "%s", lock);
-        else if (lockf(t->lock_fd, F_TLOCK, 0)) s = bqb_fail(err, BQB_EIO, "%s: another run of tuning is writing here", t->o.out);
-    }
-    free(lock);
+    if (!s && !t->checkpoint_path) s = bqb_fail_nomem(err, t->o.out, strlen(t->o.out));
+    if (!s) s = bqb_out_lock(&t->lock_fd, t->o.out, "run of tuning", err);
     if (s) return s;
     bool there = bqb_is_file(t->checkpoint_path);
     if (!t->o.resume && (there || bqb_is_adapter(t->o.out)))
@@ -43,15 +39,10 @@ bqb_status bqb_tune_open_out(bqb_tune_run *t, bqb_err *err) {
     s = bqb_tune_peek(&t->settings, &t->step, t->checkpoint_path, err);
     t->first_step = t->saved_step = t->step;
     t->saved = !s;
-    const json_t *data = json_object_get(t->settings, "data");
     if (s || t->o.n_data) return s;
-    t->data = bqb_calloc(json_array_size(data), sizeof *t->data);
-    for (size_t i = 0; t->data && i < json_array_size(data); i++) {
-        const char *name = json_string_value(json_array_get(data, i));
-        if (name) t->data[t->o.n_data++] = name;
-    }
+    s = bqb_settings_data(&t->data, &t->o.n_data, t->settings, t->checkpoint_path, err);
     t->o.data = t->data;
-    return BQB_OK;
+    return s;
 }
 
 /* ---- memory ---- */
@@ -200,11 +191,7 @@ bqb_status bqb_tune_open_data(bqb_tune_run *t, bqb_err *err) {
 
 /* ---- what learns ---- */
 
-static double size_of(const float *x, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
-    return sqrt(sum / (double)(n ? n : 1));
-}
+static double size_of(const float *x, size_t n) { return bqb_vector_norm(x, n) / sqrt((double)(n ? n : 1)); }
 
 /* Mean and size of the input embeddings: the first few thousand tokens stand for all. */
 static double mean_embedding(float *mean, bqb_decoder *llm) {

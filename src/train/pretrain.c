@@ -1,12 +1,11 @@
-#define _XOPEN_SOURCE 700 /* lockf */
 #include "train/pretrain.h"
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "train/out_folder.h"
 #include "train/pretrain_keep.h"
 #include "train/schedule.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -65,15 +64,6 @@ static bqb_status add_document(training *t, pack *p, bool held_out, uint64_t i, 
     return BQB_OK;
 }
 
-static bqb_status mark(training *t, pack *p, bqb_err *err);
-
-static bqb_status fill_batch(training *t, bqb_err *err) {
-    bqb_status s = BQB_OK;
-    t->batch.ids.n = t->batch.n = 0;
-    while (t->batch.ids.n < t->o->batch && !s) s = add_document(t, &t->batch, false, t->at.document++, err);
-    return s ? s : mark(t, &t->batch, err);
-}
-
 /* Marks what is not learnt: all up to "<|im_start|>assistant\n" and from "<|im_end|>" to the next; of documents without such messages nothing. */
 static bqb_status mark(training *t, pack *p, bqb_err *err) {
     if (!t->o->answers) return BQB_OK;
@@ -96,6 +86,13 @@ static bqb_status mark(training *t, pack *p, bqb_err *err) {
         }
     }
     return BQB_OK;
+}
+
+static bqb_status fill_batch(training *t, bqb_err *err) {
+    bqb_status s = BQB_OK;
+    t->batch.ids.n = t->batch.n = 0;
+    while (t->batch.ids.n < t->o->batch && !s) s = add_document(t, &t->batch, false, t->at.document++, err);
+    return s ? s : mark(t, &t->batch, err);
 }
 
 enum { COUNTED = 4000, CHOICES = 4096, CHOICE_TOKENS = 1 << 18 };
@@ -244,17 +241,6 @@ static bqb_status run(training *t, bqb_err *err) {
 
 /* ---- beginning ---- */
 
-static bqb_status lock_out(training *t, bqb_err *err) {
-    char *path = bqb_path_join(t->o->out, ".lock");
-    if (!path) return bqb_fail_nomem(err, t->o->out, strlen(t->o->out));
-    bqb_status s = BQB_OK;
-    t->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (t->lock < 0) s = bqb_fail_errno(err, "%s", path);
-    else if (lockf(t->lock, F_TLOCK, 0)) s = bqb_fail(err, BQB_EIO, "%s: another training is writing here", t->o->out);
-    free(path);
-    return s;
-}
-
 static bqb_status make_model(training *t, bqb_err *err) {
     const bqb_pretrain_options *o = t->o;
     bqb_decoder_config c = {.family = BQB_LLAMA, .vocab = bqb_llm_tokenizer_size(t->tok), .width = o->width, .layers = o->layers, .heads = o->heads,
@@ -288,7 +274,7 @@ static bqb_status begin(training *t, bqb_err *err) {
     if (!o->steps || !o->batch || !o->heads || o->context < 2 || !(o->lr > 0))
         return bqb_fail(err, BQB_EINVAL, "steps, batch, heads, context and learning rate must be above 0");
     bqb_status s = bqb_make_dirs(o->out, err);
-    if (!s) s = lock_out(t, err);
+    if (!s) s = bqb_out_lock(&t->lock, o->out, "training", err);
     if (!s && bqb_pretrain_begun(o) != o->resume)
         s = o->resume ? bqb_fail(err, BQB_ENOTFOUND, "%s: there is no checkpoint to go on from", o->out)
                       : bqb_fail(err, BQB_EINVAL, "%s holds a training already; --resume goes on with it", o->out);
@@ -296,8 +282,8 @@ static bqb_status begin(training *t, bqb_err *err) {
     if (!s) s = make_model(t, err);
     if (!s) s = begin_recall(t, err);
     if (!s && o->resume) s = bqb_pretrain_load(o, t->m, t->mom, t->var, &t->at, err);
-    if (!s) s = bqb_pretrain_table(o, "log.csv", "step,loss,lr,tokens,tokens_per_s\n", t->at.step, err);
-    if (!s) s = bqb_pretrain_table(o, "valid.csv", "step,loss,perplexity\n", t->at.step, err);
+    if (!s) s = bqb_out_log(o->out, "log.csv", "step,loss,lr,tokens,tokens_per_s", o->resume, t->at.step, bqb_csv_step, err);
+    if (!s) s = bqb_out_log(o->out, "valid.csv", "step,loss,perplexity", o->resume, t->at.step, bqb_csv_step, err);
     t->saved_at = bqb_now_s();
     char line[160];
     if (!s) {

@@ -14,7 +14,7 @@
 
 static const char kind[] = "bqb language model checkpoint 1", name[] = "checkpoint.safetensors";
 static const char *const added[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
-enum { ADDED = 3, MAX_TABLE = 64 << 20, MAX_DOCUMENT = 1 << 20, TOKEN_BYTES = 12 };
+enum { ADDED = 3, MAX_DOCUMENT = 1 << 20, TOKEN_BYTES = 12 };
 
 static char *path_of(const bqb_pretrain_options *o, const char *file, bqb_err *err) {
     char *path = bqb_path_join(o->out, file);
@@ -164,25 +164,6 @@ bqb_status bqb_pretrain_tokenizer(bqb_llm_tokenizer **tok, const bqb_pretrain_op
 }
 
 /* ---- tables ---- */
-
-bqb_status bqb_pretrain_table(const bqb_pretrain_options *o, const char *table, const char *header, uint64_t step, bqb_err *err) {
-    char *path = path_of(o, table, err), *text = NULL;
-    if (!path) return BQB_ENOMEM;
-    size_t n = 0;
-    bqb_buf kept = {.max = MAX_TABLE};
-    bqb_status s = bqb_buf_puts(&kept, header, err);
-    if (!s && step && !access(path, F_OK)) s = bqb_file_read(&text, &n, path, MAX_TABLE, err);
-    for (const char *line = text ? strchr(text, '\n') : NULL; line && *++line && !s; line = strchr(line, '\n')) {
-        const char *end = strchr(line, '\n');
-        if (!end) break;
-        if (strtoull(line, NULL, 10) <= step) s = bqb_buf_append(&kept, line, (size_t)(end - line) + 1, err);
-    }
-    if (!s) s = bqb_file_write(path, kept.data, kept.len, err);
-    bqb_buf_free(&kept);
-    free(text);
-    free(path);
-    return s;
-}
 
 bqb_status bqb_pretrain_line(const bqb_pretrain_options *o, const char *table, bqb_err *err, const char *fmt, ...) {
     char *path = path_of(o, table, err);

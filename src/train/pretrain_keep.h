@@ -20,8 +20,7 @@ bool bqb_pretrain_begun(const bqb_pretrain_options *o);
 /* OUT/tokenizer.json: the one that is named, copied; or learnt; or, resuming, the one that is there. */
 bqb_status bqb_pretrain_tokenizer(bqb_llm_tokenizer **tok, const bqb_pretrain_options *o, bqb_err *err);
 
-/* A table's header, where it is not there; lines of steps after `step` are taken out. */
-bqb_status bqb_pretrain_table(const bqb_pretrain_options *o, const char *name, const char *header, uint64_t step, bqb_err *err);
+/* Add a line to a table. */
 bqb_status bqb_pretrain_line(const bqb_pretrain_options *o, const char *name, bqb_err *err, const char *fmt, ...) BQB_PRINTF(4, 5);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "file/json.h"
+#include "train/out_folder.h"
 #include "train/settings.h"
 
 #include <dirent.h>
@@ -13,20 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CSV_MAX = 1 << 28, SETTINGS_MAX = 1 << 20 };
-
-/* One run at a time may write to a folder. */
-static bqb_status lock_out(bqb_run *t, bqb_err *err) {
-    char *path = bqb_run_path(t, ".lock");
-    if (!path) return bqb_fail_nomem(err, t->o.out, strlen(t->o.out));
-    bqb_status s = BQB_OK;
-    t->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (t->lock_fd < 0) s = bqb_fail_errno(err, "%s", path);
-    else if (lockf(t->lock_fd, F_TLOCK, 0))
-        s = bqb_fail(err, BQB_EIO, "%s: another training run is writing here", t->o.out);
-    free(path);
-    return s;
-}
+enum { SETTINGS_MAX = 1 << 20 };
 
 /* What a run that was killed left half written; safe under the lock. */
 static void remove_leftovers(const char *dir) {
@@ -87,7 +75,7 @@ bqb_status bqb_run_open_out(bqb_run *t, bqb_err *err) {
     if (looks && !t->o.resume) return BQB_OK;
     if (!t->o.out || !*t->o.out) return bqb_fail(err, BQB_EINVAL, "no folder for the results was given (--out)");
     bqb_status s = looks ? BQB_OK : bqb_make_dirs(t->o.out, err);
-    if (!s && !looks) s = lock_out(t, err);
+    if (!s && !looks) s = bqb_out_lock(&t->lock_fd, t->o.out, "training run", err);
     if (s) return s;
     t->checkpoint_path = bqb_run_path(t, "checkpoint.safetensors");
     t->older_path = bqb_run_path(t, "checkpoint.older.safetensors");
@@ -249,27 +237,15 @@ static bqb_status write_settings(bqb_run *t, bqb_err *err) {
     return s;
 }
 
-/* A table of numbers by step: begun anew, or cut back to what the checkpoint knows. */
+/* A table of numbers by step, and where lines are added to it. */
 static bqb_status open_csv(const bqb_run *t, FILE **out, const char *name, const char *header, bqb_err *err) {
-    char *path = bqb_run_path(t, name), *old = NULL;
-    if (!path) return bqb_fail_nomem(err, name, strlen(name));
-    bqb_outfile f;
-    bqb_status s = bqb_outfile_open(&f, path, err);
-    if (!s) s = bqb_outfile_printf(&f, err, "%s\n", header);
-    if (!s && t->o.resume && bqb_is_file(path)) s = bqb_file_read(&old, NULL, path, CSV_MAX, err);
-    for (char *line = old, *end; line && !s && (end = strchr(line, '\n')); line = end + 1) {
-        *end = 0;
-        if (*line >= '0' && *line <= '9' && strtoull(line, NULL, 10) <= t->step)
-            s = bqb_outfile_printf(&f, err, "%s\n", line);
-    }
-    free(old);
-    if (!s) s = bqb_outfile_commit(&f, err);
-    bqb_outfile_abort(&f);
-    if (!s && out && !(*out = fopen(path, "ae"))) s = bqb_fail_errno(err, "%s", path);
+    bqb_status s = bqb_out_log(t->o.out, name, header, t->o.resume, t->step, bqb_csv_step, err);
+    char *path = s || !out ? NULL : bqb_run_path(t, name);
+    if (!s && out && !path) s = bqb_fail_nomem(err, name, strlen(name));
+    if (path && !(*out = fopen(path, "ae"))) s = bqb_fail_errno(err, "%s", path);
     free(path);
     return s;
 }
-
 
 bqb_status bqb_run_open_logs(bqb_run *t, bqb_err *err) {
     bqb_status s = write_settings(t, err);

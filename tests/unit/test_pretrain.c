@@ -1,6 +1,7 @@
 /* The documents of text files, and what a training keeps; the training itself: tests/e2e/pretrain.sh. */
 #include "base/fs.h"
 #include "test.h"
+#include "train/out_folder.h"
 #include "train/pretrain.h"
 #include "train/pretrain_keep.h"
 #include "train/pretrain_text.h"
@@ -52,12 +53,12 @@ TEST(pretrain_table_forgets_what_came_after_the_checkpoint) {
     char path[512], *text = NULL;
     size_t n;
     file(path, "log.csv", "step,loss\n1,a\n2,b\n10,c\n3,cut");
-    CHECK_OK(bqb_pretrain_table(&o, "log.csv", "step,loss\n", 2, &err), err);
+    CHECK_OK(bqb_out_log(o.out, "log.csv", "step,loss", true, 2, bqb_csv_step, &err), err);
     CHECK_OK(bqb_pretrain_line(&o, "log.csv", &err, "%d,%s\n", 3, "d"), err);
     CHECK_OK(bqb_file_read(&text, &n, path, 4096, &err), err);
     CHECK_STR(text, "step,loss\n1,a\n2,b\n3,d\n");
     free(text);
-    CHECK_OK(bqb_pretrain_table(&o, "log.csv", "step,loss\n", 0, &err), err);
+    CHECK_OK(bqb_out_log(o.out, "log.csv", "step,loss", true, 0, bqb_csv_step, &err), err);
     CHECK_OK(bqb_file_read(&text, &n, path, 4096, &err), err);
     CHECK_STR(text, "step,loss\n");
     free(text);
