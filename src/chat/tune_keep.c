@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "file/json.h"
-#include "file/safetensors.h"
+#include "train/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,29 +12,23 @@
 static const char kind[] = "bqb tuning checkpoint 1";
 enum { BLOCKS = 3 };
 
-static void list_blocks(bqb_tensor t[BLOCKS], const bqb_tune_run *r) {
-    static const char *const names[BLOCKS] = {"moment1", "moment2", "parts"};
-    const float *at[BLOCKS] = {r->mom, r->var, r->parts.floats};
-    for (size_t i = 0; i < BLOCKS; i++)
-        t[i] = (bqb_tensor){.name = names[i], .dtype = BQB_F32, .n_dims = 1, .dim = {r->parts.n_floats}, .n = r->parts.n_floats, .data = at[i]};
+typedef struct {
+    const char *name;
+    float *data; /* [parts.n_floats] */
+} block;
+
+static void list_blocks(block b[BLOCKS], const bqb_tune_run *r) {
+    b[0] = (block){"moment1", r->mom};
+    b[1] = (block){"moment2", r->var};
+    b[2] = (block){"parts", r->parts.floats};
 }
 
-static bqb_status open_checked(bqb_safetensors **st, const char *path, bqb_err *err) {
-    bqb_status s = bqb_safetensors_open(st, path, err);
-    if (s) return s;
-    const char *k = bqb_safetensors_metadata(*st, "kind");
-    if (k && !strcmp(k, kind)) return BQB_OK;
-    if (k && !strncmp(k, kind, sizeof kind - 2)) s = bqb_fail(err, BQB_EVERSION, "%s: written by a newer bqb (\"%s\", this one reads \"%s\")", path, k, kind);
-    else s = bqb_fail(err, BQB_EFORMAT, "%s: no checkpoint of tuning", path);
-    bqb_safetensors_close(*st);
-    *st = NULL;
-    return s;
-}
+static bqb_status open_own(bqb_safetensors **st, const char *path, bqb_err *err) { return bqb_checkpoint_open(st, path, kind, "no checkpoint of tuning", err); }
 
 bqb_status bqb_tune_peek(json_t **settings, uint64_t *step, const char *path, bqb_err *err) {
     bqb_safetensors *st;
     *settings = NULL;
-    bqb_status s = open_checked(&st, path, err);
+    bqb_status s = open_own(&st, path, err);
     if (s) return s;
     const char *text = bqb_safetensors_metadata(st, "settings"), *at = bqb_safetensors_metadata(st, "step");
     char *end = NULL;
@@ -47,16 +41,11 @@ bqb_status bqb_tune_peek(json_t **settings, uint64_t *step, const char *path, bq
 
 bqb_status bqb_tune_read(bqb_tune_run *r, bqb_err *err) {
     bqb_safetensors *st;
-    bqb_status s = open_checked(&st, r->checkpoint_path, err);
+    bqb_status s = open_own(&st, r->checkpoint_path, err);
     if (s) return s;
-    bqb_tensor want[BLOCKS];
-    list_blocks(want, r);
-    for (size_t i = 0; i < BLOCKS && !s; i++) {
-        const bqb_tensor *t = bqb_safetensors_find(st, want[i].name);
-        if (!t || t->dtype != BQB_F32 || t->n != want[i].n)
-            s = bqb_fail(err, BQB_EFORMAT, "%s: \"%s\" has %zu values, these models need %zu", r->checkpoint_path, want[i].name, t ? t->n : 0, want[i].n);
-        else s = bqb_tensor_to_f32((float *)(uintptr_t)want[i].data, t, 0, t->n, err);
-    }
+    block b[BLOCKS];
+    list_blocks(b, r);
+    for (size_t i = 0; i < BLOCKS && !s; i++) s = bqb_checkpoint_take(b[i].data, st, b[i].name, r->parts.n_floats, r->checkpoint_path, err);
     bqb_safetensors_close(st);
     return s;
 }
@@ -77,12 +66,14 @@ static char *describe(const bqb_tune_run *t) {
 }
 
 static bqb_status write_checkpoint(bqb_tune_run *t, bqb_err *err) {
-    bqb_tensor b[BLOCKS];
+    block b[BLOCKS];
+    bqb_tensor tensor[BLOCKS];
     list_blocks(b, t);
+    for (size_t i = 0; i < BLOCKS; i++) tensor[i] = bqb_checkpoint_block(b[i].name, b[i].data, t->parts.n_floats);
     char step[32], *settings = json_dumps(t->settings, JSON_COMPACT | JSON_REAL_PRECISION(17));
     snprintf(step, sizeof step, "%" PRIu64, t->step);
     const char *meta[] = {"kind", kind, "step", step, "settings", settings, NULL};
-    bqb_status s = settings ? bqb_safetensors_write(t->checkpoint_path, b, BLOCKS, meta, err) : bqb_fail_nomem(err, t->checkpoint_path, 4096);
+    bqb_status s = settings ? bqb_safetensors_write(t->checkpoint_path, tensor, BLOCKS, meta, err) : bqb_fail_nomem(err, t->checkpoint_path, 4096);
     free(settings);
     return s;
 }

@@ -5,6 +5,7 @@
 #ifndef BQB_TRAIN_CHECKPOINT_H
 #define BQB_TRAIN_CHECKPOINT_H
 
+#include "file/safetensors.h"
 #include "model/clip.h"
 
 /* Held-out measurements so far. */
@@ -38,5 +39,15 @@ bqb_status bqb_checkpoint_peek(bqb_checkpoint *c, const char *path, bqb_err *err
 /* Fill the model and the blocks. BQB_EFORMAT when the file is of another model
  * or has no average where one is wanted. */
 bqb_status bqb_checkpoint_read(const char *path, bqb_clip *m, const bqb_train_blocks *blocks, bqb_err *err);
+
+/* --- for checkpoints of other kinds: blocks of floats in a safetensors file whose metadata say "kind" --- */
+
+bqb_tensor bqb_checkpoint_block(const char *name, const float *data, size_t n);
+
+/* Open a file of this kind. BQB_EVERSION: of the same with another number at its end; BQB_EFORMAT: "PATH: IT_IS_NOT". */
+bqb_status bqb_checkpoint_open(bqb_safetensors **st, const char *path, const char *kind, const char *it_is_not, bqb_err *err);
+
+/* A block's n floats. BQB_EFORMAT names it where it is missing or has another size. */
+bqb_status bqb_checkpoint_take(float *out, const bqb_safetensors *st, const char *name, size_t n, const char *path, bqb_err *err);
 
 #endif

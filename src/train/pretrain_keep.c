@@ -2,8 +2,8 @@
 
 #include "base/fs.h"
 #include "base/utf8.h"
-#include "file/safetensors.h"
 #include "text/bpe_learn.h"
+#include "train/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -43,10 +43,8 @@ bool bqb_pretrain_begun(const bqb_pretrain_options *o) {
 bqb_status bqb_pretrain_save(const bqb_pretrain_options *o, bqb_decoder *m, const float *mom, const float *var, const bqb_pretrain_place *at,
                              bqb_err *err) {
     size_t n = bqb_decoder_weight_count(m);
-    const float *blocks[] = {mom, var, bqb_decoder_weights(m)};
-    static const char *const names[] = {"moment1", "moment2", "weights"};
-    bqb_tensor t[3];
-    for (size_t i = 0; i < 3; i++) t[i] = (bqb_tensor){.name = names[i], .dtype = BQB_F32, .n_dims = 1, .dim = {n}, .n = n, .data = blocks[i]};
+    const bqb_tensor t[] = {bqb_checkpoint_block("moment1", mom, n), bqb_checkpoint_block("moment2", var, n),
+                            bqb_checkpoint_block("weights", bqb_decoder_weights(m), n)};
     char place[80];
     snprintf(place, sizeof place, "%" PRIu64 " %" PRIu64 " %" PRIu64, at->step, at->document, at->tokens);
     bqb_buf settings = {.max = 4096};
@@ -59,17 +57,9 @@ bqb_status bqb_pretrain_save(const bqb_pretrain_options *o, bqb_decoder *m, cons
     return s;
 }
 
-static bqb_status read_block(float *out, const bqb_safetensors *st, const char *block, size_t n, const char *path, bqb_err *err) {
-    const bqb_tensor *t = bqb_safetensors_find(st, block);
-    if (!t || t->dtype != BQB_F32 || t->n != n)
-        return bqb_fail(err, BQB_EFORMAT, "%s: \"%s\" is not %zu f32 values", path, block, n);
-    return bqb_tensor_to_f32(out, t, 0, n, err);
-}
-
 static bqb_status read_checkpoint(const bqb_safetensors *st, const bqb_pretrain_options *o, bqb_decoder *m, float *mom, float *var,
                                   bqb_pretrain_place *at, const char *path, bqb_err *err) {
-    const char *k = bqb_safetensors_metadata(st, "kind"), *place = bqb_safetensors_metadata(st, "place"), *old = bqb_safetensors_metadata(st, "settings");
-    if (!k || strcmp(k, kind)) return bqb_fail(err, BQB_EFORMAT, "%s: not a checkpoint of bqb pretrain", path);
+    const char *place = bqb_safetensors_metadata(st, "place"), *old = bqb_safetensors_metadata(st, "settings");
     if (!place || !old || sscanf(place, "%" SCNu64 " %" SCNu64 " %" SCNu64, &at->step, &at->document, &at->tokens) != 3)
         return bqb_fail(err, BQB_EFORMAT, "%s: does not say how far the training was", path);
     bqb_buf now = {.max = 4096};
@@ -78,16 +68,16 @@ static bqb_status read_checkpoint(const bqb_safetensors *st, const bqb_pretrain_
         s = bqb_fail(err, BQB_EINVAL, "%s was made with other settings and can be resumed with these only: %s; asked for: %s", path, old, now.data);
     bqb_buf_free(&now);
     size_t n = bqb_decoder_weight_count(m);
-    if (!s) s = read_block(mom, st, "moment1", n, path, err);
-    if (!s) s = read_block(var, st, "moment2", n, path, err);
-    return s ? s : read_block(bqb_decoder_weights(m), st, "weights", n, path, err);
+    if (!s) s = bqb_checkpoint_take(mom, st, "moment1", n, path, err);
+    if (!s) s = bqb_checkpoint_take(var, st, "moment2", n, path, err);
+    return s ? s : bqb_checkpoint_take(bqb_decoder_weights(m), st, "weights", n, path, err);
 }
 
 bqb_status bqb_pretrain_load(const bqb_pretrain_options *o, bqb_decoder *m, float *mom, float *var, bqb_pretrain_place *at, bqb_err *err) {
     char *path = path_of(o, name, err);
     if (!path) return BQB_ENOMEM;
     bqb_safetensors *st = NULL;
-    bqb_status s = bqb_safetensors_open(&st, path, err);
+    bqb_status s = bqb_checkpoint_open(&st, path, kind, "not a checkpoint of bqb pretrain", err);
     if (!s) s = read_checkpoint(st, o, m, mom, var, at, path, err);
     bqb_safetensors_close(st);
     free(path);
