@@ -1,7 +1,9 @@
 #include "chat/assistant.h"
 
+#include "base/data.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "chat/wordings.h"
 #include "image/decode.h"
 
 #include <stdlib.h>
@@ -11,39 +13,10 @@ enum { MOST_WINDOW = 4096 };
 
 size_t bqb_assistant_window(const bqb_decoder_config *c) { return c->context < MOST_WINDOW ? c->context : MOST_WINDOW; }
 
-/* The adapter's folder where none is named. */
-static char *adapter_beside(const char *llm) {
-    if (bqb_is_dir(llm)) return bqb_path_join(llm, "adapter");
-    char *folder = bqb_strndup(llm, (size_t)(bqb_path_base(llm) - llm)), *path = folder ? bqb_path_join(folder, "adapter") : NULL;
-    free(folder);
-    return path;
-}
-
-static bqb_status open_tokenizer(bqb_assistant *a, const char *llm, bqb_err *err) {
-    if (!bqb_is_dir(llm)) {
-        bqb_gguf *g = NULL;
-        bqb_status s = bqb_gguf_open(&g, llm, err);
-        if (!s) s = bqb_llm_tokenizer_gguf(&a->tok, g, err);
-        bqb_gguf_close(g);
-        return s;
-    }
-    char *path = bqb_path_join(llm, "tokenizer.json");
-    bqb_status s = path ? bqb_llm_tokenizer_open(&a->tok, path, err) : bqb_fail_nomem(err, llm, strlen(llm));
-    free(path);
-    return s;
-}
-
-static bqb_status check_tokenizer(const bqb_assistant *a, const char *llm, bqb_err *err) {
-    size_t n = bqb_llm_tokenizer_size(a->tok);
-    if (n > a->V)
-        return bqb_fail(err, BQB_EFORMAT, "%s: the tokenizer has %zu tokens, but the weights have rows for %zu: they do not belong together", llm, n, a->V);
-    return BQB_OK;
-}
-
 static bqb_status open_llm(bqb_assistant *a, const bqb_assistant_options *o, bqb_err *err) {
     if (!bqb_is_dir(o->llm) && !bqb_is_file(o->llm))
         return bqb_fail(err, BQB_ENOTFOUND, "%s: no such language model (a folder with config.json, or a GGUF file)", o->llm);
-    bqb_status s = open_tokenizer(a, o->llm, err); /* small, and whether it fits is soon known */
+    bqb_status s = bqb_llm_tokenizer_of(&a->tok, o->llm, err); /* small, and whether it fits is soon known */
     if (!s) s = bqb_decoder_open(&a->llm, o->llm, o->precision, o->threads, err);
     if (s) return s;
     const bqb_decoder_config *c = bqb_decoder_get_config(a->llm);
@@ -53,12 +26,12 @@ static bqb_status open_llm(bqb_assistant *a, const bqb_assistant_options *o, bqb
     if (a->window > c->context)
         return bqb_fail(err, BQB_EINVAL, "%s: a window of %zu tokens was asked for, the model was trained for %zu", o->llm, a->window, c->context);
     a->format = bqb_chat_format_of(a->tok);
-    s = check_tokenizer(a, o->llm, err);
+    s = bqb_llm_tokenizer_fits(a->tok, a->V, o->llm, err);
     return s ? s : bqb_decoder_fits(a->llm, a->window, o->llm, err);
 }
 
 static bqb_status open_adapter(bqb_assistant *a, const bqb_assistant_options *o, bqb_err *err) {
-    char *beside = o->adapter ? NULL : adapter_beside(o->llm);
+    char *beside = o->adapter ? NULL : bqb_adapter_beside(o->llm);
     const char *dir = o->adapter ? o->adapter : beside;
     bqb_status s = dir ? BQB_OK : bqb_fail_nomem(err, o->llm, strlen(o->llm));
     if (!s && !o->adapter && !bqb_is_adapter(dir))
@@ -72,6 +45,53 @@ static bqb_status open_adapter(bqb_assistant *a, const bqb_assistant_options *o,
     return BQB_OK;
 }
 
+/* ---- what every conversation needs ---- */
+
+static bqb_status open_followups(bqb_assistant *a, bqb_err *err) {
+    char *path = NULL;
+    bqb_status s = bqb_data_path(&path, "chat/followups.tsv", err);
+    if (!s) s = bqb_followups_open(&a->followups, path, err);
+    free(path);
+    return s;
+}
+
+/* The words that requests for stickers have around what is wanted. */
+static bqb_status read_common(bqb_assistant *a, bqb_err *err) {
+    static const char *const columns[] = {"task", "side", "wording"};
+    char *path = NULL;
+    bqb_table *t = NULL;
+    a->common.max = 1 << 20;
+    bqb_status s = bqb_data_path(&path, "chat/requests.tsv", err);
+    if (!s) s = bqb_wordings_open(&t, path, columns, 3, err);
+    for (size_t i = 0; !s && i < bqb_table_rows(t); i++) {
+        const char *text = strcmp(bqb_table_cell(t, i, 1), "learn") ? "" : bqb_table_cell(t, i, 2);
+        while (*text && !s) { /* without {want} and {picture} */
+            const char *open = strchr(text, '{'), *close = open ? strchr(open, '}') : NULL;
+            s = bqb_buf_append(&a->common, text, close ? (size_t)(open - text) : strlen(text), err);
+            if (!s) s = bqb_buf_append(&a->common, " ", 1, err);
+            text = close ? close + 1 : "";
+        }
+    }
+    bqb_table_close(t);
+    free(path);
+    return s;
+}
+
+/* Added tokens (the frame of a conversation, marks of tools and media) and rows behind the vocabulary are not said. */
+static bqb_status find_mute(bqb_assistant *a, bqb_err *err) {
+    const bqb_decoder_config *c = bqb_decoder_get_config(a->llm);
+    bqb_buf b = {.max = 1 << 16};
+    a->mute = bqb_calloc(a->V, sizeof *a->mute);
+    if (!a->mute) return bqb_fail_nomem(err, "a conversation", a->V);
+    for (size_t i = 0; i < a->V; i++) {
+        b.len = 0;
+        bqb_status s = bqb_llm_tokenizer_decode(a->tok, &b, (int32_t)i, false, NULL);
+        a->mute[i] = (s || !b.len) && !bqb_chat_ends(a->tok, a->format, c, (int32_t)i);
+    }
+    bqb_buf_free(&b);
+    return BQB_OK;
+}
+
 bqb_status bqb_assistant_open(bqb_assistant **out, const bqb_assistant_options *o, bqb_err *err) {
     *out = NULL;
     bqb_assistant *a = bqb_calloc(1, sizeof *a);
@@ -81,6 +101,9 @@ bqb_status bqb_assistant_open(bqb_assistant **out, const bqb_assistant_options *
     if (!s) s = bqb_clip_open(&a->text, o->clip, BQB_TOWER_TEXT, bqb_precision_best(), o->threads, err);
     if (!s) a->clip_id = bqb_clip_id(a->text);
     if (!s) s = open_adapter(a, o, err);
+    if (!s) s = open_followups(a, err);
+    if (!s) s = read_common(a, err);
+    if (!s) s = find_mute(a, err);
     if (s) bqb_assistant_close(a);
     else *out = a;
     return s;
@@ -89,6 +112,9 @@ bqb_status bqb_assistant_open(bqb_assistant **out, const bqb_assistant_options *
 void bqb_assistant_close(bqb_assistant *a) {
     if (!a) return;
     bqb_adapter_close(a->adapter);
+    bqb_followups_close(a->followups);
+    bqb_buf_free(&a->common);
+    free(a->mute);
     bqb_llm_tokenizer_close(a->tok);
     bqb_decoder_free(a->llm);
     bqb_clip_free(a->text);

@@ -3,6 +3,7 @@
 #ifndef BQB_CHAT_ASSISTANT_H
 #define BQB_CHAT_ASSISTANT_H
 
+#include "chat/followup.h"
 #include "chat/template.h"
 #include "model/adapter.h"
 
@@ -23,6 +24,9 @@ typedef struct {
     const char *clip_id; /* 64 hex digits: whose vectors the library needs */
     size_t V, C, F, D;   /* tokens and width of the language model; feature and shared space of StickerCLIP */
     size_t window;       /* positions of a conversation */
+    bool *mute;          /* [V] tokens that have no text and end nothing: never said */
+    bqb_followups *followups;
+    bqb_buf common;      /* words that any request for a sticker has */
     char *clip_dir;
     bqb_clip *text, *image; /* StickerCLIP's towers; the picture's is opened when the first picture comes */
     bqb_assistant_options o; /* borrowed strings are not kept */

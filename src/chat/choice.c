@@ -69,7 +69,7 @@ static bqb_status leave_out(const bqb_choice *ch, bqb_sticker_id **out, size_t *
 
 static bqb_status look(const bqb_choice *ch, bqb_search_results *out, double least, bqb_err *err) {
     bqb_sticker_id *except = NULL;
-    bqb_retrieval q = {.vec = ch->vec, .model = ch->a->clip_id, .beta = ch->o->beta, .said = ch->o->vector_alone ? NULL : ch->said, .common = ch->o->common, .emotion = ch->o->emotion, .style = ch->o->style,
+    bqb_retrieval q = {.vec = ch->vec, .model = ch->a->clip_id, .beta = ch->o->beta, .said = ch->o->vector_alone ? NULL : ch->said, .common = ch->a->common.data, .emotion = ch->o->emotion, .style = ch->o->style,
                        .animated = ch->o->animated || ch->animated, .words = ch->words, .least = least, .n = ch->o->n};
     *out = (bqb_search_results){0};
     bqb_status s = leave_out(ch, &except, &q.n_except, err);

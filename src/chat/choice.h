@@ -16,7 +16,6 @@ typedef struct {
     double beta;      /* of the text of the pictures */
     double least;     /* see bqb_retrieval; -INFINITY: something is always sent */
     bool vector_alone;  /* what was said does not count beside the query, as in the paper */
-    const char *common; /* words of any request; NULL: none */
     size_t n;         /* results wanted: the first is sent, the others are there to choose from */
     size_t no_repeat; /* so many of the last stickers are not sent again */
     const bqb_sticker_id *except; /* [n_except] nor are these, ever */

@@ -1,11 +1,9 @@
 #include "chat/dialogue.h"
 
-#include "base/data.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "chat/history.h"
 #include "chat/stream.h"
-#include "chat/wordings.h"
 #include "search/filter.h"
 
 #include <stdlib.h>
@@ -19,10 +17,8 @@ struct bqb_dialogue {
     bqb_dialogue_options o;
     bqb_history *history;
     bqb_choice *choice;
-    bqb_followups *followups; /* NULL: none are listened to */
+    const bqb_followups *followups; /* the assistant's; NULL: none are listened to */
     bqb_sampler *sampler;
-    bqb_buf common;   /* words of any request */
-    bool *mute;       /* [V] tokens that have no text and end nothing: never said */
     float *hidden, *logits, *query; /* [C], [V+5], [D] */
     char *said;       /* the last message of the user; NULL: none */
     bool pret;        /* and whether it asked for a sticker */
@@ -66,62 +62,12 @@ static bqb_status check_library(const bqb_dialogue *d, bqb_err *err) {
     return s;
 }
 
-static bqb_status open_followups(bqb_dialogue *d, bqb_err *err) {
-    char *path = NULL;
-    bqb_status s = bqb_data_path(&path, "chat/followups.tsv", err);
-    if (!s) s = bqb_followups_open(&d->followups, path, err);
-    free(path);
-    return s;
-}
-
-/* The words that requests for stickers have around what is wanted. */
-static bqb_status read_common(bqb_dialogue *d, bqb_err *err) {
-    static const char *const columns[] = {"task", "side", "wording"};
-    char *path = NULL;
-    bqb_table *t = NULL;
-    d->common.max = 1 << 20;
-    bqb_status s = bqb_data_path(&path, "chat/requests.tsv", err);
-    if (!s) s = bqb_wordings_open(&t, path, columns, 3, err);
-    for (size_t i = 0; !s && i < bqb_table_rows(t); i++) {
-        const char *text = strcmp(bqb_table_cell(t, i, 1), "learn") ? "" : bqb_table_cell(t, i, 2);
-        while (*text && !s) { /* without {want} and {picture} */
-            const char *open = strchr(text, '{'), *close = open ? strchr(open, '}') : NULL;
-            s = bqb_buf_append(&d->common, text, close ? (size_t)(open - text) : strlen(text), err);
-            if (!s) s = bqb_buf_append(&d->common, " ", 1, err);
-            text = close ? close + 1 : "";
-        }
-    }
-    bqb_table_close(t);
-    free(path);
-    d->o.choice.common = d->common.data;
-    return s;
-}
-
-static bool ends(const bqb_dialogue *d, int32_t id) {
-    const bqb_decoder_config *c = bqb_decoder_get_config(d->a->llm);
-    for (size_t i = 0; i < c->n_end; i++)
-        if (c->end[i] == id) return true;
-    return id == bqb_chat_end(d->a->tok, d->a->format);
-}
-
-/* Added tokens (the frame of a conversation, marks of tools and media) and rows behind the vocabulary are not said. */
-static bqb_status find_mute(bqb_dialogue *d, bqb_err *err) {
-    bqb_buf b = {.max = 1 << 16};
-    d->mute = bqb_calloc(d->a->V, sizeof *d->mute);
-    if (!d->mute) return bqb_fail_nomem(err, "a conversation", d->a->V);
-    for (size_t i = 0; i < d->a->V; i++) {
-        b.len = 0;
-        bqb_status s = bqb_llm_tokenizer_decode(d->a->tok, &b, (int32_t)i, false, NULL);
-        d->mute[i] = (s || !b.len) && !ends(d, (int32_t)i);
-    }
-    bqb_buf_free(&b);
-    return BQB_OK;
-}
+static bool ends(const bqb_dialogue *d, int32_t id) { return bqb_chat_ends(d->a->tok, d->a->format, bqb_decoder_get_config(d->a->llm), id); }
 
 static bqb_status make_sampler(bqb_dialogue *d, bqb_err *err) {
     bqb_status s = bqb_sampler_new(&d->sampler, &d->o.sampling, d->a->V + BQB_STICKER_TOKENS, err);
     for (size_t i = 0; i < d->a->V && !s; i++)
-        if (d->mute[i]) bqb_sampler_forbid(d->sampler, (int32_t)i, true);
+        if (d->a->mute[i]) bqb_sampler_forbid(d->sampler, (int32_t)i, true);
     for (int t = 0; t < BQB_STICKER_TOKENS && !s; t++) bqb_sampler_forbid(d->sampler, (int32_t)(d->a->V + (size_t)t), t != BQB_TOKEN_RET);
     return s;
 }
@@ -138,9 +84,7 @@ static bqb_status fill(bqb_dialogue *d, bqb_err *err) {
     d->query = bqb_calloc(a->D, sizeof *d->query);
     if (!d->hidden || !d->logits || !d->query) return bqb_fail_nomem(err, "a conversation", a->V * sizeof *d->logits);
     bqb_status s = check_library(d, err);
-    if (!s && d->o.follow) s = open_followups(d, err);
-    if (!s) s = read_common(d, err);
-    if (!s) s = find_mute(d, err);
+    d->followups = d->o.follow ? a->followups : NULL;
     if (!s) s = make_sampler(d, err);
     if (!s) s = bqb_choice_new(&d->choice, d->a, d->c, &d->o.choice, err);
     if (!s) s = bqb_history_new(&d->history, d->a, a->window, err);
@@ -163,10 +107,7 @@ void bqb_dialogue_free(bqb_dialogue *d) {
     if (!d) return;
     bqb_history_free(d->history);
     bqb_choice_free(d->choice);
-    bqb_followups_close(d->followups);
     bqb_sampler_free(d->sampler);
-    bqb_buf_free(&d->common);
-    free(d->mute);
     free(d->hidden);
     free(d->logits);
     free(d->query);

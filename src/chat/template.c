@@ -46,3 +46,9 @@ bqb_status bqb_chat_close(bqb_ids *ids, const bqb_llm_tokenizer *t, bqb_chat_for
 int32_t bqb_chat_end(const bqb_llm_tokenizer *t, bqb_chat_format f) {
     return f == BQB_CHAT_PLAIN ? -1 : bqb_llm_tokenizer_added(t, f == BQB_CHAT_CHATML ? "<|im_end|>" : "<|eot_id|>");
 }
+
+bool bqb_chat_ends(const bqb_llm_tokenizer *t, bqb_chat_format f, const bqb_decoder_config *c, int32_t id) {
+    for (size_t i = 0; i < c->n_end; i++)
+        if (c->end[i] == id) return true;
+    return id == bqb_chat_end(t, f);
+}

@@ -2,6 +2,7 @@
 #ifndef BQB_CHAT_TEMPLATE_H
 #define BQB_CHAT_TEMPLATE_H
 
+#include "model/decoder.h"
 #include "text/llm_tokenizer.h"
 
 /* CHATML  <|im_start|>role\ntext<|im_end|>\n                                       Qwen, and ours
@@ -24,5 +25,8 @@ bqb_status bqb_chat_close(bqb_ids *ids, const bqb_llm_tokenizer *t, bqb_chat_for
 
 /* The token that ends an answer in this format, or -1 (then a blank line does). */
 int32_t bqb_chat_end(const bqb_llm_tokenizer *t, bqb_chat_format f);
+
+/* Whether a token ends an answer: that one, or one that the language model's configuration names. */
+bool bqb_chat_ends(const bqb_llm_tokenizer *t, bqb_chat_format f, const bqb_decoder_config *c, int32_t id);
 
 #endif

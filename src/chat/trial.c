@@ -51,13 +51,6 @@ static int32_t likeliest(const answering *a, size_t V) {
     return a->logits[V + BQB_TOKEN_RET] > a->logits[best] ? (int32_t)(V + BQB_TOKEN_RET) : best;
 }
 
-static bool is_end(const answering *a, int32_t id) {
-    const bqb_decoder_config *c = bqb_decoder_get_config(a->m);
-    bool end = id == bqb_chat_end(a->t->form.tok, a->t->form.format);
-    for (size_t i = 0; i < c->n_end; i++) end = end || id == c->end[i];
-    return end;
-}
-
 /* Greedily up to [RET], the end, or ANSWER_MOST tokens; what is never generated is never the likeliest.
  *   feature  [F] of the picture in the question
  *   query    out [D] at [RET]; where none came, at one put where the answer begins. NULL: not wanted then */
@@ -71,7 +64,7 @@ static bqb_status answer(answering *a, bool *came, float *query, const bqb_lesso
     for (size_t k = 0; k < ANSWER_MOST && !s && !*came; k++) {
         s = bqb_stickerllm_logits(a->m, a->t->parts, a->logits, a->hidden, 1, err);
         int32_t id = s ? ret : likeliest(a, V);
-        if (s || is_end(a, id)) break;
+        if (s || bqb_chat_ends(a->t->form.tok, a->t->form.format, bqb_decoder_get_config(a->m), id)) break;
         s = put(a, id, err);
         *came = id == ret;
     }
@@ -156,6 +149,18 @@ void bqb_answers_free(bqb_answers *a) {
     free(a->item);
     free(a->query);
     *a = (bqb_answers){0};
+}
+
+bqb_status bqb_trial_rank(bqb_recall *out, const bqb_tune_pictures *p, const float *query, const uint32_t *item, size_t n, int threads, bqb_err *err) {
+    bqb_place *place = bqb_calloc(n, sizeof *place);
+    size_t *first = bqb_calloc(n + 1, sizeof *first); /* each query has one right picture */
+    bqb_status s = place && first ? BQB_OK : bqb_fail_nomem(err, "ranks", n * sizeof *place);
+    for (size_t i = 0; i <= n && !s; i++) first[i] = i;
+    if (!s) s = bqb_rank(place, NULL, 0, query, n, p->target, p->n, p->D, first, item, threads, NULL, NULL, err);
+    if (!s) *out = bqb_recall_of(place, n);
+    free(place);
+    free(first);
+    return s;
 }
 
 /* ---- unchanged? ---- */

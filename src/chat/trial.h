@@ -5,6 +5,7 @@
 
 #include "chat/lessons.h"
 #include "chat/tune_pictures.h"
+#include "train/rank.h"
 
 /* All borrowed. */
 typedef struct {
@@ -38,6 +39,9 @@ typedef struct {
 /* Pictures without the words that are wanted are passed over. Free after errors, too. */
 bqb_status bqb_trial_ask(bqb_answers *a, const bqb_trial *t, const bqb_question *q, bqb_progress_fn progress, void *ctx, bqb_err *err);
 void bqb_answers_free(bqb_answers *a);
+
+/* How well queries [n,D] find the pictures `item` [n] among all, by their targets. threads 0: all processors. */
+bqb_status bqb_trial_rank(bqb_recall *out, const bqb_tune_pictures *p, const float *query, const uint32_t *item, size_t n, int threads, bqb_err *err);
 
 /* The words of picture i in fresh memory, "" when there are none; of BQB_WANT_DRAWN the whole annotation's. NULL: out of memory. */
 char *bqb_trial_words(const bqb_trial *t, bqb_want want, size_t i);

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/words.h"
 #include "train/out_folder.h"
-#include "train/rank.h"
 #include "train/schedule.h"
 
 #include <inttypes.h>
@@ -92,18 +91,6 @@ static int pass_on_stop(void *ctx, const char *what, uint64_t done, uint64_t tot
     return asked_to_stop(ctx);
 }
 
-static bqb_status mean_recall(double *mr, const bqb_answers *a, const bqb_tune_pictures *p, int threads, bqb_err *err) {
-    bqb_place *place = bqb_calloc(a->n, sizeof *place);
-    size_t *first = bqb_calloc(a->n + 1, sizeof *first);
-    bqb_status s = place && first ? BQB_OK : bqb_fail_nomem(err, "ranks", a->n * sizeof *place);
-    for (size_t i = 0; i <= a->n && !s; i++) first[i] = i;
-    if (!s) s = bqb_rank(place, NULL, 0, a->query, a->n, p->target, p->n, p->D, first, a->item, threads, NULL, NULL, err);
-    if (!s) *mr = bqb_recall_of(place, a->n).mr;
-    free(place);
-    free(first);
-    return s;
-}
-
 /* With wordings that were never trained on: which sticker the whole annotation finds, and who is answered with one. */
 static bqb_status measure(bqb_tune_run *t, bqb_err *err) {
     bqb_trial trial = {.m = t->llm, .team = t->team, .n_team = t->n_team, .parts = &t->parts, .lessons = t->lessons, .form = t->batch_options.form,
@@ -111,10 +98,12 @@ static bqb_status measure(bqb_tune_run *t, bqb_err *err) {
     size_t n = t->valid.pictures.n;
     bqb_question asked = {.task = BQB_TASK_TEXT, .want = BQB_WANT_FULL, .test = true, .n = n}, talk = {.task = BQB_TASK_TALK, .test = true, .n = n};
     bqb_answers a, b = {0};
+    bqb_recall found;
     bqb_status s = bqb_trial_ask(&a, &trial, &asked, pass_on_stop, t, err);
-    if (!s) s = mean_recall(&t->r.mr, &a, &t->valid.pictures, (int)t->o.threads, err);
+    if (!s) s = bqb_trial_rank(&found, &t->valid.pictures, a.query, a.item, a.n, (int)t->o.threads, err);
     if (!s) s = bqb_trial_ask(&b, &trial, &talk, pass_on_stop, t, err);
     if (!s) {
+        t->r.mr = found.mr;
         t->r.triggered = 100 * (double)a.answered / (double)a.n;
         t->r.disturbed = 100 * (double)b.answered / (double)b.n;
         bqb_tune_say(t, "step %" PRIu64 ": held-out MR %.1f among %zu; answered with a sticker: %.1f %% of requests, %.1f %% of ordinary talk (wordings never trained on)", t->step,

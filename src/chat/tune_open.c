@@ -112,13 +112,6 @@ static bqb_status reckon(bqb_tune_run *t, size_t n_pictures, bqb_err *err) {
 
 /* ---- models ---- */
 
-static bqb_status open_tokenizer(bqb_tune_run *t, bqb_err *err) {
-    bqb_status s = bqb_llm_tokenizer_of(&t->tok, t->o.llm, err);
-    if (!s && bqb_llm_tokenizer_size(t->tok) > bqb_decoder_get_config(t->llm)->vocab)
-        s = bqb_fail(err, BQB_EFORMAT, "%s: the tokenizer has %zu tokens, the weights %zu", t->o.llm, bqb_llm_tokenizer_size(t->tok), bqb_decoder_get_config(t->llm)->vocab);
-    return s;
-}
-
 bqb_status bqb_tune_open_models(bqb_tune_run *t, bqb_err *err) {
     if (!t->o.llm) return bqb_fail(err, BQB_EINVAL, "no language model was given (--llm)");
     if (!t->o.n_data) return bqb_fail(err, BQB_EINVAL, "no stickers to learn from were given");
@@ -134,7 +127,8 @@ bqb_status bqb_tune_open_models(bqb_tune_run *t, bqb_err *err) {
     /* What the model itself computes is small, and done by one thread: the same bits for any number of them. */
     if (!s) s = bqb_decoder_open(&t->llm, t->o.llm, t->precision, 1, err);
     if (!s) s = bqb_decoder_fits(t->llm, 1024, t->o.llm, err);
-    if (!s) s = open_tokenizer(t, err);
+    if (!s) s = bqb_llm_tokenizer_of(&t->tok, t->o.llm, err);
+    if (!s) s = bqb_llm_tokenizer_fits(t->tok, bqb_decoder_get_config(t->llm)->vocab, t->o.llm, err);
     if (!s && !(t->team = bqb_calloc(t->n_team, sizeof(*t->team)))) s = bqb_fail_nomem(err, "a team", t->n_team * sizeof(*t->team));
     for (size_t k = 0; k < t->n_team && !s; k++) s = bqb_decoder_share(&t->team[k], t->llm, 1, err);
     if (!s) s = bqb_clip_open(&t->clip, t->o.model, BQB_TOWER_IMAGE, t->precision, (int)t->o.threads, err);

@@ -52,7 +52,7 @@ typedef struct {
 
 static bqb_status open_adapter(opened *e, bqb_err *err) {
     const char *given = e->o->adapter ? e->o->adapter : getenv("BQB_ADAPTER");
-    char *own = bqb_path_join(e->o->llm, "adapter");
+    char *own = bqb_adapter_beside(e->o->llm);
     bqb_status s = own ? bqb_adapter_open(&e->adapter, given ? given : own, e->m, e->clip, err) : bqb_fail_nomem(err, e->o->llm, 0);
     free(own);
     return s;
@@ -68,6 +68,7 @@ static bqb_status open_all(opened *e, bqb_err *err) {
     if (!s) s = bqb_dataset_open(&e->ds, o->data->item, o->data->n, err);
     if (!s) s = bqb_decoder_open(&e->m, o->llm, o->precision, 1, err);
     if (!s) s = bqb_llm_tokenizer_of(&e->tok, o->llm, err);
+    if (!s) s = bqb_llm_tokenizer_fits(e->tok, bqb_decoder_get_config(e->m)->vocab, o->llm, err);
     if (!s) s = bqb_clip_open(&e->clip, cli_model_dir(o->model), BQB_TOWER_BOTH, o->precision, (int)o->threads, err);
     if (!s) s = open_adapter(e, err);
     if (!s && !(e->team = calloc(n_team, sizeof(*e->team)))) s = bqb_fail_nomem(err, "a team", n_team * sizeof(*e->team));
@@ -95,16 +96,8 @@ static void close_all(opened *e) {
 
 /* ---- recall ---- */
 
-static bqb_status rank(bqb_recall *r, const opened *e, const float *query, const uint32_t *item, size_t n, bqb_err *err) {
-    bqb_place *place = calloc(n ? n : 1, sizeof *place);
-    size_t *first = calloc(n + 1, sizeof *first);
-    bqb_status s = place && first ? BQB_OK : bqb_fail_nomem(err, "ranks", n * sizeof *place);
-    for (size_t i = 0; i <= n && !s; i++) first[i] = i;
-    if (!s) s = bqb_rank(place, NULL, 0, query, n, e->pictures.target, e->pictures.n, e->pictures.D, first, item, (int)e->o->threads, NULL, NULL, err);
-    if (!s) *r = bqb_recall_of(place, n);
-    free(place);
-    free(first);
-    return s;
+static bqb_status rank(bqb_recall *r, const opened *e, const float *query, const bqb_answers *a, bqb_err *err) {
+    return bqb_trial_rank(r, &e->pictures, query, a->item, a->n, (int)e->o->threads, err);
 }
 
 /* The same questions to the towers: words by the text tower, pictures by the picture tower, both by the sum of the two. */
@@ -140,9 +133,9 @@ static bqb_status find_recall(findings *f, opened *e, size_t k, bqb_err *err) {
     if (!s && !query) s = bqb_fail_nomem(err, "queries", a.n * e->pictures.D * sizeof *query);
     if (!s && a.n) {
         f->came[k] = 100 * (double)a.answered / (double)a.n;
-        s = rank(&f->llm[k], e, a.query, a.item, a.n, err);
+        s = rank(&f->llm[k], e, a.query, &a, err);
         if (!s) s = by_towers(query, e, &q, &a, err);
-        if (!s) s = rank(&f->towers[k], e, query, a.item, a.n, err);
+        if (!s) s = rank(&f->towers[k], e, query, &a, err);
     }
     free(query);
     bqb_answers_free(&a);

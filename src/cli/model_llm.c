@@ -80,11 +80,9 @@ bqb_status cli_llm_info(const char *path, bool json, bqb_err *err) {
     char *adapter = bqb_is_dir(path) ? bqb_path_join(path, "adapter") : NULL;
     i.adapter = adapter && bqb_is_adapter(adapter);
     free(adapter);
-    if (i.tok && bqb_llm_tokenizer_size(i.tok) > i.c->vocab)
-        s = bqb_fail(err, BQB_EFORMAT, "%s: the tokenizer has %zu tokens, but the weights have rows for %zu: they do not belong together", path,
-                     bqb_llm_tokenizer_size(i.tok), i.c->vocab);
-    else if (json) print_json(&i);
-    else print_text(&i);
+    if (i.tok) s = bqb_llm_tokenizer_fits(i.tok, i.c->vocab, path, err);
+    if (!s && json) print_json(&i);
+    else if (!s) print_text(&i);
     bqb_llm_tokenizer_close(i.tok);
     bqb_decoder_free(i.m);
     return s;

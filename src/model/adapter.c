@@ -220,3 +220,10 @@ void bqb_adapter_close(bqb_adapter *a) {
     free(a->info.trained);
     free(a);
 }
+
+char *bqb_adapter_beside(const char *llm) {
+    if (bqb_is_dir(llm)) return bqb_path_join(llm, "adapter");
+    char *folder = bqb_strndup(llm, (size_t)(bqb_path_base(llm) - llm)), *path = folder ? bqb_path_join(folder, "adapter") : NULL;
+    free(folder);
+    return path;
+}

@@ -31,4 +31,8 @@ void bqb_adapter_close(bqb_adapter *a);
 /* Whether there is one: a folder with an adapter.json. */
 bool bqb_is_adapter(const char *dir);
 
+/* The folder of an adapter that nobody named, there or not: "adapter" in the language model's folder, or beside its GGUF
+ * file. Fresh memory; NULL when it is out. */
+char *bqb_adapter_beside(const char *llm);
+
 #endif

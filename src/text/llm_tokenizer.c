@@ -63,6 +63,12 @@ void bqb_llm_tokenizer_close(bqb_llm_tokenizer *t) {
 
 size_t bqb_llm_tokenizer_size(const bqb_llm_tokenizer *t) { return t->size; }
 
+bqb_status bqb_llm_tokenizer_fits(const bqb_llm_tokenizer *t, size_t rows, const char *llm, bqb_err *err) {
+    size_t n = bqb_llm_tokenizer_size(t);
+    if (n <= rows) return BQB_OK;
+    return bqb_fail(err, BQB_EFORMAT, "%s: the tokenizer has %zu tokens, but the weights have rows for %zu: they do not belong together", llm, n, rows);
+}
+
 int32_t bqb_llm_tokenizer_added(const bqb_llm_tokenizer *t, const char *text) {
     for (size_t i = 0; i < t->n_added; i++)
         if (!strcmp(t->added[i].text, text)) return t->added[i].id;

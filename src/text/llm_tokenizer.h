@@ -17,6 +17,9 @@ bqb_status bqb_llm_tokenizer_gguf(bqb_llm_tokenizer **out, const bqb_gguf *g, bq
 
 /* A language model's: out of its GGUF file, or from tokenizer.json in its folder. */
 bqb_status bqb_llm_tokenizer_of(bqb_llm_tokenizer **out, const char *llm, bqb_err *err);
+
+/* BQB_EFORMAT where it has more tokens than the language model has rows for. */
+bqb_status bqb_llm_tokenizer_fits(const bqb_llm_tokenizer *t, size_t rows, const char *llm, bqb_err *err);
 void bqb_llm_tokenizer_close(bqb_llm_tokenizer *t);
 
 size_t bqb_llm_tokenizer_size(const bqb_llm_tokenizer *t); /* the largest id + 1 */

@@ -144,7 +144,7 @@ bqb_status bqb_llm_tokenizer_gguf(bqb_llm_tokenizer **out, const bqb_gguf *g, bq
 
 bqb_status bqb_llm_tokenizer_of(bqb_llm_tokenizer **out, const char *llm, bqb_err *err) {
     *out = NULL;
-    if (bqb_is_gguf(llm)) {
+    if (bqb_is_file(llm)) {
         bqb_gguf *g;
         bqb_status s = bqb_gguf_open(&g, llm, err);
         if (s) return s;
