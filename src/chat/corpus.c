@@ -19,8 +19,8 @@ struct bqb_corpus {
     uint64_t seed;
     bqb_phrasing *words;
     bqb_table *table[TABLES];
-    synth_data data;
     bqb_synth *synth;
+    const synth_data *data; /* its */
     uint32_t *learn[3]; /* rows of requests.tsv of the learning side: text, picture, both */
     size_t n_learn[3];
     uint32_t *talk;     /* rows of talk.tsv of the learning side */
@@ -68,7 +68,6 @@ static bqb_status open_tables(bqb_corpus *c, const char *dir, bqb_err *err) {
 
 bqb_status bqb_corpus_open(bqb_corpus **out, const char *data_dir, uint64_t seed, bqb_err *err) {
     *out = NULL;
-    const char *cldr = getenv("BQB_CLDR");
     char *own = NULL, *lm = NULL;
     bqb_corpus *c = bqb_calloc(1, sizeof *c);
     if (!c) return bqb_fail_nomem(err, "the corpus", sizeof *c);
@@ -78,8 +77,8 @@ bqb_status bqb_corpus_open(bqb_corpus **out, const char *data_dir, uint64_t seed
     if (!s && !(lm = bqb_path_join(data_dir, "lm"))) s = bqb_fail_nomem(err, data_dir, strlen(data_dir));
     if (!s) s = bqb_phrasing_open(&c->words, lm, err);
     if (!s) s = open_tables(c, data_dir, err);
-    if (!s) s = synth_data_load(&c->data, data_dir, cldr && *cldr ? cldr : "/usr/share/unicode/cldr/common", err);
     if (!s) s = bqb_synth_open(&c->synth, &(bqb_synth_options){.data_dir = data_dir, .seed = seed, .split = BQB_SYNTH_TRAIN}, err);
+    if (!s) c->data = synth_data_of(c->synth);
     free(own);
     free(lm);
     if (s) bqb_corpus_close(c);
@@ -93,7 +92,6 @@ void bqb_corpus_close(bqb_corpus *c) {
     for (table_id i = 0; i < TABLES; i++) bqb_table_close(c->table[i]);
     for (size_t i = 0; i < 3; i++) free(c->learn[i]);
     free(c->talk);
-    synth_data_free(&c->data);
     bqb_synth_close(c->synth);
     free(c);
 }
@@ -183,7 +181,7 @@ static void draw_want(writer *w) {
         else if (kind < 0.88) annotation(w, &w->want, true, (unsigned)bqb_rand_below(&w->r, all + 1));
         else if (w->st.n_queries) w->status = bqb_buf_puts(&w->want, w->st.query[bqb_rand_below(&w->r, w->st.n_queries)], w->err);
         if (!w->want.len) annotation(w, &w->want, false, all);
-        if (!w->status) w->status = bqb_concepts_of_sticker(&w->about, &w->c->data, &w->st, text_of(&w->want), w->err);
+        if (!w->status) w->status = bqb_concepts_of_sticker(&w->about, w->c->data, &w->st, text_of(&w->want), w->err);
     }
     bind(w, "want", text_of(&w->want));
 }
@@ -199,6 +197,16 @@ static void put_sticker(writer *w) {
         if (!w->status) w->status = bqb_concepts_say(&w->about, w->out, sep, times > 1 ? 3 : BQB_CONCEPTS, &w->r, w->err);
         put(w, marks[m][1]);
     }
+}
+
+/* A question and its answer. */
+static void say_round(writer *w, const char *user, const char *said) {
+    begin(w, "user");
+    say(w, user);
+    end(w);
+    begin(w, "assistant");
+    say(w, said);
+    end(w);
 }
 
 /* A template with {sticker} in it, or {picture} (then a sticker that was seen stands there). */
@@ -267,12 +275,7 @@ static void follow_up(writer *w) {
 
 static void thanks(writer *w) {
     size_t row = any_row(w, THANKS);
-    begin(w, "user");
-    say(w, cell(w, THANKS, row, 0));
-    end(w);
-    begin(w, "assistant");
-    say(w, cell(w, THANKS, row, 1));
-    end(w);
+    say_round(w, cell(w, THANKS, row, 0), cell(w, THANKS, row, 1));
 }
 
 static void described(writer *w) {
@@ -288,12 +291,7 @@ static void described(writer *w) {
     if (!w->status) w->status = bqb_buf_printf(&with, w->err, "%s%s%s", ONE_OF(w, "【", "表情：", "图：", "", "看这张："), text_of(&text), ONE_OF(w, "】", "。", "，", "\n"));
     bind(w, "sticker", text_of(&with));
     bind(w, "answer", w->st.field[f]);
-    begin(w, "user");
-    say(w, cell(w, DESCRIBED, row, 1));
-    end(w);
-    begin(w, "assistant");
-    say(w, cell(w, DESCRIBED, row, 2));
-    end(w);
+    say_round(w, cell(w, DESCRIBED, row, 1), cell(w, DESCRIBED, row, 2));
     bqb_buf_free(&text);
     bqb_buf_free(&with);
 }
@@ -348,12 +346,7 @@ static void own_talk(writer *w) {
     for (size_t i = 0; i < ROUNDS; i++) {
         const char *user = cell(w, MORE_TALK, row, 2 * i), *said = cell(w, MORE_TALK, row, 2 * i + 1);
         if (!*user || (i && chance(w, 0.5))) break;
-        begin(w, "user");
-        say(w, user);
-        end(w);
-        begin(w, "assistant");
-        say(w, said);
-        end(w);
+        say_round(w, user, said);
     }
 }
 
@@ -364,12 +357,7 @@ static void talk(writer *w) {
     else if (kind < 0.84) own_talk(w);
     else {
         size_t row = w->c->talk[bqb_rand_below(&w->r, w->c->n_talk)];
-        begin(w, "user");
-        say(w, cell(w, TALK, row, 1));
-        end(w);
-        begin(w, "assistant");
-        say(w, cell(w, TALK, row, 2));
-        end(w);
+        say_round(w, cell(w, TALK, row, 1), cell(w, TALK, row, 2));
     }
 }
 

@@ -57,13 +57,11 @@ bqb_status bqb_content_picture(bqb_content *c, const bqb_assistant *a, const flo
     float *features = realloc(c->feature, (n + 1) * a->F * sizeof *features);
     if (features) c->feature = features;
     if (!places || !features) return bqb_fail_nomem(err, "a picture", (n + 1) * a->F * sizeof *features);
-    bqb_status s = bqb_content_token(c, a, BQB_TOKEN_IMG, err);
-    if (s) return s;
     c->F = a->F;
     memcpy(c->feature + n * a->F, feature, a->F * sizeof *feature);
-    c->place[c->n_pictures++] = c->ids.n;
-    s = bqb_content_token(c, a, BQB_TOKEN_IMG, err); /* the placeholder */
-    return s ? s : bqb_content_token(c, a, BQB_TOKEN_IMG_END, err);
+    bqb_status s = bqb_chat_picture(&c->ids, a->V, &c->place[n], err);
+    c->n_pictures += !s;
+    return s;
 }
 
 /* ---- messages ---- */

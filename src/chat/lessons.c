@@ -161,20 +161,6 @@ static bqb_status add_token(bqb_ids *ids, const bqb_lesson_form *form, bqb_stick
     return bqb_ids_add(ids, (int32_t)(form->vocab + (size_t)t), err);
 }
 
-bqb_status bqb_lesson_message(bqb_ids *ids, int32_t *img, const bqb_lesson_form *form, const char *before, bool picture, const char *after,
-                              bool pret, bqb_err *err) {
-    *img = -1;
-    bqb_status s = pret ? add_token(ids, form, BQB_TOKEN_PRET, err) : BQB_OK;
-    if (!s) s = bqb_chat_text(ids, form->tok, before, strlen(before), err);
-    if (!s && picture) {
-        s = add_token(ids, form, BQB_TOKEN_IMG, err);
-        *img = (int32_t)ids->n;
-        if (!s) s = add_token(ids, form, BQB_TOKEN_IMG, err); /* the placeholder */
-        if (!s) s = add_token(ids, form, BQB_TOKEN_IMG_END, err);
-    }
-    return s ? s : bqb_chat_text(ids, form->tok, after, strlen(after), err);
-}
-
 /* All labels up to here: not learnt, or the tokens themselves. */
 static bqb_status label_up(bqb_lesson *o, bool learnt, bqb_err *err) {
     bqb_status s = BQB_OK;
@@ -245,6 +231,18 @@ static bqb_status ask(question *q, const char *asked, const char *want, bqb_rand
 
 static const char *text_of(const bqb_buf *b) { return b->data ? b->data : ""; }
 
+/* A user's message: [PRET]; what stands before the picture; its tokens, the placeholder's place in o->img; what stands after it. */
+static bqb_status add_question(bqb_lesson *o, const bqb_lesson_form *form, const question *q, bool pret, bqb_err *err) {
+    bqb_status s = pret ? add_token(&o->ids, form, BQB_TOKEN_PRET, err) : BQB_OK;
+    if (!s) s = bqb_chat_text(&o->ids, form->tok, text_of(&q->before), q->before.len, err);
+    if (!s && q->picture) {
+        size_t place;
+        s = bqb_chat_picture(&o->ids, form->vocab, &place, err);
+        o->img = (int32_t)place;
+    }
+    return s ? s : bqb_chat_text(&o->ids, form->tok, text_of(&q->after), q->after.len, err);
+}
+
 static bqb_status add_prompt(bqb_lesson *o, const bqb_lesson_form *form, const question *q, bool pret, bqb_err *err) {
     bqb_status s = form->continued ? BQB_OK : bqb_chat_begin(&o->ids, form->tok, form->format, err);
     if (!s && form->system && !form->continued) {
@@ -253,7 +251,7 @@ static bqb_status add_prompt(bqb_lesson *o, const bqb_lesson_form *form, const q
         if (!s) s = bqb_chat_close(&o->ids, form->tok, form->format, err);
     }
     if (!s) s = bqb_chat_open(&o->ids, form->tok, form->format, BQB_USER, err);
-    if (!s) s = bqb_lesson_message(&o->ids, &o->img, form, text_of(&q->before), q->picture, text_of(&q->after), pret, err);
+    if (!s) s = add_question(o, form, q, pret, err);
     if (!s) s = bqb_chat_close(&o->ids, form->tok, form->format, err);
     if (!s) s = bqb_chat_open(&o->ids, form->tok, form->format, BQB_ASSISTANT, err);
     o->answer = o->ids.n;

@@ -53,9 +53,4 @@ bqb_status bqb_lesson_prepend(bqb_lesson *l, const bqb_lesson *earlier, bqb_err 
 /* A task by the paper's mixture of requests: text 50 %, picture 25 %, both 25 %. */
 bqb_task bqb_lessons_draw_task(bqb_rand *r);
 
-/* A user's message with its added parts, as chat builds it too: [PRET]; before; where there is a picture its
- * tokens, the placeholder's place in *img (else -1); after. */
-bqb_status bqb_lesson_message(bqb_ids *ids, int32_t *img, const bqb_lesson_form *form, const char *before, bool picture, const char *after,
-                              bool pret, bqb_err *err);
-
 #endif

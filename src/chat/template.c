@@ -43,6 +43,13 @@ bqb_status bqb_chat_close(bqb_ids *ids, const bqb_llm_tokenizer *t, bqb_chat_for
     return frame(ids, t, closes[f], err);
 }
 
+bqb_status bqb_chat_picture(bqb_ids *ids, size_t vocab, size_t *place, bqb_err *err) {
+    bqb_status s = bqb_ids_add(ids, (int32_t)(vocab + BQB_TOKEN_IMG), err);
+    *place = ids->n;
+    if (!s) s = bqb_ids_add(ids, (int32_t)(vocab + BQB_TOKEN_IMG), err);
+    return s ? s : bqb_ids_add(ids, (int32_t)(vocab + BQB_TOKEN_IMG_END), err);
+}
+
 int32_t bqb_chat_end(const bqb_llm_tokenizer *t, bqb_chat_format f) {
     return f == BQB_CHAT_PLAIN ? -1 : bqb_llm_tokenizer_added(t, f == BQB_CHAT_CHATML ? "<|im_end|>" : "<|eot_id|>");
 }

@@ -2,7 +2,7 @@
 #ifndef BQB_CHAT_TEMPLATE_H
 #define BQB_CHAT_TEMPLATE_H
 
-#include "model/decoder.h"
+#include "model/stickerllm.h"
 #include "text/llm_tokenizer.h"
 
 /* CHATML  <|im_start|>role\ntext<|im_end|>\n                                       Qwen, and ours
@@ -22,6 +22,10 @@ bqb_status bqb_chat_begin(bqb_ids *ids, const bqb_llm_tokenizer *t, bqb_chat_for
 bqb_status bqb_chat_open(bqb_ids *ids, const bqb_llm_tokenizer *t, bqb_chat_format f, bqb_role role, bqb_err *err);
 bqb_status bqb_chat_text(bqb_ids *ids, const bqb_llm_tokenizer *t, const char *text, size_t n_bytes, bqb_err *err);
 bqb_status bqb_chat_close(bqb_ids *ids, const bqb_llm_tokenizer *t, bqb_chat_format f, bqb_err *err);
+
+/* Append a picture of the message, [IMG] [IMG] [/IMG] (the five tokens come after vocab); *place is that of the second, where the picture
+ * itself is put. */
+bqb_status bqb_chat_picture(bqb_ids *ids, size_t vocab, size_t *place, bqb_err *err);
 
 /* The token that ends an answer in this format, or -1 (then a blank line does). */
 int32_t bqb_chat_end(const bqb_llm_tokenizer *t, bqb_chat_format f);

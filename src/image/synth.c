@@ -17,6 +17,8 @@ struct bqb_synth {
     json_t *art; /* the folders of options.art, which are not kept */
 };
 
+const synth_data *synth_data_of(const bqb_synth *s) { return &s->data; }
+
 static plan_source source_of(const bqb_synth *s) {
     return (plan_source){&s->data, s->glyphs, s->kind, &s->options};
 }

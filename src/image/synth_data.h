@@ -77,6 +77,10 @@ enum { MAX_EMOTIONS = 32 };
 bqb_status synth_data_load(synth_data *d, const char *data_dir, const char *cldr_dir, bqb_err *err);
 void synth_data_free(synth_data *d);
 
+/* What a synth.h object draws from; borrowed. */
+struct bqb_synth;
+const synth_data *synth_data_of(const struct bqb_synth *s);
+
 /* SIZE_MAX when there is none. key as in subject.key. */
 size_t synth_data_find(const synth_data *d, const char *key);
 

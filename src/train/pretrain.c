@@ -32,7 +32,7 @@ typedef struct {
     bqb_pretrain_place at;
     double loss, valid, saved_at, busy_s;
     uint64_t busy_tokens;
-    int32_t assistant; /* the token of that word */
+    int32_t open, close, end, assistant; /* <|im_start|>, <|im_end|>, <|endoftext|>; the token of that word */
     bool *is_mark;     /* [V] after which the message before is recalled; NULL: none */
     uint32_t *met;     /* [V] documents that hold the token, of the first ones */
     bqb_decoder_choice *choice;
@@ -54,7 +54,7 @@ static bqb_status add_document(training *t, pack *p, bool held_out, uint64_t i, 
     bqb_status s = t->o->source(t->o->source_ctx, held_out, i, &text, err);
     if (!s) s = bqb_llm_tokenizer_encode(t->tok, &p->ids, text.data ? text.data : "", text.len, true, err);
     bqb_buf_free(&text);
-    if (!s) s = bqb_ids_add(&p->ids, bqb_llm_tokenizer_added(t->tok, "<|endoftext|>"), err);
+    if (!s) s = bqb_ids_add(&p->ids, t->end, err);
     if (s) return s;
     if (p->ids.n - first > t->o->context) p->ids.n = first + t->o->context;
     size_t *grown = bqb_grow(p->end, p->n, &p->cap, sizeof *grown, 256);
@@ -73,16 +73,15 @@ static bqb_status mark(training *t, pack *p, bqb_err *err) {
         p->skip = bqb_calloc(p->skip_room, sizeof *p->skip);
         if (!p->skip) return bqb_fail_nomem(err, "documents", p->skip_room);
     }
-    int32_t open = bqb_llm_tokenizer_added(t->tok, "<|im_start|>"), close = bqb_llm_tokenizer_added(t->tok, "<|im_end|>");
     const int32_t *id = p->ids.id;
     for (size_t d = 0, i = 0; d < p->n; d++) {
-        bool said = id[i] != open, plain = said;
+        bool said = id[i] != t->open, plain = said;
         for (size_t first = i; i < p->end[d]; i++) {
             p->skip[i] = !said;
             if (plain) continue;
-            if (id[i] == close) said = false;
+            if (id[i] == t->close) said = false;
             /* <|im_start|> assistant \n: what comes after is said. */
-            if (i >= first + 2 && id[i - 2] == open && id[i - 1] == t->assistant) said = true;
+            if (i >= first + 2 && id[i - 2] == t->open && id[i - 1] == t->assistant) said = true;
         }
     }
     return BQB_OK;
@@ -130,10 +129,9 @@ static bqb_status begin_recall(training *t, bqb_err *err) {
 
 /* The tokens of the last message before ids[at] in its document, each by how rare it is. */
 static void add_choice(training *t, const int32_t *id, size_t first, size_t at, size_t *used) {
-    int32_t open = bqb_llm_tokenizer_added(t->tok, "<|im_start|>"), close = bqb_llm_tokenizer_added(t->tok, "<|im_end|>");
     size_t end = at, begin, n = 0;
-    while (end > first && id[end] != close) end--;
-    for (begin = end; begin > first && id[begin] != open; begin--) {}
+    while (end > first && id[end] != t->close) end--;
+    for (begin = end; begin > first && id[begin] != t->open; begin--) {}
     begin += 3; /* <|im_start|> user \n */
     if (begin >= end || t->n_choices == CHOICES || *used + (end - begin) > CHOICE_TOKENS) return;
     double total = 0;
@@ -156,7 +154,7 @@ static void find_choices(training *t, const pack *p) {
     for (size_t d = 0, first = 0; d < p->n && t->is_mark; first = p->end[d++]) {
         bool said = false;
         for (size_t i = first + 2; i < p->end[d]; i++) {
-            if (p->ids.id[i - 2] == bqb_llm_tokenizer_added(t->tok, "<|im_start|>")) said = p->ids.id[i - 1] == t->assistant;
+            if (p->ids.id[i - 2] == t->open) said = p->ids.id[i - 1] == t->assistant;
             if (said && t->is_mark[p->ids.id[i]]) add_choice(t, p->ids.id, first, i, &used);
         }
     }
@@ -243,10 +241,13 @@ static bqb_status run(training *t, bqb_err *err) {
 
 static bqb_status make_model(training *t, bqb_err *err) {
     const bqb_pretrain_options *o = t->o;
+    t->open = bqb_llm_tokenizer_added(t->tok, "<|im_start|>");
+    t->close = bqb_llm_tokenizer_added(t->tok, "<|im_end|>");
+    t->end = bqb_llm_tokenizer_added(t->tok, "<|endoftext|>");
     bqb_decoder_config c = {.family = BQB_LLAMA, .vocab = bqb_llm_tokenizer_size(t->tok), .width = o->width, .layers = o->layers, .heads = o->heads,
                             .kv_heads = o->kv_heads, .head_dim = o->heads ? o->width / o->heads : 0, .mlp = o->mlp, .context = o->context, .eps = 1e-5f,
                             .rope_theta = 10000, .rope_factor = 1, .tied = true, .bos = -1, .n_end = 2,
-                            .end = {bqb_llm_tokenizer_added(t->tok, "<|im_end|>"), bqb_llm_tokenizer_added(t->tok, "<|endoftext|>")}};
+                            .end = {t->close, t->end}};
     bqb_status s = bqb_decoder_new(&t->m, &c, o->seed, o->precision, o->threads, err);
     if (s) return s;
     if (o->init && !o->resume) {
