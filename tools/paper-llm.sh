@@ -24,28 +24,14 @@ esac
 mkdir -p "$dir/data" "$dir/llm"
 commit=$(git describe --always --dirty 2>/dev/null || "$bqb" --version)
 
-# draw NAME COUNT SEED SIDE: a set, unless the very same is there.
-draw() {
-    local want="$2 $3 $4"
-    [ "$(cat "$dir/data/$1.made" 2>/dev/null)" = "$want" ] && return
-    echo "drawing $2 stickers: $1"
-    rm -f "$dir/data/$1.made"
-    "$bqb" synth --out "$dir/data/$1" --count "$2" --seed "$3" --force --split "$4" 2>"$dir/data/$1.log" || { tail -3 "$dir/data/$1.log" >&2; exit 1; }
-    echo "$want" >"$dir/data/$1.made"
-}
-draw llm-train "$train" 4242 train
-draw llm-test "$test" 999 test
+. tools/paper-parts.sh
+draw llm-train "$train" 4242 --split train
+draw llm-test "$test" 999 --split test
 
 # What counts: settings, data and both models.
 want=$(echo "$steps $batch $lr $asks"; cat "$dir"/data/llm-*.made; cat "$llm/config.json" "$clip/config.json" 2>/dev/null; sha256sum "$llm"/*.safetensors "$clip"/*.safetensors 2>/dev/null | cut -c1-64)
 run=$dir/llm/run
-if [ "$(cat "$run/settings" 2>/dev/null)" != "$want" ]; then
-    rm -rf "$run"
-    mkdir -p "$run"
-    echo "$want" >"$run/settings"
-    echo "$commit" >"$run/commit"
-    echo 0 >"$run/seconds"
-fi
+begin_run "$run" "$want"
 if [ ! -s "$run/eval.txt" ]; then
     echo "tuning $llm: $steps steps of $batch lessons"
     begun=$SECONDS status=0 more=()

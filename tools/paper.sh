@@ -59,18 +59,7 @@ fi
 
 # ---- data ----
 
-# draw NAME COUNT SEED OPTION…: a set, unless the very same is there.
-draw() {
-    local name=$1 count=$2 seed=$3
-    shift 3
-    local want="$count $seed $*"
-    [ "$(cat "$dir/data/$name.made" 2>/dev/null)" = "$want" ] && return
-    echo "drawing $count stickers: $name"
-    rm -f "$dir/data/$name.made"
-    "$bqb" synth --out "$dir/data/$name" --count "$count" --seed "$seed" --force "$@" 2>"$dir/data/$name.log" ||
-        { tail -3 "$dir/data/$name.log" >&2; exit 1; }
-    echo "$want" >"$dir/data/$name.made"
-}
+. tools/paper-parts.sh
 draw plain "$plain" 5 --plain
 draw train "$train" 2026 --split train
 draw valid "$((test / 2))" 77 --split test
@@ -123,13 +112,7 @@ learn() {
     want=${want//"$dir"/.}
     [ "$name" != general ] && want+=$(cat "$dir/runs/general-$seed/settings")
     if [ -s "$run/eval.json" ] && [ "$(cat "$run/settings")" = "$want" ]; then return; fi
-    if [ "$(cat "$run/settings" 2>/dev/null)" != "$want" ]; then
-        rm -rf "$run"
-        mkdir -p "$run"
-        echo "$want" >"$run/settings"
-        echo "$commit" >"$run/commit"
-        echo 0 >"$run/seconds"
-    fi
+    begin_run "$run" "$want"
     printf '[%d/%d] %s, seed %s: ' "$done_runs" "$total" "$name" "$seed"
     begun=$SECONDS
     if [ -e "$run/checkpoint.safetensors" ]; then set -- --resume; else rm -f "$run"/*.csv; fi
