@@ -60,7 +60,6 @@ void bqb_sketch_pack(uint8_t out[BQB_SKETCH_BYTES], const bqb_sketch *s) {
     memcpy(p + sizeof s->light, s->colour, sizeof s->colour);
 }
 
-/* Edges that no look has become the whole frame. */
 size_t bqb_sketch_all(uint8_t out[3 * BQB_SKETCH_BYTES], const bqb_looks *l) {
     size_t n = 0;
     for (size_t f = 0; f < l->n; f++, n += BQB_SKETCH_BYTES) {
@@ -71,6 +70,7 @@ size_t bqb_sketch_all(uint8_t out[3 * BQB_SKETCH_BYTES], const bqb_looks *l) {
     return n;
 }
 
+/* Edges that no look has become the whole frame. */
 void bqb_sketch_unpack(bqb_sketch *s, const uint8_t in[BQB_SKETCH_BYTES]) {
     memset(s, 0, sizeof *s);
     const uint8_t *p = get_hash(s->lower, get_hash(s->upper, get_hash(s->inner, get_hash(s->whole, in))));
