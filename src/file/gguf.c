@@ -122,23 +122,30 @@ static bqb_status read_tensor(const bqb_gguf *g, cursor *c, bqb_gguf_tensor *t, 
     return c->over ? bad(g, c, "cut short within its list of tensors", err) : BQB_OK;
 }
 
-/* Numbers in a block of each type, and its bytes; 0 of what is not known. */
+/* ggml's types by its numbers: the numbers in a block of one, and its bytes; 0 where these are not known. */
 static const struct {
+    const char *name; /* NULL: there is none */
     uint16_t numbers, bytes;
-} blocks[] = {{1, 4}, {1, 2}, {32, 18}, {32, 20}, {0, 0}, {0, 0}, {32, 22}, {32, 24}, {32, 34}, {32, 36}, {256, 84},
-              {256, 110}, {256, 144}, {256, 176}, {256, 210}, {256, 292}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0},
-              {0, 0}, {0, 0}, {0, 0}, {1, 1}, {1, 2}, {1, 4}, {1, 8}, {1, 8}, {0, 0}, {1, 2}};
+} types[] = {
+    {"F32", 1, 4},       {"F16", 1, 2},       {"Q4_0", 32, 18},   {"Q4_1", 32, 20},   {NULL, 0, 0},        {NULL, 0, 0},
+    {"Q5_0", 32, 22},    {"Q5_1", 32, 24},    {"Q8_0", 32, 34},   {"Q8_1", 32, 36},   {"Q2_K", 256, 84},   {"Q3_K", 256, 110},
+    {"Q4_K", 256, 144},  {"Q5_K", 256, 176},  {"Q6_K", 256, 210}, {"Q8_K", 256, 292}, {"IQ2_XXS", 0, 0},   {"IQ2_XS", 0, 0},
+    {"IQ3_XXS", 0, 0},   {"IQ1_S", 0, 0},     {"IQ4_NL", 0, 0},   {"IQ3_S", 0, 0},    {"IQ2_S", 0, 0},     {"IQ4_XS", 0, 0},
+    {"I8", 1, 1},        {"I16", 1, 2},       {"I32", 1, 4},      {"I64", 1, 8},      {"F64", 1, 8},       {"IQ1_M", 0, 0},
+    {"BF16", 1, 2},
+};
+enum { N_TYPES = sizeof types / sizeof *types };
 
 static int shown(bqb_gguf_text t) { return (int)(t.n < 200 ? t.n : 200); }
 
 /* How many bytes a tensor takes; 0 of a type that is not known. */
 static bqb_status size_of(const bqb_gguf *g, const bqb_gguf_tensor *t, uint64_t *bytes, bqb_err *err) {
     *bytes = 0;
-    if (t->type >= sizeof blocks / sizeof *blocks || !blocks[t->type].numbers) return BQB_OK;
-    if (t->dim[0] % blocks[t->type].numbers)
+    if (t->type >= N_TYPES || !types[t->type].numbers) return BQB_OK;
+    if (t->dim[0] % types[t->type].numbers)
         return bqb_fail(err, BQB_EFORMAT, "%s: tensor \"%.*s\": rows of %zu numbers are no whole blocks of %s", g->path, shown(t->name), t->name.s, t->dim[0],
                         bqb_gguf_type_name(t->type));
-    *bytes = t->dim[0] / blocks[t->type].numbers * (uint64_t)blocks[t->type].bytes; /* dim[0] < 2^32, all of them < 2^48 */
+    *bytes = t->dim[0] / types[t->type].numbers * (uint64_t)types[t->type].bytes; /* dim[0] < 2^32, all of them < 2^48 */
     for (size_t d = 1; d < t->n_dims; d++) *bytes *= t->dim[d];
     return BQB_OK;
 }
@@ -350,11 +357,8 @@ const bqb_gguf_tensor *bqb_gguf_tensor_find(const bqb_gguf *g, const char *name)
 }
 
 const char *bqb_gguf_type_name(uint32_t type) {
-    static const char *const names[] = {"F32",  "F16",  "Q4_0", "Q4_1", NULL,   NULL,   "Q5_0",    "Q5_1",   "Q8_0",   "Q8_1", "Q2_K",
-                                        "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_K", "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL",
-                                        "IQ3_S", "IQ2_S", "IQ4_XS", "I8", "I16", "I32", "I64", "F64", "IQ1_M", "BF16"};
     static _Thread_local char other[24];
-    if (type < sizeof names / sizeof *names && names[type]) return names[type];
+    if (type < N_TYPES && types[type].name) return types[type].name;
     snprintf(other, sizeof other, "type %" PRIu32, type);
     return other;
 }
