@@ -1,5 +1,6 @@
 #include "file/lmdb_write.h"
 
+#include "base/little_endian.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -36,10 +37,6 @@ struct bqb_lmdb_writer {
     size_t lower, upper;
 };
 
-static void put_le(uint8_t *b, uint64_t v, size_t n) {
-    for (size_t i = 0; i < n; i++) b[i] = (uint8_t)(v >> 8 * i);
-}
-
 bqb_status bqb_lmdb_writer_open(bqb_lmdb_writer **out, const char *dir, bqb_err *err) {
     static const uint8_t metas[2 * PAGE];
     bqb_lmdb_writer *w = *out = bqb_calloc(1, sizeof *w);
@@ -69,9 +66,9 @@ static bqb_status write_large(bqb_lmdb_writer *w, const void *data, size_t size,
     static const uint8_t zeros[PAGE];
     uint8_t head[PAGE_HEAD] = {0};
     uint64_t pages = (PAGE_HEAD + (uint64_t)size + PAGE - 1) / PAGE;
-    put_le(head, w->pages, 8);
-    put_le(head + 10, OVERFLOW, 2);
-    put_le(head + 12, pages, 4);
+    bqb_put_le(head, w->pages, 8);
+    bqb_put_le(head + 10, OVERFLOW, 2);
+    bqb_put_le(head + 12, pages, 4);
     bqb_status s = bqb_outfile_write(&w->out, head, sizeof head, err);
     if (!s) s = bqb_outfile_write(&w->out, data, size, err);
     if (!s) s = bqb_outfile_write(&w->out, zeros, (size_t)(pages * PAGE - PAGE_HEAD - size), err);
@@ -115,21 +112,21 @@ static bool has_room(const bqb_lmdb_writer *w, size_t node) { return w->lower + 
 /* Room for a node of this many bytes; the eight of its head are filled in. */
 static uint8_t *add_node(bqb_lmdb_writer *w, size_t bytes, uint64_t number, unsigned flags, size_t key) {
     w->upper -= (bytes + 1) & ~(size_t)1;
-    put_le(w->page + w->lower, w->upper, 2);
+    bqb_put_le(w->page + w->lower, w->upper, 2);
     w->lower += 2;
     uint8_t *node = w->page + w->upper;
-    put_le(node, number, 4);
-    put_le(node + 4, flags, 2);
-    put_le(node + 6, key, 2);
+    bqb_put_le(node, number, 4);
+    bqb_put_le(node + 4, flags, 2);
+    bqb_put_le(node + 6, key, 2);
     return node + NODE_HEAD;
 }
 
 /* Write the page, and note it as a child of the next level. */
 static bqb_status end_page(bqb_lmdb_writer *w, child *level, size_t *n, size_t first, unsigned kind, bqb_err *err) {
-    put_le(w->page, w->pages, 8);
-    put_le(w->page + 10, kind, 2);
-    put_le(w->page + 12, w->lower, 2);
-    put_le(w->page + 14, w->upper, 2);
+    bqb_put_le(w->page, w->pages, 8);
+    bqb_put_le(w->page + 10, kind, 2);
+    bqb_put_le(w->page + 12, w->lower, 2);
+    bqb_put_le(w->page + 14, w->upper, 2);
     level[(*n)++] = (child){w->pages++, first};
     ++*(kind == LEAF ? &w->leaves : &w->branches);
     return bqb_outfile_write(&w->out, w->page, PAGE, err);
@@ -148,10 +145,10 @@ static bqb_status write_leaves(bqb_lmdb_writer *w, child *level, size_t *n, bqb_
             first = i;
         }
         uint8_t *at = add_node(w, bytes, e->size & 0xFFFF, 0, e->n); /* the size: its two halves, then flags */
-        put_le(at - NODE_HEAD + 2, e->size >> 16, 2);
-        put_le(at - NODE_HEAD + 4, e->page ? BIG_DATA : 0, 2);
+        bqb_put_le(at - NODE_HEAD + 2, e->size >> 16, 2);
+        bqb_put_le(at - NODE_HEAD + 4, e->page ? BIG_DATA : 0, 2);
         memcpy(at, e->key, e->n);
-        if (e->page) put_le(at + e->n, e->page, 8);
+        if (e->page) bqb_put_le(at + e->n, e->page, 8);
         else if (e->size) memcpy(at + e->n, e->key + e->n + 1, e->size);
     }
     return s ? s : end_page(w, level, n, first, LEAF, err);
@@ -184,24 +181,24 @@ static bqb_status write_metas(bqb_lmdb_writer *w, uint64_t root, bqb_err *err) {
     if (fseek(w->out.f, 0, SEEK_SET)) s = bqb_fail_errno(err, "%s", w->out.path);
     for (uint64_t k = 0; k < 2 && !s; k++) {
         uint8_t b[PAGE] = {0}, *empty = b + 40, *main_db = b + 88;
-        put_le(b, k, 8);
-        put_le(b + 10, META, 2);
-        put_le(b + 16, 0xbeefc0de, 4);
-        put_le(b + 20, 1, 4);
-        put_le(b + 32, w->pages * PAGE, 8);
-        put_le(empty, PAGE, 4);
-        put_le(empty + 4, INTEGER_KEY, 2);
-        put_le(empty + 40, UINT64_MAX, 8);
-        put_le(main_db + 40, UINT64_MAX, 8);
-        put_le(b + 136, k ? w->pages - 1 : 1, 8);
-        put_le(b + 144, k, 8);
+        bqb_put_le(b, k, 8);
+        bqb_put_le(b + 10, META, 2);
+        bqb_put_le(b + 16, 0xbeefc0de, 4);
+        bqb_put_le(b + 20, 1, 4);
+        bqb_put_le(b + 32, w->pages * PAGE, 8);
+        bqb_put_le(empty, PAGE, 4);
+        bqb_put_le(empty + 4, INTEGER_KEY, 2);
+        bqb_put_le(empty + 40, UINT64_MAX, 8);
+        bqb_put_le(main_db + 40, UINT64_MAX, 8);
+        bqb_put_le(b + 136, k ? w->pages - 1 : 1, 8);
+        bqb_put_le(b + 144, k, 8);
         if (k && w->n) {
-            put_le(main_db + 6, w->depth, 2);
-            put_le(main_db + 8, w->branches, 8);
-            put_le(main_db + 16, w->leaves, 8);
-            put_le(main_db + 24, w->overflows, 8);
-            put_le(main_db + 32, w->n, 8);
-            put_le(main_db + 40, root, 8);
+            bqb_put_le(main_db + 6, w->depth, 2);
+            bqb_put_le(main_db + 8, w->branches, 8);
+            bqb_put_le(main_db + 16, w->leaves, 8);
+            bqb_put_le(main_db + 24, w->overflows, 8);
+            bqb_put_le(main_db + 32, w->n, 8);
+            bqb_put_le(main_db + 40, root, 8);
         }
         s = bqb_outfile_write(&w->out, b, PAGE, err);
     }

@@ -1,6 +1,8 @@
 /* The stack on which a pickle is built: bytes in, values out, everything bounded. */
 #include "file/pickle_machine.h"
 
+#include "base/little_endian.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,9 +86,7 @@ const uint8_t *bqb_pk_take(bqb_pickle *p, uint64_t n) {
 
 uint64_t bqb_pk_little(bqb_pickle *p, size_t n) {
     const uint8_t *b = bqb_pk_take(p, n);
-    uint64_t v = 0;
-    for (size_t i = n; b && i-- > 0;) v = v << 8 | b[i];
-    return v;
+    return b ? bqb_le(b, n) : 0;
 }
 
 /* A line without its end, as the arguments of protocol 0 are written. */

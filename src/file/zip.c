@@ -309,7 +309,7 @@ bqb_status bqb_zip_data(bqb_zip *z, const bqb_zip_entry *e, const uint8_t **data
 enum { MAX_DIRECTORY = 256 << 20, VERSION = 45, DOS_DATE = (1 << 5) | 1 }; /* 1980-01-01: the same bytes every time */
 
 static uint8_t *put(uint8_t *b, uint64_t v, size_t n) {
-    for (size_t i = 0; i < n; i++) b[i] = (uint8_t)(v >> 8 * i);
+    bqb_put_le(b, v, n);
     return b + n;
 }
 

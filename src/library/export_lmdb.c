@@ -1,6 +1,7 @@
 /* The databases of Chinese-CLIP (SPLIT/imgs, SPLIT/pairs) and of Sticker820K (imgs, infos, SPLIT.txt), as lmdb_set.h reads them. */
 #include "library/export_format.h"
 
+#include "base/little_endian.h"
 #include "base/mem.h"
 #include "file/base64.h"
 #include "file/lmdb_write.h"
@@ -56,7 +57,8 @@ static bqb_status start(bqb_buf *b, bqb_err *err) {
 }
 
 static bqb_status put_number(bqb_buf *b, char opcode, size_t v, bqb_err *err) {
-    unsigned char bytes[5] = {(unsigned char)opcode, v & 0xFF, v >> 8 & 0xFF, v >> 16 & 0xFF, v >> 24 & 0xFF};
+    uint8_t bytes[5] = {(uint8_t)opcode};
+    bqb_put_le(bytes + 1, v, 4);
     return bqb_buf_append(b, bytes, sizeof bytes, err);
 }
 
