@@ -38,14 +38,19 @@ bqb_status bqb_zip_name(bqb_buf *out, const bqb_zip_entry *e, bqb_err *err) {
     return s;
 }
 
-bool bqb_zip_name_is_safe(const char *name) {
+const char *bqb_zip_name_problem(const char *name) {
+    static const char leaves[] = "its name would leave the folder";
     size_t n = strlen(name);
-    if (!n || n > MAX_NAME || *name == '/' || (name[1] == ':')) return false;
+    if (!n) return "it has no name";
     for (size_t i = 0; i < n; i++)
-        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7F) return false;
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7F) return "its name has control characters";
+    if (n > MAX_NAME) return "its name is too long";
+    if (*name == '/' || name[1] == ':') return leaves;
     for (const char *part = name; part; part = strchr(part, '/')) {
         part += *part == '/';
-        if (part[0] == '.' && part[1] == '.' && (!part[2] || part[2] == '/')) return false;
+        if (part[0] == '.' && part[1] == '.' && (!part[2] || part[2] == '/')) return leaves;
     }
-    return true;
+    return NULL;
 }
+
+bool bqb_zip_name_is_safe(const char *name) { return !bqb_zip_name_problem(name); }

@@ -14,4 +14,7 @@ bqb_status bqb_zip_name(bqb_buf *out, const bqb_zip_entry *e, bqb_err *err);
  * no drive, no control characters, not empty. */
 bool bqb_zip_name_is_safe(const char *name);
 
+/* Why it does not ("its name would leave the folder"), or NULL. */
+const char *bqb_zip_name_problem(const char *name);
+
 #endif

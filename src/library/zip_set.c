@@ -81,14 +81,6 @@ static int by_name(const void *a, const void *b) {
     return d ? d : (x->entry->offset > y->entry->offset) - (x->entry->offset < y->entry->offset);
 }
 
-/* Why a name is not safe. */
-static const char *wrong_with(const char *name, size_t n) {
-    if (!n) return "it has no name";
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7F) return "its name has control characters";
-    return n > 4096 ? "its name is too long" : "its name would leave the folder";
-}
-
 /* The files with a name that we take. */
 static bqb_status list_items(reading *g, bqb_err *err) {
     bqb_buf name = {.max = MAX_NAME};
@@ -99,8 +91,9 @@ static bqb_status list_items(reading *g, bqb_err *err) {
         const bqb_zip_entry *e = bqb_zip_at(g->z, i);
         name.len = 0;
         if ((s = bqb_zip_name(&name, e, err))) break;
-        if (!bqb_zip_name_is_safe(name.data)) {
-            skip(g, name.data, wrong_with(name.data, name.len));
+        const char *problem = bqb_zip_name_problem(name.data);
+        if (problem) {
+            skip(g, name.data, problem);
             continue;
         }
         if (name.data[name.len - 1] == '/' || is_hidden(name.data)) continue;
