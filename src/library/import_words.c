@@ -21,7 +21,7 @@ static bqb_status say_table(bool *news, bqb_catalogue *c, bqb_sticker_id id, con
     bqb_annotation given = {{0}}, said = from->given;
     bqb_who who;
     bool any = false, changed = false;
-    (void)bqb_origins_parse(&who, from->origins, &from->given, NULL);
+    (void)bqb_origins_parse(&who, from->own.origins, &from->given, NULL);
     for (int f = 0; f < BQB_FIELDS; f++) {
         if (who.unknown[f] || (named && f == BQB_CAPTION && who.origin[f] == BQB_FROM_FILE_NAME)) said.field[f] = NULL;
         any = any || says(&said, f);
@@ -57,10 +57,10 @@ bqb_status bqb_import_words(bool *news, bqb_catalogue *c, bqb_sticker_id id, con
     *news = false;
     bqb_status s = bqb_caption_of_name(&name, bqb_path_base(from->name ? from->name : from->path), err);
     if (!s) s = say_table(news, c, id, from, name.len > 0, err);
-    if (!s) s = say_reading(news, c, id, from->reading, err);
-    if (!s && (name.len || from->filename)) { /* its own name, and what it had before it was exported only where that is none */
+    if (!s) s = say_reading(news, c, id, from->own.reading, err);
+    if (!s && (name.len || from->own.filename)) { /* its own name, and what it had before it was exported only where that is none */
         bqb_annotation a = {{0}};
-        a.field[BQB_CAPTION] = name.len ? name.data : from->filename;
+        a.field[BQB_CAPTION] = name.len ? name.data : from->own.filename;
         s = say(news, c, id, &a, BQB_FROM_FILE_NAME, 1, from->path, err);
     }
     bqb_buf_free(&name);

@@ -143,10 +143,23 @@ bqb_status bqb_reading_parse(char reader[BQB_READER_SIZE], const char **text, co
     return BQB_OK;
 }
 
-bool bqb_origins_check(const char *origins, const char *reading, const bqb_annotation *a, bqb_err *why) {
+/* ---- all three ---- */
+
+bqb_own_columns bqb_own_columns_of(const bqb_table *t) {
+    return (bqb_own_columns){bqb_table_find(t, BQB_ORIGINS_COLUMN), bqb_table_find(t, BQB_READING_COLUMN), bqb_table_find(t, BQB_FILENAME_COLUMN)};
+}
+
+bqb_own_cells bqb_own_cells_at(const bqb_table *t, size_t row, const bqb_own_columns *where) {
+    return (bqb_own_cells){bqb_table_cell(t, row, where->origins), bqb_table_cell(t, row, where->reading), bqb_table_cell(t, row, where->filename)};
+}
+
+bool bqb_own_cells_check(const bqb_own_cells *x, const bqb_annotation *a, size_t line, bqb_err *why) {
     bqb_who who;
+    bqb_err wrong;
     char reader[BQB_READER_SIZE];
     const char *text;
-    if (bqb_origins_parse(&who, origins, a, why)) return false;
-    return !reading || !*reading || !bqb_reading_parse(reader, &text, reading, why);
+    bqb_status s = bqb_origins_parse(&who, x->origins, a, &wrong);
+    if (!s && x->reading && *x->reading) s = bqb_reading_parse(reader, &text, x->reading, &wrong);
+    if (s) bqb_fail(why, s, "line %zu, %s", line, wrong.msg);
+    return !s;
 }

@@ -12,6 +12,7 @@
 #ifndef BQB_LIBRARY_ORIGINS_H
 #define BQB_LIBRARY_ORIGINS_H
 
+#include "file/table.h"
 #include "library/catalogue.h"
 
 #define BQB_ORIGINS_COLUMN "origins"
@@ -37,7 +38,18 @@ bqb_status bqb_origins_print(bqb_buf *out, const bqb_annotated *a, bqb_err *err)
 enum { BQB_READER_SIZE = 200 };
 bqb_status bqb_reading_parse(char reader[BQB_READER_SIZE], const char **text, const char *cell, bqb_err *err);
 
-/* Check both cells of the line that says `a`. false: why says what is wrong, of the line as a whole. */
-bool bqb_origins_check(const char *origins, const char *reading, const bqb_annotation *a, bqb_err *why);
+/* Where a table has these columns (SIZE_MAX: nowhere), and what one of its lines says in them: each NULL or "" where it says
+ * nothing; borrowed from the table. */
+typedef struct {
+    size_t origins, reading, filename;
+} bqb_own_columns;
+typedef struct {
+    const char *origins, *reading, *filename;
+} bqb_own_cells;
+bqb_own_columns bqb_own_columns_of(const bqb_table *t);
+bqb_own_cells bqb_own_cells_at(const bqb_table *t, size_t row, const bqb_own_columns *where);
+
+/* Check those of the line that says `a`. false: why says what is wrong, "line N, …". */
+bool bqb_own_cells_check(const bqb_own_cells *x, const bqb_annotation *a, size_t line, bqb_err *why);
 
 #endif

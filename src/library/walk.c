@@ -9,7 +9,6 @@
 #include "image/sniff.h"
 #include "library/lmdb_set.h"
 #include "library/muge_files.h"
-#include "library/origins.h"
 #include "library/zip_set.h"
 
 #include <dirent.h>
@@ -142,8 +141,7 @@ bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_er
     size_t n_columns = bqb_table_columns(t) < 64 ? bqb_table_columns(t) : 64;
     for (size_t c = 0; c < n_columns; c++)
         field[c] = bqb_field_parse(bqb_table_column(t, c), strlen(bqb_table_column(t, c)));
-    size_t origins = bqb_table_find(t, BQB_ORIGINS_COLUMN), reading = bqb_table_find(t, BQB_READING_COLUMN);
-    size_t filename = bqb_table_find(t, BQB_FILENAME_COLUMN);
+    const bqb_own_columns own = bqb_own_columns_of(t);
     for (size_t r = 0; r < bqb_table_rows(t) && !s; r++) {
         const char *name = bqb_table_cell(t, r, file);
         if (!*name) {
@@ -161,13 +159,8 @@ bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_er
         bqb_candidate *item = &w->item[before];
         item->table = t;
         item->line = bqb_table_line(t, r);
-        item->origins = bqb_table_cell(t, r, origins);
-        item->reading = bqb_table_cell(t, r, reading);
-        item->filename = bqb_table_cell(t, r, filename);
-        if (bqb_origins_check(item->origins, item->reading, &given, &why)) continue;
-        char *reason = bqb_asprintf("line %zu, %s", bqb_table_line(t, r), why.msg);
-        bqb_walk_skip(w, path, reason ? reason : why.msg);
-        free(reason);
+        item->own = bqb_own_cells_at(t, r, &own);
+        if (!bqb_own_cells_check(&item->own, &given, item->line, &why)) bqb_walk_skip(w, path, why.msg);
     }
     return s;
 }

@@ -3,14 +3,14 @@
 #define BQB_LIBRARY_WALK_H
 
 #include "base/err.h"
-#include "text/annotation.h"
+#include "library/origins.h"
 
 #include <stdbool.h>
 
 typedef struct {
     char *path;           /* absolute */
     bqb_annotation given; /* from a captions.tsv; borrowed from the list */
-    const char *origins, *reading, *filename; /* the cells of these columns (origins.h), or NULL; borrowed likewise */
+    bqb_own_cells own;    /* and what else that says; borrowed likewise */
     bool listed;          /* named by the user or a table, not just found */
     const char *name;     /* of what has a file only in the library, "/a/PACK.zip/dir/x.png"; else NULL. Borrowed */
     const void *table;    /* the captions.tsv that names it, to tell two lines of one; NULL: none */

@@ -31,24 +31,22 @@ static bqb_status add_zip(void *ctx, const bqb_zip_sticker *x, bqb_err *err) {
     zip_reading *r = ctx;
     bqb_annotation given = {{0}};
     char *path = NULL, *full = bqb_asprintf("%s/%s", r->path, x->name);
-    const char *name = NULL, *origins = NULL, *reading = NULL, *filename = NULL;
+    const char *name = NULL;
+    bqb_own_cells own = {NULL, NULL, NULL};
     bqb_status s = full ? bqb_walk_keep(r->w, &name, full, err) : bqb_fail_nomem(err, "name", strlen(x->name));
     free(full);
     for (size_t f = 0; f < BQB_FIELDS && !s; f++)
         if (x->note.field[f]) s = bqb_walk_keep(r->w, &given.field[f], x->note.field[f], err);
-    if (!s && x->origins && *x->origins) s = bqb_walk_keep(r->w, &origins, x->origins, err);
-    if (!s && x->reading && *x->reading) s = bqb_walk_keep(r->w, &reading, x->reading, err);
-    if (!s && x->filename && *x->filename) s = bqb_walk_keep(r->w, &filename, x->filename, err);
+    if (!s && x->own.origins && *x->own.origins) s = bqb_walk_keep(r->w, &own.origins, x->own.origins, err);
+    if (!s && x->own.reading && *x->own.reading) s = bqb_walk_keep(r->w, &own.reading, x->own.reading, err);
+    if (!s && x->own.filename && *x->own.filename) s = bqb_walk_keep(r->w, &own.filename, x->own.filename, err);
     if (!s) s = bqb_keep_picture(&path, r->library, x->data, x->size, err);
     size_t before = r->w->n;
     if (!s) s = bqb_walk_add(r->w, path, &given, x->listed, err);
     else free(path);
     if (!s && r->w->n > before) {
-        bqb_candidate *item = &r->w->item[before];
-        item->name = name;
-        item->origins = origins;
-        item->reading = reading;
-        item->filename = filename;
+        r->w->item[before].name = name;
+        r->w->item[before].own = own;
     }
     return s;
 }

@@ -5,7 +5,6 @@
 #include "file/table.h"
 #include "file/zip_name.h"
 #include "image/sniff.h"
-#include "library/origins.h"
 #include "library/telegram_set.h"
 
 #include <fcntl.h>
@@ -37,7 +36,7 @@ typedef struct {
 typedef struct {
     const char *name;
     bqb_annotation note;
-    const char *origins, *reading, *filename; /* cells, or NULL */
+    bqb_own_cells own;
     size_t order;
     bool used;
 } row;
@@ -179,8 +178,7 @@ static bqb_status take_rows(reading *g, const bqb_table *t, const item *it, bqb_
                  bqb_table_broken_line(t));
         skip(g, it->name, reason);
     }
-    size_t origins = bqb_table_find(t, BQB_ORIGINS_COLUMN), readings = bqb_table_find(t, BQB_READING_COLUMN);
-    size_t filenames = bqb_table_find(t, BQB_FILENAME_COLUMN);
+    const bqb_own_columns own = bqb_own_columns_of(t);
     for (size_t i = 0; i < bqb_table_rows(t); i++) {
         const char *name = join(g, it->name, folder, bqb_table_cell(t, i, file));
         if (!name) {
@@ -197,15 +195,10 @@ static bqb_status take_rows(reading *g, const bqb_table *t, const item *it, bqb_
         }
         bqb_status s = add_row(g, name, &note, err);
         if (s) return s;
-        row *added = &g->row[g->n_rows - 1];
         bqb_err why;
-        added->origins = bqb_table_cell(t, i, origins);
-        added->reading = bqb_table_cell(t, i, readings);
-        added->filename = bqb_table_cell(t, i, filenames);
-        if (bqb_origins_check(added->origins, added->reading, &note, &why)) continue;
-        char *reason = bqb_asprintf("line %zu, %s", bqb_table_line(t, i), why.msg);
-        skip(g, it->name, reason ? reason : why.msg);
-        free(reason);
+        bqb_own_cells *cells = &g->row[g->n_rows - 1].own;
+        *cells = bqb_own_cells_at(t, i, &own);
+        if (!bqb_own_cells_check(cells, &note, bqb_table_line(t, i), &why)) skip(g, it->name, why.msg);
     }
     return BQB_OK;
 }
@@ -320,9 +313,7 @@ static bqb_status take_picture(reading *g, const item *it, bqb_err *err) {
     bqb_zip_sticker x = {.name = it->name, .listed = said != NULL, .data = data, .size = g->bytes.len};
     if (said) {
         x.note = said->note;
-        x.origins = said->origins;
-        x.reading = said->reading;
-        x.filename = said->filename;
+        x.own = said->own;
     }
     return g->r->sticker(g->r->ctx, &x, err);
 }

@@ -2,7 +2,7 @@
 #ifndef BQB_LIBRARY_ZIP_SET_H
 #define BQB_LIBRARY_ZIP_SET_H
 
-#include "text/annotation.h"
+#include "library/origins.h"
 
 #include <stdbool.h>
 
@@ -12,7 +12,7 @@ bool bqb_is_zip(const char *path);
 typedef struct {
     const char *name;     /* inside the archive, UTF-8; lent for the call, like the rest */
     bqb_annotation note;  /* what a captions.tsv, or a Telegram set's JSON, says; listed: one does */
-    const char *origins, *reading, *filename; /* what these columns of it say (origins.h), or NULL */
+    bqb_own_cells own;    /* what else the table says */
     bool listed;
     const uint8_t *data;  /* the picture's file */
     size_t size;

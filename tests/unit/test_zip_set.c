@@ -19,7 +19,7 @@ static bqb_status take(void *ctx, const bqb_zip_sticker *x, bqb_err *err) {
     const char *caption = x->note.field[BQB_CAPTION];
     snprintf(t->text + strlen(t->text), sizeof t->text - strlen(t->text), "+ %s %s%s\n", x->name, x->listed ? "listed " : "",
              caption ? caption : "");
-    if (x->origins && *x->origins) snprintf(t->text + strlen(t->text), sizeof t->text - strlen(t->text), "  %s | %s\n", x->origins, x->reading);
+    if (x->own.origins && *x->own.origins) snprintf(t->text + strlen(t->text), sizeof t->text - strlen(t->text), "  %s | %s\n", x->own.origins, x->own.reading);
     t->n++;
     CHECK(x->size > 8 && !memcmp(x->data, "\x89PNG", 4));
     return t->stop ? bqb_fail(err, BQB_EIO, "enough") : BQB_OK;
