@@ -152,15 +152,20 @@ void bqb_vectors_close(bqb_vectors *v) {
     free(h);
 }
 
-size_t bqb_vectors_row(const bqb_vectors *v, bqb_sticker_id id) {
+/* The first row of a sticker with this number or a larger one. */
+static size_t row_from(const bqb_vectors *v, bqb_sticker_id id) {
     size_t lo = 0, hi = v->n;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
-        if (v->id[mid] == id) return mid;
         if (v->id[mid] < id) lo = mid + 1;
         else hi = mid;
     }
-    return SIZE_MAX;
+    return lo;
+}
+
+size_t bqb_vectors_row(const bqb_vectors *v, bqb_sticker_id id) {
+    size_t row = row_from(v, id);
+    return row < v->n && v->id[row] == id ? row : SIZE_MAX;
 }
 
 /* What is wanted of a cache. */
@@ -361,17 +366,6 @@ static bool find_changes(changes *ch, const bqb_vectors *cached, bqb_catalogue *
 static void forget_changes(changes *ch) {
     bqb_id_set_free(&ch->touched);
     bqb_vectors_close(ch->now);
-}
-
-/* The first row of a sticker with this number or a larger one. */
-static size_t row_from(const bqb_vectors *v, bqb_sticker_id id) {
-    size_t lo = 0, hi = v->n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (v->id[mid] < id) lo = mid + 1;
-        else hi = mid;
-    }
-    return lo;
 }
 
 /* The cache's rows but for those that were touched, and what the catalogue has now, in order: n rows in all. */
