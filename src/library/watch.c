@@ -212,19 +212,17 @@ static bqb_status import_due(watch *w, bqb_err *err) {
                             .within = within, .n_within = w->n_roots, .only_these = w->ready,
                             .skip = relay_skip, .progress = relay_progress, .waiting = relay_waiting,
                             .change = relay_change, .absent = relay_absent, .settled = is_settled, .folder = on_folder, .ctx = &wrapped};
-    bqb_status s = bqb_library_import(w->c, (const char *const *)w->due, w->n_due, &o, &r, &why), lost;
+    bqb_status s = bqb_library_import(w->c, (const char *const *)w->due, w->n_due, &o, &r, &why);
+    free(within);
     tell_absent(w);
     if (!s && w->hard) {
         s = w->hard;
         why = w->hard_err;
     }
-    if ((lost = check_library(w, err))) { /* what was told is in a file that nobody will see */
-        free(within);
-        return lost;
-    }
+    bqb_status lost = check_library(w, err);
+    if (lost) return lost; /* what was told is in a file that nobody will see */
     bool news = r.added || r.changed || r.returned || r.gone || r.embedded;
     if (!s && (!w->ready || news)) s = make_vectors(w, &why);
-    free(within);
     if (!s) {
         w->retry_ms = 0;
         tell(w, w->ready ? BQB_WATCH_ROUND : BQB_WATCH_READY, "", &r);
@@ -367,8 +365,9 @@ static bqb_status watch_on(watch *w, bqb_err *err) {
         if (!s && n > 0 && fd[2].revents) s = check_mounts(w, err);
         bool some_gone = false;
         for (size_t i = 0; i < w->n_roots; i++) some_gone |= !w->root[i].there;
-        if (!s && (n > 0 || some_gone || w->now_ms >= w->checked_ms + CHECK_MS)) s = check_library(w, err);
-        if (!s && (n > 0 || some_gone || w->now_ms >= w->checked_ms + CHECK_MS)) s = check_roots(w, err);
+        bool look = n > 0 || some_gone || w->now_ms >= w->checked_ms + CHECK_MS;
+        if (!s && look) s = check_library(w, err);
+        if (!s && look) s = check_roots(w, err);
         if (!s && w->limited && w->now_ms >= w->walked_ms + UNWATCHED_MS) s = put_all_roots(w, err);
         if (!s && round_at(w) <= w->now_ms) s = play_round(w, err);
     }
