@@ -24,7 +24,7 @@ static const char usage[] =
     "All stickers, or those that --ids or --query name and that pass the filters. Until it is\n"
     "complete, DIR holds UNFINISHED.txt; a stopped export is given again.";
 
-enum { MAX_ID_LINE = 1 << 16, DEFAULT_FOUND = 100, MOST_FOUND = 10000, MOST_LEFT = 50 };
+enum { MAX_ID_LINE = 1 << 16, DEFAULT_FOUND = 100, MOST_FOUND = 10000 };
 
 typedef struct {
     const char *format, *split, *query, *ids, *emotion, *style, *model;
@@ -140,17 +140,6 @@ static bqb_status open_model(bqb_clip **m, const export_options *o, bool must, b
     return s;
 }
 
-/* The first fifty, together with those that are skipped. */
-static void tell_left(void *screen, const char *path, const char *reason) {
-    cli_screen *s = screen;
-    cli_progress_end(&s->bar);
-    if (++s->told > MOST_LEFT) return;
-    fputs("left ", stderr);
-    cli_puts_safe(stderr, path);
-    fprintf(stderr, ": %s\n", reason);
-    if (s->told == MOST_LEFT) fputs("left more, which are only counted\n", stderr);
-}
-
 static int report(const bqb_export_report *r, bool json) {
     if (json) {
         json_t *o = json_object();
@@ -217,7 +206,7 @@ int cli_export(const cli_env *env, int argc, char **argv) {
     if (!s && (o.query || format == BQB_EXPORT_CLIP_RETRIEVAL))
         s = open_model(&m, &o, format == BQB_EXPORT_CLIP_RETRIEVAL, &err);
     if (!s) s = choose(&sel, c, m, &o, &err);
-    bqb_export_options e = {.format = format, .split = o.split, .id = sel.id, .n = sel.n, .clip = m, .force = o.force, .prune = o.prune, .left = tell_left,
+    bqb_export_options e = {.format = format, .split = o.split, .id = sel.id, .n = sel.n, .clip = m, .force = o.force, .prune = o.prune, .left = cli_screen_left,
                             .skipped = cli_screen_skipped, .progress = cli_progress_show, .ctx = &shown};
     bool none = !s && !sel.n && (o.ids || o.query || o.emotion || o.style || o.animated);
     if (none) s = bqb_fail(&err, BQB_ENOTFOUND, "nothing to export: no sticker passes");

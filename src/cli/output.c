@@ -30,23 +30,27 @@ static const char *without_name(const char *reason, const char *name) {
     return n && !strncmp(reason, name, n) && !strncmp(reason + n, ": ", 2) ? reason + n + 2 : reason;
 }
 
-void cli_tell_skipped(const char *path, const char *reason) {
-    fputs("skipped ", stderr);
+static void tell(const char *what, const char *path, const char *reason) {
+    fprintf(stderr, "%s ", what);
     cli_puts_safe(stderr, path);
     fputs(": ", stderr);
     cli_puts_safe(stderr, without_name(without_name(reason, path), bqb_path_base(path)));
     fputc('\n', stderr);
 }
 
+void cli_tell_skipped(const char *path, const char *reason) { tell("skipped", path, reason); }
+
 enum { MOST_REASONS = 50 };
 
-void cli_screen_skipped(void *screen, const char *path, const char *reason) {
-    cli_screen *s = screen;
+static void tell_first(cli_screen *s, const char *what, const char *path, const char *reason) {
     cli_progress_end(&s->bar);
     if (++s->told > MOST_REASONS) return;
-    cli_tell_skipped(path, reason);
-    if (s->told == MOST_REASONS) fputs("skipped more, which are only counted\n", stderr);
+    tell(what, path, reason);
+    if (s->told == MOST_REASONS) fprintf(stderr, "%s more, which are only counted\n", what);
 }
+
+void cli_screen_skipped(void *screen, const char *path, const char *reason) { tell_first(screen, "skipped", path, reason); }
+void cli_screen_left(void *screen, const char *path, const char *reason) { tell_first(screen, "left", path, reason); }
 
 void cli_print_count(size_t n, const char *one, const char *many) { printf("%zu %s\n", n, n == 1 ? one : many); }
 

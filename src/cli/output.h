@@ -23,6 +23,7 @@ typedef struct {
     size_t told;
 } cli_screen;
 void cli_screen_skipped(void *screen, const char *path, const char *reason);
+void cli_screen_left(void *screen, const char *path, const char *reason); /* "left PATH: REASON", counted with the others */
 
 /* A line on stdout: the number and what there is one of, or many. */
 void cli_print_count(size_t n, const char *one, const char *many);
