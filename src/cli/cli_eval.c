@@ -127,10 +127,7 @@ static int run(settings *o) {
     cli_evaluation e = {.model = cli_model_dir(o->model), .data = o->data.item[0], .g = &g};
     bqb_status s = parse_precision(o->precision, &p, &err);
     if (!s) s = bqb_dataset_open(&ds, o->data.item, o->data.n, &err);
-    if (!s && *bqb_dataset_notes(ds)) {
-        fputs("stickers:\n", stderr);
-        cli_puts_lines(stderr, bqb_dataset_notes(ds));
-    }
+    if (!s) cli_tell_notes("stickers", bqb_dataset_notes(ds));
     if (!s) s = bqb_clip_open(&m, e.model, BQB_TOWER_BOTH, p, (int)o->threads, &err);
     if (!s) s = check_memory(o, ds, bqb_clip_get_config(m)->embed, &err);
     if (!s) {

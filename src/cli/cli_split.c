@@ -83,16 +83,10 @@ int cli_split(const cli_env *env, int argc, char **argv) {
     o.ctx = &bar;
     cli_catch_interrupts();
     bqb_status s = bqb_dataset_open(&ds, (const char *const *)argv + 1, (size_t)n_words, &err);
-    if (!s && *bqb_dataset_notes(ds)) {
-        fputs("stickers:\n", stderr);
-        cli_puts_lines(stderr, bqb_dataset_notes(ds));
-    }
+    if (!s) cli_tell_notes("stickers", bqb_dataset_notes(ds));
     if (!s) s = bqb_split(ds, &o, &r, &err);
     cli_progress_end(&bar);
-    if (!s && r.unreadable) {
-        fputs("pictures that cannot be read:\n", stderr);
-        cli_puts_lines(stderr, r.notes.data);
-    }
+    if (!s && r.unreadable) cli_tell_notes("pictures that cannot be read", r.notes.data);
     bqb_buf_free(&r.notes);
     bqb_dataset_close(ds);
     if (s) return cli_fail(&err);

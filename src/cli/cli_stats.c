@@ -253,10 +253,7 @@ static bqb_status of_data(facts *t, const cli_list *data, bqb_err *err) {
     cli_progress bar = {0};
     cli_catch_interrupts();
     bqb_status s = bqb_dataset_open(&ds, data->item, data->n, err);
-    if (!s && *bqb_dataset_notes(ds)) {
-        fputs("stickers:\n", stderr);
-        cli_puts_lines(stderr, bqb_dataset_notes(ds));
-    }
+    if (!s) cli_tell_notes("stickers", bqb_dataset_notes(ds));
     if (!s) s = bqb_figures_of_dataset(&t->f, ds, 0, cli_progress_show, &bar, err);
     cli_progress_end(&bar);
     bqb_dataset_close(ds);

@@ -24,6 +24,12 @@ static void put_safe(FILE *out, const char *text, bool lines) {
 void cli_puts_safe(FILE *out, const char *text) { put_safe(out, text, false); }
 void cli_puts_lines(FILE *out, const char *text) { put_safe(out, text, true); }
 
+void cli_tell_notes(const char *what, const char *notes) {
+    if (!*notes) return;
+    fprintf(stderr, "%s:\n", what);
+    cli_puts_lines(stderr, notes);
+}
+
 /* The reason without the name that it begins with, when that is the file's. */
 static const char *without_name(const char *reason, const char *name) {
     size_t n = strlen(name);

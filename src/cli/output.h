@@ -14,6 +14,9 @@
 void cli_puts_safe(FILE *out, const char *text);
 void cli_puts_lines(FILE *out, const char *text); /* line ends stay */
 
+/* On stderr "WHAT:" and notes, lines about files; nothing where there are none (""). */
+void cli_tell_notes(const char *what, const char *notes);
+
 /* A line on stderr: "skipped PATH: REASON". A name of the file with which the reason begins is not said twice. */
 void cli_tell_skipped(const char *path, const char *reason);
 
