@@ -135,16 +135,22 @@ bqb_status bqb_written_add(bqb_written *w, const char *name, const uint8_t sha25
     return write_line(w, line, err);
 }
 
-/* The content of a file, as hexadecimal digits; false when it is none or cannot be read. */
-static bool hash_file(char hex[HEX + 1], const char *path) {
+/* The content of a file, also as hexadecimal digits; false when it is none or cannot be read. */
+static bool hash_file(uint8_t sha256[BQB_SHA256_SIZE], char hex[HEX + 1], const char *path) {
     char *bytes;
     size_t size;
-    uint8_t sha256[BQB_SHA256_SIZE];
     if (bqb_file_read(&bytes, &size, path, MAX_FILE, NULL)) return false;
     bqb_sha256_of(sha256, bytes, size);
     free(bytes);
-    bqb_hex(hex, sha256, sizeof sha256);
+    bqb_hex(hex, sha256, BQB_SHA256_SIZE);
     return true;
+}
+
+/* Is this the content of a file? */
+static bool holds(const char *path, const char hex[HEX + 1]) {
+    uint8_t sha256[BQB_SHA256_SIZE];
+    char found[HEX + 1];
+    return hash_file(sha256, found, path) && !strcmp(found, hex);
 }
 
 /* 0, or -1 and errno: EEXIST when `to` is there. Not every file system can do both in one step. */
@@ -159,10 +165,10 @@ static int rename_to_new(const char *from, const char *to) {
 
 bqb_status bqb_written_spare_table(char kept[32], const bqb_written *w, bqb_err *err) {
     struct stat st;
-    char hex[HEX + 1], *path = bqb_path_join(w->dir, table), *to = NULL;
+    char *path = bqb_path_join(w->dir, table), *to = NULL;
     bqb_status s = path ? BQB_OK : bqb_fail_nomem(err, w->dir, 1);
     *kept = 0;
-    bool spare = !s && !lstat(path, &st) && !(S_ISREG(st.st_mode) && (!st.st_size || (hash_file(hex, path) && !strcmp(hex, w->table))));
+    bool spare = !s && !lstat(path, &st) && !(S_ISREG(st.st_mode) && (!st.st_size || holds(path, w->table)));
     for (unsigned i = 1; spare && !s && !*kept; i++) {
         snprintf(kept, 32, i > 1 ? "%s.bak%u" : "%s.bak", table, i);
         free(to);
@@ -183,8 +189,9 @@ static bqb_status write_list(const bqb_written *w, const pictures *kept, bqb_err
     for (size_t k = 0; k < 2 && !s; k++)
         for (size_t i = 0; i < part[k]->n && !s; i++)
             s = bqb_outfile_printf(&o, err, "%s  %s%s\n", part[k]->item[i].sha256, folder, part[k]->item[i].name);
+    uint8_t sha256[BQB_SHA256_SIZE];
     char hex[HEX + 1], *captions = bqb_path_join(w->dir, table);
-    if (!s && captions && hash_file(hex, captions)) s = bqb_outfile_printf(&o, err, "%s  %s\n", hex, table);
+    if (!s && captions && hash_file(sha256, hex, captions)) s = bqb_outfile_printf(&o, err, "%s  %s\n", hex, table);
     free(captions);
     if (!s) s = bqb_outfile_commit(&o, err);
     bqb_outfile_abort(&o);
@@ -203,11 +210,10 @@ typedef struct {
 static int compare(void *ctx, const char *path, const bqb_file *f) {
     comparison *k = ctx;
     struct stat st;
-    char hex[HEX + 1];
     (void)f;
     if (stat(path, &st)) return 0;
     if (st.st_ino == k->st->st_ino && st.st_dev == k->st->st_dev) k->same = true;
-    else if (!k->elsewhere) k->elsewhere = hash_file(hex, path) && !strcmp(hex, k->sha256);
+    else if (!k->elsewhere) k->elsewhere = holds(path, k->sha256);
     return k->same;
 }
 
@@ -219,12 +225,8 @@ static bqb_status look_at(const char **why, const picture *x, const char *path, 
     bqb_sticker_id id;
     comparison k = {.st = &st, .sha256 = x->sha256};
     *why = "it was changed since an earlier export wrote it";
-    if (lstat(path, &st) || !S_ISREG(st.st_mode) || !hash_file(hex, path) || strcmp(hex, x->sha256) != 0) return BQB_OK;
+    if (lstat(path, &st) || !S_ISREG(st.st_mode) || !hash_file(sha256, hex, path) || strcmp(hex, x->sha256) != 0) return BQB_OK;
     *why = NULL;
-    for (size_t i = 0; i < sizeof sha256; i++) {
-        char two[3] = {hex[2 * i], hex[2 * i + 1], 0};
-        sha256[i] = (uint8_t)strtoul(two, NULL, 16);
-    }
     bqb_status s = bqb_catalogue_find_sha256(c, sha256, &id, err);
     if (s == BQB_ENOTFOUND) return BQB_OK;
     if (!s) s = bqb_catalogue_each_file_of(c, id, compare, &k, err);
