@@ -62,6 +62,20 @@ static const picture *find(const pictures *p, const char *name) {
 
 /* ---- the list ---- */
 
+/* A line of the list, if it is one that exports write. */
+static bqb_status take_line(bqb_written *w, const char *line, size_t n, bqb_err *err) {
+    static const char digits[] = "0123456789abcdef";
+    size_t head = HEX + 2, in = sizeof folder - 1;
+    char name[MAX_NAME] = "";
+    if (n <= head || strspn(line, digits) != HEX || memcmp(line + HEX, "  ", 2) != 0) return BQB_OK;
+    const char *path = line + head;
+    size_t length = n - head;
+    if (length == sizeof table - 1 && !memcmp(path, table, length)) memcpy(w->table, line, HEX);
+    if (length <= in || length - in >= MAX_NAME || memcmp(path, folder, in) != 0) return BQB_OK;
+    memcpy(name, path + in, length - in);
+    return is_our_name(name, strlen(name)) ? add(&w->old, name, strlen(name), line, err) : BQB_OK;
+}
+
 static bqb_status read_list(bqb_written *w, bool *ends_with_line, bqb_err *err) {
     char *text;
     size_t size;
@@ -69,12 +83,8 @@ static bqb_status read_list(bqb_written *w, bool *ends_with_line, bqb_err *err) 
     bqb_status s = bqb_file_read(&text, &size, w->path, MAX_LIST, err);
     if (s) return s;
     for (const char *at = text; *at && !s;) {
-        size_t n = strcspn(at, "\n"), head = HEX + 2 + sizeof folder - 1;
-        bool ours = n > head && strspn(at, "0123456789abcdef") == HEX && !strncmp(at + HEX, "  ", 2) && !strncmp(at + HEX + 2, folder, sizeof folder - 1);
-        char name[MAX_NAME] = "";
-        if (ours && n - head < MAX_NAME) memcpy(name, at + head, n - head);
-        if (is_our_name(name, strlen(name))) s = add(&w->old, name, strlen(name), at, err);
-        if (n == HEX + 2 + sizeof table - 1 && strspn(at, "0123456789abcdef") == HEX && !strncmp(at + HEX, "  captions.tsv", n - HEX)) memcpy(w->table, at, HEX);
+        size_t n = strcspn(at, "\n");
+        s = take_line(w, at, n, err);
         at += n;
         *ends_with_line = *at == '\n';
         at += *at == '\n';
