@@ -183,6 +183,7 @@ static bqb_status export_one(job *j, bqb_sticker_id id, bqb_err *err) {
     sources from = {0};
     bqb_status s = bqb_catalogue_get_sticker(c, id, &item.sticker, err);
     if (!s) s = bqb_catalogue_short_id(c, item.sticker.sha256, item.id, err);
+    if (!s) snprintf(item.name, sizeof item.name, "%s.%s", item.id, strcmp(item.sticker.format, "jpeg") ? item.sticker.format : "jpg");
     if (!s) s = bqb_catalogue_path_of(c, id, &k.path, NULL, err);
     if (!s) s = bqb_catalogue_get_annotation(c, id, &note, err);
     if (!s && j->w->origins) s = get_sources(&from, c, id, &note, err);

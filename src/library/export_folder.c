@@ -59,16 +59,14 @@ static bqb_status write_origins(bqb_outfile *tsv, const bqb_export_item *item, b
     return s ? s : write_reading(tsv, item, err);
 }
 
-/* Named by id, so that no name is there twice, is unsafe, or passes for a caption when it is imported again. */
 static bqb_status add(bqb_exporter *x, const bqb_export_item *item, const char **why, bqb_err *err) {
     folder *f = x->state;
     bqb_outfile *tsv = &f->tsv;
-    char name[BQB_SHORT_ID_SIZE + 32];
-    const char *format = item->sticker.format;
+    char name[sizeof item->name + 8];
     (void)why;
-    snprintf(name, sizeof name, "images/%s.%s", item->id, strcmp(format, "jpeg") ? format : "jpg");
+    snprintf(name, sizeof name, "images/%s", item->name);
     char *to = bqb_path_join(x->dir, name);
-    bqb_status s = to ? bqb_written_add(f->written, bqb_path_base(name), item->sticker.sha256, err) : bqb_fail_nomem(err, name, strlen(name));
+    bqb_status s = to ? bqb_written_add(f->written, item->name, item->sticker.sha256, err) : bqb_fail_nomem(err, name, strlen(name));
     if (!s) s = bqb_file_write_later(to, item->bytes, item->size, err);
     free(to);
     if (!s) s = bqb_outfile_printf(tsv, err, "%s", name);

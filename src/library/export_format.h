@@ -9,6 +9,7 @@
 typedef struct {
     bqb_sticker sticker;
     char id[BQB_SHORT_ID_SIZE];
+    char name[BQB_SHORT_ID_SIZE + 16]; /* "ID.jpg", so that no name is there twice, is unsafe, or passes for a caption when it is imported again */
     const char *path;        /* of its file */
     const char *bytes;       /* [size] its content; NULL for a format that wants no pictures */
     size_t size;

@@ -102,9 +102,8 @@ static bqb_status add_info(bqb_exporter *x, const bqb_export_item *item, const c
     } keys[] = {{"caption", BQB_CAPTION}, {"emotion_class", BQB_EMOTION}, {"emotion_label", BQB_EMOTION_LABEL},
                 {"style_class", BQB_STYLE}, {"ocr_text", BQB_OCR}};
     lmdb *d = x->state;
-    char name[BQB_SHORT_ID_SIZE + 16];
+    const char *name = item->name;
     (void)why;
-    snprintf(name, sizeof name, "%s.%s", item->id, strcmp(item->sticker.format, "jpeg") ? item->sticker.format : "jpg");
     bqb_status s = bqb_lmdb_writer_put(d->imgs, name, item->bytes, item->size, err);
     if (!s) s = start(&d->b, err);
     if (!s) s = bqb_buf_append(&d->b, "}(", 2, err); /* an empty dict, a mark; keys and values; put them in */
