@@ -15,6 +15,11 @@ static bool is_unit(const float *v, size_t dim) {
     return fabs(sum - 1) < 0.05; /* NaN is not */
 }
 
+const char *bqb_spoken(const bqb_annotated *a) {
+    const char *ocr = a->field[BQB_OCR], *text = ocr && *ocr ? ocr : a->field[BQB_CAPTION];
+    return text && *text ? text : NULL;
+}
+
 /* The texts of some stickers, *n of those asked for having one; ids are moved together with them. */
 static bqb_status load_texts(bqb_catalogue *c, bqb_sticker_id *id, char **text, size_t *n, bqb_err *err) {
     size_t kept = 0;
@@ -23,12 +28,9 @@ static bqb_status load_texts(bqb_catalogue *c, bqb_sticker_id *id, char **text, 
         bqb_annotated a;
         s = bqb_catalogue_get_annotation(c, id[i], &a, err);
         if (s) break;
-        bqb_field f = a.field[BQB_OCR] && *a.field[BQB_OCR] ? BQB_OCR : BQB_CAPTION;
-        if (a.field[f] && *a.field[f]) {
-            id[kept] = id[i];
-            text[kept++] = a.field[f];
-            a.field[f] = NULL;
-        }
+        const char *spoken = bqb_spoken(&a);
+        if (spoken && !(text[kept] = bqb_strdup(spoken))) s = bqb_fail_nomem(err, "words", strlen(spoken));
+        else if (spoken) id[kept++] = id[i];
         bqb_annotated_free(&a);
     }
     *n = kept;

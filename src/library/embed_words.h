@@ -8,6 +8,9 @@
 
 #define BQB_KIND_TEXT "text"
 
+/* That text, of what is believed of a sticker; NULL: there is none. Borrowed. */
+const char *bqb_spoken(const bqb_annotated *a);
+
 /* Give a vector to every shown sticker that has words and no vector of them. What was committed (512 at a
  * time) stays, whatever happens. *n (may be NULL): how many got one. progress may be NULL.
  * Errors: BQB_ECANCEL, of the catalogue (open for writing), of the embedder. */

@@ -177,7 +177,7 @@ static bqb_status vector_of(float *out, bool *found, bqb_catalogue *c, const bqb
  * the picture alone. */
 static bqb_status stored_words(float *out, bool *found, bqb_catalogue *c, const bqb_text_embedder *e, bqb_sticker_id id,
                                const bqb_annotated *a, const char *text, bqb_err *err) {
-    const char *embedded = a->field[BQB_OCR] && *a->field[BQB_OCR] ? a->field[BQB_OCR] : a->field[BQB_CAPTION];
+    const char *embedded = bqb_spoken(a);
     *found = false;
     if (!text || !embedded || strcmp(text, embedded)) return BQB_OK;
     return vector_of(out, found, c, e, id, BQB_KIND_TEXT, err);
