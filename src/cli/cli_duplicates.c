@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 /* bqb duplicates: near copies in the library, and which of each group is shown. */
 #include "cli/cli.h"
 
