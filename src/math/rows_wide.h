@@ -63,6 +63,23 @@ static inline vfloat nibbles(vword w) {
 #endif
 }
 
+static inline vfloat six_bits(vword w) { return __builtin_convertvector((vint)(w & 63), vfloat); }
+
+/* x and y: the numbers that v and w have in their bytes, times p's: those of v's lowest bytes, of w's, of v's next … */
+#define BY_BYTES(number)                                                                        \
+    static inline void by_##number(vfloat *x, vfloat *y, vword v, vword w, const float *p) {     \
+        *x = number(v) * floats_at(p);                                                          \
+        *y = number(w) * floats_at(p + LANES);                                                  \
+        *x += number(v >> 8) * floats_at(p + 2 * LANES);                                        \
+        *y += number(w >> 8) * floats_at(p + 3 * LANES);                                        \
+        *x += number(v >> 16) * floats_at(p + 4 * LANES);                                       \
+        *y += number(w >> 16) * floats_at(p + 5 * LANES);                                       \
+        *x += number(v >> 24) * floats_at(p + 6 * LANES);                                       \
+        *y += number(w >> 24) * floats_at(p + 7 * LANES);                                       \
+    }
+BY_BYTES(nibbles)
+BY_BYTES(six_bits)
+
 /* ---- F32, F16, BF16, Q8_0 ---- */
 
 static float wide_f32(const uint8_t *row, const float *p, size_t n) {
@@ -156,7 +173,7 @@ static inline vfloat factor_of_bytes(float8 f, int i) {
 
 static float wide_q4_k(const uint8_t *row, const float *p, size_t n) {
     const float *sums = p + n;
-    vfloat low = {0}, high = {0};
+    vfloat low = {0}, high = {0}, x, y;
     float8 least = {0};
     for (size_t b = 0; b < n / 256; b++, row += 144, sums += 8) {
         float8 scale, floor;
@@ -165,15 +182,9 @@ static float wide_q4_k(const uint8_t *row, const float *p, size_t n) {
         for (int at = 0; at < 8; at += LANES / 4, p += 8 * LANES) {
             vword w = words_at(row + 16 + 16 * at);
             KEEP_IN_REGISTER(w);
-            vfloat l = nibbles(w) * floats_at(p), h = nibbles(w >> 4) * floats_at(p + LANES);
-            l += nibbles(w >> 8) * floats_at(p + 2 * LANES);
-            h += nibbles(w >> 12) * floats_at(p + 3 * LANES);
-            l += nibbles(w >> 16) * floats_at(p + 4 * LANES);
-            h += nibbles(w >> 20) * floats_at(p + 5 * LANES);
-            l += nibbles(w >> 24) * floats_at(p + 6 * LANES);
-            h += nibbles(w >> 28) * floats_at(p + 7 * LANES);
-            low += l * factor_of_bytes(scale, at);
-            high += h * factor_of_bytes(scale, at + 1);
+            by_nibbles(&x, &y, w, w >> 4, p);
+            low += x * factor_of_bytes(scale, at);
+            high += y * factor_of_bytes(scale, at + 1);
         }
     }
     return sum_of(low + high) - sum_of_eight(least);
@@ -201,11 +212,9 @@ static inline vfloat factor_of_sixteen(const float f[16], int i) {
 #endif
 }
 
-static inline vfloat six_bits(vword w) { return __builtin_convertvector((vint)(w & 63), vfloat); }
-
 static float wide_q6_k(const uint8_t *row, const float *p, size_t n) {
     const float *sums = p + n;
-    vfloat low = {0}, high = {0}, middle = {0};
+    vfloat low = {0}, high = {0}, middle = {0}, x, y;
     for (size_t b = 0; b < n / 256; b++, row += 210, sums += 16) {
         float f[16], d = from_f16(u16_at(row + 208));
         for (int i = 0; i < 16; i += LANES) {
@@ -217,13 +226,7 @@ static float wide_q6_k(const uint8_t *row, const float *p, size_t n) {
             int half = part * LANES / 16, chunk = part % (16 / LANES), at = 8 * half + 2 * chunk;
             vword l = words_at(row + 64 * half + 32 * chunk), h = upper_bits(row + 128 + 32 * half, (size_t)chunk);
             vword v = (l & 0x0f0f0f0f) | (h & 0x03030303) << 4, w = (l >> 4 & 0x0f0f0f0f) | (h & 0x30303030);
-            vfloat x = six_bits(v) * floats_at(p), y = six_bits(w) * floats_at(p + LANES);
-            x += six_bits(v >> 8) * floats_at(p + 2 * LANES);
-            y += six_bits(w >> 8) * floats_at(p + 3 * LANES);
-            x += six_bits(v >> 16) * floats_at(p + 4 * LANES);
-            y += six_bits(w >> 16) * floats_at(p + 5 * LANES);
-            x += six_bits(v >> 24) * floats_at(p + 6 * LANES);
-            y += six_bits(w >> 24) * floats_at(p + 7 * LANES);
+            by_six_bits(&x, &y, v, w, p);
             low += x * factor_of_sixteen(f, at);
             high += y * factor_of_sixteen(f, at + 4);
         }
@@ -287,7 +290,7 @@ static float wide_q5_0(const uint8_t *row, const float *p, size_t n) {
 
 static float wide_q5_k(const uint8_t *row, const float *p, size_t n) {
     const float *sums = p + n;
-    vfloat low = {0}, high = {0};
+    vfloat low = {0}, high = {0}, x, y;
     float8 least = {0};
     for (size_t b = 0; b < n / 256; b++, row += 176, sums += 8) {
         float8 scale, floor;
@@ -296,13 +299,7 @@ static float wide_q5_k(const uint8_t *row, const float *p, size_t n) {
         for (int at = 0; at < 8; at += LANES / 4, p += 8 * LANES) {
             vword l = words_at(row + 48 + 16 * at), h = LANES == 16 ? upper_bits(row + 16, 0) >> at : upper_bits(row + 16, (size_t)at / 2);
             vword v = (l & 0x0f0f0f0f) | (h & 0x01010101) << 4, w = (l >> 4 & 0x0f0f0f0f) | (h & 0x02020202) << 3;
-            vfloat x = six_bits(v) * floats_at(p), y = six_bits(w) * floats_at(p + LANES);
-            x += six_bits(v >> 8) * floats_at(p + 2 * LANES);
-            y += six_bits(w >> 8) * floats_at(p + 3 * LANES);
-            x += six_bits(v >> 16) * floats_at(p + 4 * LANES);
-            y += six_bits(w >> 16) * floats_at(p + 5 * LANES);
-            x += six_bits(v >> 24) * floats_at(p + 6 * LANES);
-            y += six_bits(w >> 24) * floats_at(p + 7 * LANES);
+            by_six_bits(&x, &y, v, w, p);
             low += x * factor_of_bytes(scale, at);
             high += y * factor_of_bytes(scale, at + 1);
         }
@@ -333,6 +330,9 @@ static inline void spread(float *p, const float *x) {
         for (size_t l = 0; l < 8; l++) p[2 * LANES * b + l] = x[4 * l + b];
 }
 
+/* Where 32 bytes of a row have the numbers that they meet: words of the same load lie side by side. */
+static inline float *place_of(float *p, size_t byte) { return p + byte / (4 * LANES) * (8 * LANES) + byte / 32 % (LANES / 8) * 8; }
+
 static inline void sums_of(float *sums, const float *x, size_t n, size_t each) {
     for (size_t j = 0; j < n / each; j++, x += each) {
         float sum = 0;
@@ -343,7 +343,7 @@ static inline void sums_of(float *sums, const float *x, size_t n, size_t each) {
 
 static void prepare_q4_k(float *p, const float *x, size_t n) {
     for (size_t byte = 0; byte < n / 2; byte += 32) {
-        float *to = p + byte / (4 * LANES) * (8 * LANES) + byte / 32 % (LANES / 8) * 8;
+        float *to = place_of(p, byte);
         spread(to, x + 2 * byte);
         spread(to + LANES, x + 2 * byte + 32);
     }
@@ -352,13 +352,21 @@ static void prepare_q4_k(float *p, const float *x, size_t n) {
 
 static void prepare_q6_k(float *p, const float *x, size_t n) {
     for (size_t byte = 0; byte < n / 2; byte += 32) {
-        float *to = p + byte / (4 * LANES) * (8 * LANES) + byte / 32 % (LANES / 8) * 8;
+        float *to = place_of(p, byte);
         const float *from = x + byte / 64 * 128 + byte % 64;
         spread(to, from);
         spread(to + LANES, from + 64);
     }
     sums_of(p + n, x, n, 16);
 }
+
+#define prepare_q5_k prepare_q4_k
+
+static void prepare_q4_0(float *p, const float *x, size_t n) {
+    memcpy(p, x, n * sizeof *p);
+    sums_of(p + n, x, n, 32);
+}
+#define prepare_q5_0 prepare_q4_0
 
 #define WIDE(kind)                                                                                                     \
     static void product_##kind(float *out, const void *rows, size_t step, size_t count, const float *p, size_t n) {    \
@@ -373,14 +381,6 @@ WIDE(q6_k)
 WIDE(q4_0)
 WIDE(q5_0)
 WIDE(q5_k)
-
-
-static void prepare_q4_0(float *p, const float *x, size_t n) {
-    memcpy(p, x, n * sizeof *p);
-    sums_of(p + n, x, n, 32);
-}
-#define prepare_q5_0 prepare_q4_0
-#define prepare_q5_k prepare_q4_k
 
 /* ---- sums of rows: four registers of columns at a time, over all rows ---- */
 
