@@ -35,9 +35,9 @@ static bqb_status log_line(bqb_tune_run *t, json_t *o, bqb_err *err) {
 
 static void update(bqb_tune_run *t, double lr) {
     const bqb_tune_options *o = &t->o;
-    double b1 = 1 - pow(o->beta1, (double)(t->step + 1)), b2 = 1 - pow(o->beta2, (double)(t->step + 1));
-    t->parts.ops->adamw(t->parts.floats, t->mom, t->var, t->grad.floats, (float)(lr * o->weight_decay), (float)(lr / b1), (float)(1 / sqrt(b2)), (float)o->beta1,
-                        (float)o->beta2, (float)o->eps, t->parts.n_floats);
+    bqb_adamw_step step = bqb_adamw_step_at(lr, o->weight_decay, o->beta1, o->beta2, t->step + 1);
+    t->parts.ops->adamw(t->parts.floats, t->mom, t->var, t->grad.floats, step.decay, step.step_size, step.vscale, (float)o->beta1, (float)o->beta2, (float)o->eps,
+                        t->parts.n_floats);
     float *scale = t->parts.log_scale, most = logf(100.0f);
     *scale = *scale < 0 ? 0 : *scale > most ? most : *scale;
 }

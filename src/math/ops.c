@@ -1,6 +1,7 @@
-/* Choosing among the builds of ops_simd.c. */
+/* Choosing among the builds of ops_simd.c, and what a step hands to one of them. */
 #include "math/ops.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,4 +31,8 @@ const bqb_ops *bqb_ops_best(void) {
     for (size_t i = 0; want && i < n; i++)
         if (!strcmp(all[i]->name, want)) return all[i];
     return all[n - 1];
+}
+
+bqb_adamw_step bqb_adamw_step_at(double lr, double weight_decay, double beta1, double beta2, uint64_t step) {
+    return (bqb_adamw_step){(float)(lr * weight_decay), (float)(lr / (1 - pow(beta1, (double)step))), (float)(1 / sqrt(1 - pow(beta2, (double)step)))};
 }

@@ -56,11 +56,17 @@ typedef struct {
     /* Sum of exp(x[i] - max) over n entries, and e[i] itself: for cross-entropy. Returns the sum, *max out. */
     float (*exp_sum)(float *e, float *max, const float *x, size_t n);
 
-    /* One AdamW update of n parameters; see bqb_adamw_config. `decay` is lr*wd, `step_size`
-     * lr/(1-beta1^t), `vscale` 1/sqrt(1-beta2^t). */
+    /* One AdamW update of n parameters; see bqb_adamw_config. `decay`, `step_size` and `vscale` as bqb_adamw_step_at says. */
     void (*adamw)(float *w, float *m, float *v, const float *g, float decay, float step_size, float vscale,
                   float beta1, float beta2, float eps, size_t n);
 } bqb_ops;
+
+/* What all parameters share in a step of AdamW: decay lr*wd, step_size lr/(1-beta1^step), vscale 1/sqrt(1-beta2^step).
+ * step counts from 1. Rounds once. */
+typedef struct {
+    float decay, step_size, vscale;
+} bqb_adamw_step;
+bqb_adamw_step bqb_adamw_step_at(double lr, double weight_decay, double beta1, double beta2, uint64_t step);
 
 const bqb_ops *bqb_ops_plain(void);
 const bqb_ops *bqb_ops_best(void); /* $BQB_ISA=generic|avx2|avx512 asks for a lesser one */

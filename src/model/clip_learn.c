@@ -2,8 +2,6 @@
 #include "base/thread.h"
 #include "model/clip_internal.h"
 
-#include <math.h>
-
 static size_t first_of(const bqb_block *b) { return b->ln1.g < b->qkv.w ? b->ln1.g : b->qkv.w; }
 
 static size_t last_of(const bqb_block *b) {
@@ -72,7 +70,7 @@ typedef struct {
     const float *grad;
     float *mom, *var;
     const bqb_adamw_config *c;
-    float step_size, vscale;
+    bqb_adamw_step step;
 } update;
 
 static void update_param(void *ctx, size_t i, int worker) {
@@ -80,18 +78,15 @@ static void update_param(void *ctx, size_t i, int worker) {
     const update *u = ctx;
     const bqb_param *p = &u->m->map.param[i];
     if (p->frozen) return;
-    float decay = p->decay ? u->c->lr * u->c->weight_decay : 0.0f;
-    u->m->ops->adamw(u->m->weights + p->offset, u->mom + p->offset, u->var + p->offset, u->grad + p->offset, decay,
-                     u->step_size, u->vscale, u->c->beta1, u->c->beta2, u->c->eps, p->n);
+    u->m->ops->adamw(u->m->weights + p->offset, u->mom + p->offset, u->var + p->offset, u->grad + p->offset,
+                     p->decay ? u->step.decay : 0, u->step.step_size, u->step.vscale, u->c->beta1, u->c->beta2, u->c->eps, p->n);
     if (u->m->half) u->m->ops->to_bf16(u->m->half + p->offset, u->m->weights + p->offset, p->n);
 }
 
 void bqb_clip_adamw(bqb_clip *m, const float *grad, float *mom, float *var, const bqb_adamw_config *c,
                     uint64_t step_number) {
-    double t = (double)step_number;
     update u = {.m = m, .grad = grad, .mom = mom, .var = var, .c = c};
-    u.step_size = (float)((double)c->lr / (1.0 - pow((double)c->beta1, t)));
-    u.vscale = (float)(1.0 / sqrt(1.0 - pow((double)c->beta2, t)));
+    u.step = bqb_adamw_step_at((double)c->lr, (double)c->weight_decay, (double)c->beta1, (double)c->beta2, step_number);
     bqb_parallel_for(m->map.n_params, m->threads, update_param, &u);
     float *scale = m->weights + m->map.logit_scale;
     if (*scale < 0.0f) *scale = 0.0f;

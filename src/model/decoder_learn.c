@@ -165,21 +165,20 @@ typedef struct {
     const float *grad;
     float *mom, *var;
     const bqb_adamw_config *c;
-    double bias1, bias2;
+    bqb_adamw_step step;
 } update;
 
 static int update_tensor(void *ctx, const bqb_decoder_tensor *t) {
     const update *u = ctx;
     float *w = t->matrix ? u->m->weights + ((const float *)t->matrix->data - u->m->weights) : *t->vector;
     size_t at = (size_t)(w - u->m->weights);
-    double wd = t->rows ? u->c->weight_decay : 0;
-    u->m->mul.ops->adamw(w, u->mom + at, u->var + at, u->grad + at, (float)(u->c->lr * wd), (float)(u->c->lr / u->bias1), (float)(1 / sqrt(u->bias2)),
-                     (float)u->c->beta1, (float)u->c->beta2, (float)u->c->eps, size_of(t));
+    u->m->mul.ops->adamw(w, u->mom + at, u->var + at, u->grad + at, t->rows ? u->step.decay : 0, u->step.step_size, u->step.vscale, u->c->beta1,
+                         u->c->beta2, u->c->eps, size_of(t));
     return 0;
 }
 
 void bqb_decoder_adamw(bqb_decoder *m, const float *grad, float *mom, float *var, const bqb_adamw_config *c, uint64_t step) {
-    update u = {m, grad, mom, var, c, 1 - pow((double)c->beta1, (double)step), 1 - pow((double)c->beta2, (double)step)};
+    update u = {m, grad, mom, var, c, bqb_adamw_step_at((double)c->lr, (double)c->weight_decay, (double)c->beta1, (double)c->beta2, step)};
     bqb_decoder_each_tensor(m, update_tensor, &u);
 }
 

@@ -369,9 +369,8 @@ TEST(ops_adamw_follows_its_formula) {
                     vv[i] = b2 * vv[i] + (1 - b2) * gi * gi;
                     ww[i] -= lr * (mm[i] / (1 - pow(b1, t))) / (sqrt(vv[i] / (1 - pow(b2, t))) + eps);
                 }
-                float vscale = (float)(1 / sqrt(1 - pow(0.98, t)));
-                all[k]->adamw(w, m, v, g, 1e-3f, (float)(1e-2 / (1 - pow(0.9, t))), vscale, 0.9f, 0.98f,
-                              fault == 3 ? 1e-4f : 1e-6f, N);
+                bqb_adamw_step s = bqb_adamw_step_at(1e-2, 0.1, 0.9, 0.98, (uint64_t)t);
+                all[k]->adamw(w, m, v, g, s.decay, s.step_size, s.vscale, 0.9f, 0.98f, fault == 3 ? 1e-4f : 1e-6f, N);
             }
             double worst = 0;
             for (size_t i = 0; i < N; i++) worst = fmax(worst, fabs((double)w[i] - ww[i]));
