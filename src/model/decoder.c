@@ -61,6 +61,9 @@ bqb_status bqb_decoder_share(bqb_decoder **out, bqb_decoder *m, int threads, bqb
     d->shared = true;
     d->turned = NULL;
     d->n_turned = 0;
+    d->crew = NULL;
+    d->n_crew = 0;
+    d->tapes = NULL;
     bqb_status s = bqb_multiplier_open(&d->mul, m->mul.num, threads, err);
     if (!s) return BQB_OK;
     bqb_decoder_free(d);

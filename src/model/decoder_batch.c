@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PART = 512 }; /* tokens that go through the blocks at once; a longer document is a part of its own */
-
 /* What rows need on their way through. */
 typedef struct {
     size_t room;
@@ -130,8 +128,6 @@ static bqb_status make_crew(bqb_decoder *m, bqb_err *err) {
         struct bqb_decoder_worker *w = &m->crew[m->n_crew++];
         s = bqb_decoder_share(&w->m, m, 1, err);
         if (s) break;
-        w->m->crew = NULL;
-        w->m->n_crew = 0;
         w->m->tapes = bqb_arena_new();
         w->grad = bqb_calloc(m->n_weights, sizeof *w->grad);
         if (!w->m->tapes || !w->grad) s = bqb_fail_nomem(err, "decoder", m->n_weights * sizeof *w->grad);
@@ -150,16 +146,16 @@ typedef struct {
     bool grad;
 } batch;
 
-/* The end of the part that begins with document `doc`. */
+/* The end of the part that begins with document `doc`. A document longer than a part is one by itself. */
 static size_t part_end(const batch *b, size_t doc) {
     size_t start = doc ? b->end[doc - 1] : 0, to = doc + 1;
-    while (to < b->n_docs && b->end[to] - start <= PART) to++;
+    while (to < b->n_docs && b->end[to] - start <= BQB_DECODER_PART) to++;
     return to;
 }
 
 static bqb_status learn_part(const batch *b, struct bqb_decoder_worker *w, size_t doc, size_t to) {
     size_t start = doc ? b->end[doc - 1] : 0, n = b->end[to - 1] - start;
-    bqb_status s = desk_room(&w->desk, w->m, n > PART ? n : PART, &w->err);
+    bqb_status s = desk_room(&w->desk, w->m, n > BQB_DECODER_PART ? n : BQB_DECODER_PART, &w->err);
     if (s) return s;
     size_t *end = bqb_calloc(to - doc, sizeof *end);
     if (!end) return bqb_fail_nomem(&w->err, "a lesson", (to - doc) * sizeof *end);

@@ -114,6 +114,13 @@ TEST(decoder_learns_from_many_documents) {
     memset(again, 0, n * sizeof *again);
     CHECK_OK(bqb_decoder_learn_batch(m, again, &loss2, d.ids, d.skip, joined, DOCS - 1, &err), err);
     CHECK(difference(again, want, n) > 1e-3);
+    /* One that shares the weights goes without taking along what learning left. */
+    bqb_decoder *other_caller = NULL;
+    CHECK_OK(bqb_decoder_share(&other_caller, m, 1, &err), err);
+    bqb_decoder_free(other_caller);
+    memset(again, 0, n * sizeof *again);
+    CHECK_OK(bqb_decoder_learn_batch(m, again, &loss2, d.ids, d.skip, d.end, DOCS, &err), err);
+    CHECK(!memcmp(again, got, n * sizeof *again));
     /* What cannot be. */
     size_t long_one[1] = {LONGEST + 1}, empty[2] = {10, 10};
     CHECK(bqb_decoder_learn_batch(m, got, &loss2, d.ids, d.skip, long_one, 1, &err) == BQB_EINVAL);
