@@ -67,27 +67,12 @@ static double weight_bytes(const char *path) {
     return sum;
 }
 
-/* The sizes of a language model, before it is opened. */
-static bqb_status read_config(bqb_decoder_config *c, const char *path, bqb_err *err) {
-    if (bqb_is_gguf(path)) {
-        bqb_gguf *g;
-        bqb_status s = bqb_gguf_open(&g, path, err);
-        if (!s) s = bqb_decoder_config_gguf(c, g, err);
-        if (!s) bqb_gguf_close(g);
-        return s;
-    }
-    char *config = bqb_path_join(path, "config.json");
-    bqb_status s = config ? bqb_decoder_config_read(c, config, err) : bqb_fail_nomem(err, path, strlen(path));
-    free(config);
-    return s;
-}
-
 /* All of it is known before anything large is opened. */
 static bqb_status reckon(bqb_tune_run *t, size_t n_pictures, bqb_err *err) {
     bqb_decoder_config c;
     bqb_clip_config v;
     char *clip = bqb_path_join(t->o.model, "config.json");
-    bqb_status s = clip ? read_config(&c, t->o.llm, err) : bqb_fail_nomem(err, t->o.model, strlen(t->o.model));
+    bqb_status s = clip ? bqb_decoder_config_of(&c, t->o.llm, err) : bqb_fail_nomem(err, t->o.model, strlen(t->o.model));
     if (!s) s = bqb_clip_config_read(&v, clip, err);
     free(clip);
     if (s) return s;

@@ -1,6 +1,5 @@
 #include "model/decoder_internal.h"
 
-#include "base/fs.h"
 #include "base/thread.h"
 
 #include <math.h>
@@ -25,12 +24,7 @@ static bqb_status open_files(bqb_decoder *m, const char *path, bqb_err *err) {
         bqb_status s = bqb_gguf_open(&m->gguf, path, err);
         return s ? s : bqb_decoder_config_gguf(&m->config, m->gguf, err);
     }
-    if (bqb_is_file(path)) return bqb_fail(err, BQB_EFORMAT, "%s: neither a model folder nor a GGUF file", path);
-    char *config = bqb_path_join(path, "config.json"), *generation = bqb_path_join(path, "generation_config.json");
-    bqb_status s = config && generation ? bqb_decoder_config_read(&m->config, config, err) : bqb_fail_nomem(err, path, strlen(path));
-    if (!s && bqb_is_file(generation)) s = bqb_decoder_config_more_ends(&m->config, generation, err);
-    free(config);
-    free(generation);
+    bqb_status s = bqb_decoder_config_of(&m->config, path, err);
     return s ? s : bqb_safetensors_open_folder(&m->file, path, err);
 }
 

@@ -43,6 +43,10 @@ bqb_status bqb_decoder_config_more_ends(bqb_decoder_config *c, const char *path,
 struct bqb_gguf;
 bqb_status bqb_decoder_config_gguf(bqb_decoder_config *c, const struct bqb_gguf *g, bqb_err *err);
 
+/* Of a language model that is not opened: a GGUF file, or a folder with config.json and perhaps generation_config.json.
+ * Errors: of these; BQB_EFORMAT where a file is no GGUF file. */
+bqb_status bqb_decoder_config_of(bqb_decoder_config *c, const char *path, bqb_err *err);
+
 /* Whether sizes fit each other and memory could ever hold them. */
 bqb_status bqb_decoder_config_check(const bqb_decoder_config *c, const char *name, bqb_err *err);
 

@@ -211,3 +211,21 @@ bqb_status bqb_decoder_config_gguf(bqb_decoder_config *c, const bqb_gguf *g, bqb
     gguf_ids(&k, c);
     return k.status ? k.status : bqb_decoder_config_check(c, bqb_gguf_path(g), err);
 }
+
+bqb_status bqb_decoder_config_of(bqb_decoder_config *c, const char *path, bqb_err *err) {
+    if (bqb_is_gguf(path)) {
+        bqb_gguf *g;
+        bqb_status s = bqb_gguf_open(&g, path, err);
+        if (s) return s;
+        s = bqb_decoder_config_gguf(c, g, err);
+        bqb_gguf_close(g);
+        return s;
+    }
+    if (bqb_is_file(path)) return bqb_fail(err, BQB_EFORMAT, "%s: neither a model folder nor a GGUF file", path);
+    char *config = bqb_path_join(path, "config.json"), *generation = bqb_path_join(path, "generation_config.json");
+    bqb_status s = config && generation ? bqb_decoder_config_read(c, config, err) : bqb_fail_nomem(err, path, strlen(path));
+    if (!s && bqb_is_file(generation)) s = bqb_decoder_config_more_ends(c, generation, err);
+    free(config);
+    free(generation);
+    return s;
+}

@@ -37,6 +37,11 @@ static void check_kind(bqb_row_kind kind, const bqb_decoder_config *c) {
         double sum = 0;
         for (size_t i = 0; i < c->vocab; i++) sum += (double)logits[i] * (double)logits[i];
         CHECK_MSG(sum > 1e-6 && sum < 1e6, "%s: logits' squares sum up to %g", path, sum);
+        /* The sizes are known without opening it, too. */
+        bqb_decoder_config of;
+        CHECK_OK(bqb_decoder_config_of(&of, path, &err), err);
+        CHECK(of.family == c->family && of.vocab == c->vocab && of.width == c->width && of.layers == c->layers && of.kv_heads == c->kv_heads &&
+              of.mlp == c->mlp && of.context == c->context && of.tied == c->tied);
     }
     bqb_decoder_past_free(past);
     bqb_decoder_free(m);
