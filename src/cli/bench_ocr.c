@@ -122,7 +122,7 @@ static bqb_status read_one(work *w, size_t row, result *r, int worker) {
     bqb_merged m = {.belief = 0};
     uint32_t *truth = w->char_of + (size_t)worker * 2 * MOST_CHARS, *room = truth + MOST_CHARS;
     bqb_status s = path ? bqb_file_read(&data, &size, path, MAX_FILE, &r->why) : bqb_fail_nomem(&r->why, "path", 1);
-    if (!s && !w->ocr[worker]) s = bqb_ocr_open(&w->ocr[worker], &r->why);
+    if (!s && !w->ocr[worker]) s = bqb_ocr_open(&w->ocr[worker], NULL, &r->why);
     double began = cpu_now_s() + (s ? 0 : bqb_ocr_cpu_s(w->ocr[worker]));
     if (!s) s = bqb_read_sticker(&m, &lines, w->ocr[worker], data, size, path, NULL, &r->why);
     r->cpu_s = cpu_now_s() + (w->ocr[worker] ? bqb_ocr_cpu_s(w->ocr[worker]) : 0) - began;
@@ -171,7 +171,7 @@ static void print_score(const work *w, int which, const char *name) {
 
 static bqb_status measure_all(work *w, int threads, bqb_err *err) {
     char advice[BQB_OCR_ADVICE];
-    bqb_status s = bqb_ocr_check(advice, err);
+    bqb_status s = bqb_ocr_open(&w->ocr[0], advice, err);
     if (s) return s;
     if (*advice) fprintf(stderr, "bqb: %s\n", advice);
     if ((s = bqb_image_init(err))) return s;

@@ -40,7 +40,7 @@ typedef struct {
     bqb_read_report *report;
     job *jobs; /* [BATCH * threads] */
     size_t n;
-    bqb_ocr *ocr[MOST_THREADS]; /* of each worker, made when it first needs one */
+    bqb_ocr *ocr[MOST_THREADS]; /* of each worker; but for the first, made when it first needs one */
     char reader[80];
     size_t finished, total;
     pthread_mutex_t lock; /* of all that follows a reading: the library, the report, what is told */
@@ -133,7 +133,7 @@ static void read_one(void *ctx, size_t i, int worker) {
     job *j = &w->jobs[i];
     if (atomic_load(&w->stop)) return;
     j->status = BQB_OK;
-    if (!w->ocr[worker]) j->status = bqb_ocr_open(&w->ocr[worker], &j->why);
+    if (!w->ocr[worker]) j->status = bqb_ocr_open(&w->ocr[worker], NULL, &j->why);
     j->no_reader = j->status != BQB_OK;
     if (!j->status) j->status = read_file(j, w->ocr[worker]);
     j->done = true;
@@ -248,7 +248,7 @@ bqb_status bqb_library_read(bqb_catalogue *c, const bqb_sticker_id *ids, size_t 
     if (w.threads > MOST_THREADS) w.threads = MOST_THREADS;
     pthread_mutex_init(&w.lock, NULL);
     atomic_init(&w.stop, false);
-    bqb_status s = bqb_ocr_check(o->advice, err);
+    bqb_status s = bqb_ocr_open(&w.ocr[0], o->advice, err); /* can anything be read here? */
     if (!s) s = bqb_image_init(err);
     if (!s) s = bqb_lock_file_open(&w.claims, bqb_catalogue_dir(c), "read.lock", err);
     if (!s) s = choose(&todo, c, ids, n, o->again, &report->asked, err);

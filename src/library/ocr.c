@@ -216,34 +216,22 @@ static bqb_status launch(bqb_ocr *o, size_t *language, bqb_err *err) {
                                       "apt-get install --reinstall tesseract-ocr-chi-sim tesseract-ocr-eng");
 }
 
-static bqb_status open_reader(bqb_ocr **out, size_t *language, bqb_err *err) {
+bqb_status bqb_ocr_open(bqb_ocr **out, char advice[BQB_OCR_ADVICE], bqb_err *err) {
+    size_t language;
     *out = NULL;
+    if (advice) *advice = 0;
     bqb_ocr *o = bqb_calloc(1, sizeof *o);
     if (!o) return bqb_fail_nomem(err, "Tesseract", sizeof *o);
-    bqb_status s = launch(o, language, err);
+    bqb_status s = launch(o, &language, err);
     if (s) {
         free(o);
         return s;
     }
-    snprintf(o->name, sizeof o->name, "tesseract %.40s %s", tess.TessVersion(), languages[*language]);
+    snprintf(o->name, sizeof o->name, "tesseract %.40s %s", tess.TessVersion(), languages[language]);
+    if (advice && language != CHI_SIM)
+        snprintf(advice, BQB_OCR_ADVICE, "Chinese cannot be read: tesseract-ocr-chi-sim is not installed; English is");
     *out = o;
     return BQB_OK;
-}
-
-bqb_status bqb_ocr_open(bqb_ocr **out, bqb_err *err) {
-    size_t language;
-    return open_reader(out, &language, err);
-}
-
-bqb_status bqb_ocr_check(char advice[BQB_OCR_ADVICE], bqb_err *err) {
-    bqb_ocr *o;
-    size_t language;
-    *advice = 0;
-    bqb_status s = open_reader(&o, &language, err);
-    if (!s && language != CHI_SIM)
-        snprintf(advice, BQB_OCR_ADVICE, "Chinese cannot be read: tesseract-ocr-chi-sim is not installed; English is");
-    bqb_ocr_close(o);
-    return s;
 }
 
 void bqb_ocr_close(bqb_ocr *o) {

@@ -20,13 +20,11 @@ typedef enum {
     BQB_OCR_RAW     /* the same, as it is: no search for the line */
 } bqb_ocr_layout;
 
-/* Can text be read here? BQB_EUNSUPPORTED: libtesseract or every language is missing; the message says what to install.
- * BQB_EFORMAT: a language file is damaged. advice: "" or a sentence on one language that is missing, the other is used. */
+/* A reader for one thread at a time. advice (may be NULL): "" or a sentence on one language that is missing, the other is used.
+ * BQB_EUNSUPPORTED: libtesseract or every language is missing; the message says what to install. BQB_EFORMAT: a language
+ * file is damaged. BQB_EIO: no process can be had. */
 enum { BQB_OCR_ADVICE = 200 };
-bqb_status bqb_ocr_check(char advice[BQB_OCR_ADVICE], bqb_err *err);
-
-/* A reader for one thread at a time; errors as bqb_ocr_check, and BQB_EIO when no process can be had. */
-bqb_status bqb_ocr_open(bqb_ocr **out, bqb_err *err);
+bqb_status bqb_ocr_open(bqb_ocr **out, char advice[BQB_OCR_ADVICE], bqb_err *err);
 void bqb_ocr_close(bqb_ocr *o); /* accepts NULL */
 
 /* Who reads, for the catalogue: "tesseract 5.3.0 chi_sim+eng". */

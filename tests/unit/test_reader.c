@@ -15,13 +15,13 @@ static bqb_err err;
 static bqb_ocr *open_reader(void) {
     bqb_ocr *o = NULL;
     char advice[BQB_OCR_ADVICE];
-    bqb_status s = bqb_ocr_check(advice, &err);
+    bqb_status s = bqb_ocr_open(&o, advice, &err);
     if (s == BQB_EUNSUPPORTED || *advice) {
+        bqb_ocr_close(o);
         test_skip(s ? err.msg : advice);
         return NULL;
     }
     CHECK_OK(s, err);
-    CHECK_OK(bqb_ocr_open(&o, &err), err);
     return o;
 }
 
