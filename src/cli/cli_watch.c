@@ -40,15 +40,19 @@ static int on_progress(void *ctx, const char *what, uint64_t done, uint64_t tota
     return stop;
 }
 
+static void print_object(screen *s, json_t *o) {
+    pthread_mutex_lock(&s->lock);
+    (void)cli_json_print(o);
+    fflush(stdout);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void print_event(screen *s, const char *event, const char *path, const char *key, const char *text) {
     json_t *o = json_object();
     cli_json_set(o, "event", json_string(event));
     if (path) cli_json_path(o, path);
     if (text) cli_json_set(o, key, cli_json_text(text));
-    pthread_mutex_lock(&s->lock);
-    (void)cli_json_print(o);
-    fflush(stdout);
-    pthread_mutex_unlock(&s->lock);
+    print_object(s, o);
 }
 
 /* "WHAT PATH JOINT TEXT"; path and text may be NULL. */
@@ -143,10 +147,7 @@ static void on_ready(screen *s, const bqb_import_report *r) {
         json_t *o = cli_json_import(r);
         cli_json_set(o, "event", json_string("ready"));
         cli_json_set(o, "settling", json_integer((json_int_t)r->settling));
-        pthread_mutex_lock(&s->lock);
-        (void)cli_json_print(o);
-        fflush(stdout);
-        pthread_mutex_unlock(&s->lock);
+        print_object(s, o);
         return;
     }
     if (r->settling)
