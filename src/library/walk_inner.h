@@ -63,6 +63,10 @@ void bqb_walk_sort(bqb_walk *w);
 /* *to: a copy of words that lives as long as the list. */
 bqb_status bqb_walk_keep(bqb_walk *w, const char **to, const char *words, bqb_err *err);
 
+/* Where the pictures of such sets and archives get files: the library's folder, links resolved, to be freed. NULL with
+ * BQB_OK: there is none, which was told of `path`. */
+bqb_status bqb_walk_library(bqb_walk *w, char **library, const char *path, bqb_err *err);
+
 /* A MUGE set by its SPLIT_imgs.tsv, and LMDB databases by their folder or list (walk_sets.c): their pictures get
  * files in the library. */
 bqb_status bqb_walk_muge(bqb_walk *w, const char *path, bqb_err *err);

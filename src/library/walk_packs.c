@@ -57,17 +57,14 @@ static int zip_progress(void *ctx, const char *what, uint64_t done, uint64_t tot
 }
 
 bqb_status bqb_walk_zip(bqb_walk *w, const char *path, bqb_err *err) {
-    if (!w->library) {
-        bqb_walk_skip(w, path, "there is no library to put its pictures into");
-        return BQB_OK;
-    }
-    char *library = realpath(w->library, NULL);
-    if (!library) return bqb_fail_errno(err, "%s", w->library);
+    char *library;
+    bqb_status s = bqb_walk_library(w, &library, path, err);
+    if (!library) return s;
     zip_reading r = {.w = w, .path = path, .library = library};
     bqb_zip_reader reader = {.sticker = add_zip, .skip = skip_zip, .progress = zip_progress, .ctx = &r};
     bqb_err why = {0};
     size_t others = 0;
-    bqb_status s = bqb_zip_set_each(path, &reader, &others, &why);
+    s = bqb_zip_set_each(path, &reader, &others, &why);
     w->others += others;
     free(library);
     if (s == BQB_EFORMAT || s == BQB_ELIMIT) {

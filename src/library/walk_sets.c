@@ -12,6 +12,13 @@
 
 enum { MAX_PICTURE = 64 << 20 };
 
+bqb_status bqb_walk_library(bqb_walk *w, char **library, const char *path, bqb_err *err) {
+    *library = w->library ? realpath(w->library, NULL) : NULL;
+    if (w->library && !*library) return bqb_fail_errno(err, "%s", w->library);
+    if (!w->library) bqb_walk_skip(w, path, "there is no library to put its pictures into");
+    return BQB_OK;
+}
+
 /* A MUGE picture that now has a file. */
 static bqb_status add_muge(void *ctx, const char *path, const char *caption, bqb_err *err) {
     bqb_walk *w = ctx;
@@ -23,13 +30,10 @@ static bqb_status add_muge(void *ctx, const char *path, const char *caption, bqb
 static void skip_muge(void *ctx, const char *path, const char *reason) { bqb_walk_skip(ctx, path, reason); }
 
 bqb_status bqb_walk_muge(bqb_walk *w, const char *path, bqb_err *err) {
-    if (!w->library) {
-        bqb_walk_skip(w, path, "there is no library to put its pictures into");
-        return BQB_OK;
-    }
-    char *library = realpath(w->library, NULL);
-    if (!library) return bqb_fail_errno(err, "%s", w->library);
-    bqb_status s = bqb_muge_files(path, library, add_muge, skip_muge, w, err);
+    char *library;
+    bqb_status s = bqb_walk_library(w, &library, path, err);
+    if (!library) return s;
+    s = bqb_muge_files(path, library, add_muge, skip_muge, w, err);
     free(library);
     return s;
 }
@@ -75,18 +79,14 @@ static bqb_status add_lmdb(void *ctx, const bqb_lmdb_sticker *x, bqb_err *err) {
 }
 
 bqb_status bqb_walk_lmdb(bqb_walk *w, const char *path, bqb_err *err) {
-    if (!w->library) {
-        bqb_walk_skip(w, path, "there is no library to put its pictures into");
-        return BQB_OK;
-    }
-    lmdb_reading r = {.w = w, .path = path, .bytes = {.max = MAX_PICTURE}};
+    char *library;
+    bqb_status s = bqb_walk_library(w, &library, path, err);
+    if (!library) return s;
+    lmdb_reading r = {.w = w, .path = path, .library = library, .bytes = {.max = MAX_PICTURE}};
     bqb_lmdb_set *set = NULL;
     bqb_err why = {0};
-    char *library = realpath(w->library, NULL);
-    if (!library) return bqb_fail_errno(err, "%s", w->library);
-    bqb_status s = bqb_lmdb_set_open(&set, path, &why);
+    s = bqb_lmdb_set_open(&set, path, &why);
     r.set = set;
-    r.library = library;
     bool damaged = s && s != BQB_ENOMEM;
     if (!s) {
         s = bqb_lmdb_set_each(set, add_lmdb, skip_lmdb, &r, &why);
