@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "base/words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +169,12 @@ const char *bqb_table_cell(const bqb_table *t, size_t r, size_t c) {
 size_t bqb_table_line(const bqb_table *t, size_t r) { return r < t->n_rows ? t->row[r].line : 0; }
 size_t bqb_table_broken(const bqb_table *t) { return t->broken; }
 size_t bqb_table_broken_line(const bqb_table *t) { return t->broken_line; }
+
+const char *bqb_table_problem(char out[BQB_TABLE_PROBLEM], const bqb_table *t) {
+    if (!t->broken) return NULL;
+    snprintf(out, BQB_TABLE_PROBLEM, "%zu broken %s left out, the first is line %zu", t->broken, bqb_word(t->broken, "line", "lines"), t->broken_line);
+    return out;
+}
 
 bqb_status bqb_table_write_cell(bqb_outfile *o, const char *text, bqb_err *err) {
     bqb_status s = BQB_OK;

@@ -25,6 +25,10 @@ size_t bqb_table_line(const bqb_table *t, size_t row);                 /* its li
 size_t bqb_table_broken(const bqb_table *t);                           /* lines left out */
 size_t bqb_table_broken_line(const bqb_table *t);                      /* the first of them, 0 if none */
 
+/* "3 broken lines left out, the first is line 7"; NULL where none is. */
+enum { BQB_TABLE_PROBLEM = 120 };
+const char *bqb_table_problem(char out[BQB_TABLE_PROBLEM], const bqb_table *t);
+
 /* Write a cell as bqb_table_open reads it back, but for \r, which becomes a space. */
 bqb_status bqb_table_write_cell(bqb_outfile *o, const char *text, bqb_err *err);
 

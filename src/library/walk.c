@@ -131,12 +131,8 @@ bqb_status bqb_walk_table(bqb_walk *w, const char *path, const char *dir, bqb_er
         bqb_walk_skip(w, path, "its header line has no column \"file\"");
         return BQB_OK;
     }
-    if (bqb_table_broken(t)) {
-        char reason[120];
-        snprintf(reason, sizeof reason, "%zu broken %s left out, the first is line %zu", bqb_table_broken(t), bqb_word(bqb_table_broken(t), "line", "lines"),
-                 bqb_table_broken_line(t));
-        bqb_walk_skip(w, path, reason);
-    }
+    char problem[BQB_TABLE_PROBLEM];
+    if (bqb_table_problem(problem, t)) bqb_walk_skip(w, path, problem);
     bqb_field field[64];
     size_t n_columns = bqb_table_columns(t) < 64 ? bqb_table_columns(t) : 64;
     for (size_t c = 0; c < n_columns; c++)

@@ -1,7 +1,6 @@
 #include "library/zip_set.h"
 
 #include "base/fs.h"
-#include "base/words.h"
 #include "file/table.h"
 #include "file/zip_name.h"
 #include "image/sniff.h"
@@ -172,12 +171,8 @@ static bqb_status take_rows(reading *g, const bqb_table *t, const item *it, bqb_
         skip(g, it->name, "its header line has no column \"file\"");
         return BQB_OK;
     }
-    if (bqb_table_broken(t)) {
-        char reason[120];
-        snprintf(reason, sizeof reason, "%zu broken %s left out, the first is line %zu", bqb_table_broken(t), bqb_word(bqb_table_broken(t), "line", "lines"),
-                 bqb_table_broken_line(t));
-        skip(g, it->name, reason);
-    }
+    char problem[BQB_TABLE_PROBLEM];
+    if (bqb_table_problem(problem, t)) skip(g, it->name, problem);
     const bqb_own_columns own = bqb_own_columns_of(t);
     for (size_t i = 0; i < bqb_table_rows(t); i++) {
         const char *name = join(g, it->name, folder, bqb_table_cell(t, i, file));
