@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/ram.h"
+#include "chat/assistant.h"
 #include "chat/template.h"
 #include "model/adapter.h"
 #include "model/decoder.h"
@@ -11,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { CONVERSATION = 4096 }; /* tokens, as many as chat takes at most if nobody says so */
 
 typedef struct {
     const char *path;
@@ -74,7 +73,7 @@ bqb_status cli_llm_info(const char *path, bool json, bqb_err *err) {
     bqb_status s = bqb_decoder_open(&i.m, path, bqb_precision_best(), 0, err);
     if (s) return s;
     i.c = bqb_decoder_get_config(i.m);
-    i.positions = i.c->context < CONVERSATION ? i.c->context : CONVERSATION;
+    i.positions = bqb_assistant_window(i.c);
     bqb_decoder_memory(&i.bytes, i.m, i.positions);
     bqb_llm_tokenizer_of(&i.tok, path, &i.why); /* weights alone are worth a look, too */
     char *adapter = bqb_is_dir(path) ? bqb_path_join(path, "adapter") : NULL;
