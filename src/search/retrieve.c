@@ -279,9 +279,8 @@ static bool wanted(const retrieval *r, const bqb_found *f) {
 }
 
 static bool passes(const retrieval *r, bqb_sticker_id id) {
-    for (size_t i = 0; i < r->passed; i++)
-        if (r->list[i].id == id) return true;
-    return false;
+    size_t row = bqb_vectors_row(r->pictures, id);
+    return row != SIZE_MAX && (r->allow[row / 64] >> row % 64 & 1);
 }
 
 /* The next result, if this candidate may be one: its keeper stands for it, if it passes the filters, too. */
