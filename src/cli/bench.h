@@ -29,6 +29,15 @@ void bench_row(const bench *b, const char *what, const char *precision, double v
 /* The same with a share that is known already, in percent. */
 void bench_row_share(const bench *b, const char *what, const char *precision, double value, const char *unit, double percent);
 
+/* A number of kilobytes out of /proc/self/status, "VmHWM" the most that this process held at once, in bytes; 0: not told. */
+double bench_status_bytes(const char *key);
+
+/* From here on the most held at once counts anew, where the system lets that be asked. */
+void bench_forget_peak(void);
+
+/* An empty folder below $TMPDIR; the caller removes it. */
+bqb_status bench_folder(char dir[512], bqb_err *err);
+
 /* What all threads multiply in this format at most: into b->ceiling, and a line. */
 bqb_status bench_ceiling(bench *b, bqb_num num, bqb_err *err);
 

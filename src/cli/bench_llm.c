@@ -1,9 +1,9 @@
 /* bqb bench --llm: how fast language models read and write here, as shares of what the processor multiplies and
  * of what memory gives. Without a model three of random weights are made, one after the other, below $TMPDIR. */
-#define _GNU_SOURCE
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "base/utf8.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "model/decoder.h"
@@ -57,10 +57,9 @@ static bqb_status open_files(files *f, const char *path, bqb_err *err) {
     DIR *d = opendir(path);
     if (!d) return bqb_fail_errno(err, "%s", path);
     for (struct dirent *e; (e = readdir(d)) && f->n < MOST_FILES && !s;) {
-        size_t n = strlen(e->d_name);
-        if (n < 12 || strcmp(e->d_name + n - 12, ".safetensors") != 0) continue;
+        if (!bqb_ends_with(e->d_name, ".safetensors")) continue;
         char *file = bqb_path_join(path, e->d_name);
-        s = file ? bqb_map_open(&f->map[f->n++], file, err) : bqb_fail_nomem(err, path, n);
+        s = file ? bqb_map_open(&f->map[f->n++], file, err) : bqb_fail_nomem(err, path, strlen(path));
         if (!s) f->bytes += f->map[f->n - 1].size;
         free(file);
     }
@@ -93,28 +92,6 @@ static double read_all_s(files *f, int threads) {
         bqb_parallel_for((r.map->size + PIECE - 1) / PIECE, threads, read_piece, &r);
     }
     return bqb_now_s() - t0;
-}
-
-/* ---- memory ---- */
-
-/* Kilobytes of a line of /proc/self/status, as GB. */
-static double status_gb(const char *key) {
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[128];
-    double kb = 0;
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, key, strlen(key)) && sscanf(line + strlen(key), ": %lf", &kb) == 1) break;
-    if (f) fclose(f);
-    return kb * 1024e-9;
-}
-
-/* The largest size so far counts from here on. */
-static void forget_peak(void) {
-    FILE *f = fopen("/proc/self/clear_refs", "w");
-    if (f) {
-        fputs("5", f);
-        fclose(f);
-    }
 }
 
 /* ---- one model ---- */
@@ -196,8 +173,8 @@ static bqb_status bench_decode(subject *x, files *f, size_t after, bool reading_
 static void memory_rows(subject *x, double before) {
     bqb_decoder_bytes bytes;
     bqb_decoder_memory(&bytes, x->m, PAST + LONG);
-    bench_row(x->b, "peak memory", x->format, status_gb("VmHWM"), "GB", 0, 0);
-    bench_row(x->b, "of it not mapped", x->format, status_gb("RssAnon") - before, "GB", 0, 0);
+    bench_row(x->b, "peak memory", x->format, 1e-9 * bench_status_bytes("VmHWM"), "GB", 0, 0);
+    bench_row(x->b, "of it not mapped", x->format, 1e-9 * (bench_status_bytes("RssAnon") - before), "GB", 0, 0);
     bench_row(x->b, "of it not mapped: estimated", x->format, (bytes.total - bytes.weights) * 1e-9, "GB", 0, 0);
 }
 
@@ -208,8 +185,8 @@ static bqb_status bench_model(bench *b, const char *path, const char *format, in
     if (!s) read_all_s(&f, b->threads); /* from now on all of it is in memory, where there is room */
     double bytes = (double)f.bytes * 1e-9;
     close_files(&f); /* mapped twice it would count twice */
-    forget_peak();
-    double before = status_gb("RssAnon"), t0 = bqb_now_s();
+    bench_forget_peak();
+    double before = bench_status_bytes("RssAnon"), t0 = bqb_now_s();
     if (!s) s = open_subject(&x, path, err);
     if (!s) s = take_in(&x, FIRST, err);
     if (!s) {
@@ -243,13 +220,12 @@ static void remove_model(const char *dir, const char *path) {
 }
 
 static bqb_status bench_random(bench *b, const bqb_decoder_config *c, bqb_row_kind kind, int num, bqb_err *err) {
-    const char *tmp = getenv("TMPDIR");
     char dir[512], path[540];
-    snprintf(dir, sizeof dir, "%s/bqb-bench-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    if (!mkdtemp(dir)) return bqb_fail_errno(err, "%s", dir);
+    bqb_status s = bench_folder(dir, err);
+    if (s) return s;
     snprintf(path, sizeof path, "%s/%s", dir, bqb_row_kind_name(kind));
     fprintf(stderr, "writing a model of random weights, %s\n", bqb_row_kind_name(kind));
-    bqb_status s = bqb_decoder_write_random(path, c, kind, err);
+    s = bqb_decoder_write_random(path, c, kind, err);
     if (!s && !cli_interrupted()) s = bench_model(b, path, bqb_row_kind_name(kind), num, err);
     remove_model(dir, path);
     return s;

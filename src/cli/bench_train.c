@@ -176,21 +176,6 @@ bqb_status bench_recipe(bench *b, bqb_clip *m, size_t pairs, bqb_err *err) {
     return s;
 }
 
-/* The most memory that this process held at once, since the last call where the system lets that be asked. */
-static double peak_bytes(bool forget) {
-    FILE *f = fopen("/proc/self/clear_refs", "w");
-    if (f) {
-        if (forget) fputs("5", f);
-        fclose(f);
-    }
-    char line[128];
-    unsigned long kib = 0;
-    f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof line, f)) sscanf(line, "VmHWM: %lu", &kib);
-    if (f) fclose(f);
-    return 1024.0 * (double)kib;
-}
-
 bqb_status bench_memory(bench *b, bqb_clip *m, size_t pairs, bqb_err *err) {
     const bqb_clip_config *c = bqb_clip_get_config(m);
     const char *name = bqb_precision_name(bqb_clip_precision(m));
@@ -208,12 +193,12 @@ bqb_status bench_memory(bench *b, bqb_clip *m, size_t pairs, bqb_err *err) {
         if (!s) bench_row(b, what, name, (double)(need.total + w.P * 3 * c->resolution * c->resolution) / 1073741824.0, "GiB", 0, 0);
     }
     bqb_clip_save_memory(m, SIZE_MAX, false);
-    peak_bytes(true);
+    bench_forget_peak();
     double t0 = bqb_now_s();
     if (!s) s = take_step(m, &w, 1, err);
     if (!s) {
         snprintf(what, sizeof what, "step of %zu pairs (one frame; 40 tokens; gradient caching): peak memory", pairs);
-        bench_row(b, what, name, peak_bytes(false) / 1073741824.0, "GiB", 0, 0);
+        bench_row(b, what, name, bench_status_bytes("VmHWM") / 1073741824.0, "GiB", 0, 0);
         double flops = 4 * (double)pairs * (bench_image_flops(c) + bench_text_flops(c, TOKENS)), took = bqb_now_s() - t0;
         snprintf(what, sizeof what, "training pairs (one frame; 40 tokens; gradient caching of %zu)", pairs);
         bench_row(b, what, name, (double)pairs / took, "/s", flops / took, (int)bqb_clip_precision(m));

@@ -1,5 +1,4 @@
 /* bqb bench --words: the match of words on a library of made-up stickers. */
-#define _GNU_SOURCE
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -112,13 +111,12 @@ static bqb_status ask(bench *b, bqb_catalogue *c, size_t characters, bqb_err *er
 }
 
 bqb_status bench_words(bench *b, size_t stickers, bqb_err *err) {
-    const char *tmp = getenv("TMPDIR");
     char dir[512], path[540];
     bqb_catalogue *c = NULL;
     struct stat st;
-    snprintf(dir, sizeof dir, "%s/bqb-bench-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    if (!mkdtemp(dir)) return bqb_fail_errno(err, "%s", dir);
-    bqb_status s = bqb_catalogue_open(&c, dir, BQB_CATALOGUE_WRITE, err);
+    bqb_status s = bench_folder(dir, err);
+    if (s) return s;
+    s = bqb_catalogue_open(&c, dir, BQB_CATALOGUE_WRITE, err);
     double t0 = bqb_now_s();
     if (!s) s = fill(c, stickers, err);
     if (!s && !cli_interrupted()) bench_row(b, "stickers with readings written", "", (double)stickers / (bqb_now_s() - t0), "/s", 0, 0);

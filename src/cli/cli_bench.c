@@ -28,6 +28,30 @@ void bench_took(bench_timing *t, double s) {
     t->runs++;
 }
 
+double bench_status_bytes(const char *key) {
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[128];
+    double kb = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, key, strlen(key)) && sscanf(line + strlen(key), ": %lf", &kb) == 1) break;
+    if (f) fclose(f);
+    return kb * 1024;
+}
+
+void bench_forget_peak(void) {
+    FILE *f = fopen("/proc/self/clear_refs", "w");
+    if (f) {
+        fputs("5", f);
+        fclose(f);
+    }
+}
+
+bqb_status bench_folder(char dir[512], bqb_err *err) {
+    const char *tmp = getenv("TMPDIR");
+    snprintf(dir, 512, "%s/bqb-bench-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    return mkdtemp(dir) ? BQB_OK : bqb_fail_errno(err, "%s", dir);
+}
+
 static void machine_name(char *out, size_t size) {
     snprintf(out, size, "unknown");
     FILE *f = fopen("/proc/cpuinfo", "r");
