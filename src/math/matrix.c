@@ -170,13 +170,12 @@ static void *tail_of(bqb_multiplier *m, const float *x, size_t rows, size_t fill
     size_t size = bqb_num_size_bytes(m->num);
     char *tail = take(m, filled * cols, size);
     if (!tail) return NULL;
-    if (m->num == BQB_NUM_F32) memcpy(tail, x, rows * cols * size);
-    else m->ops->to_bf16((uint16_t *)(void *)tail, x, rows * cols);
+    bqb_store(m->ops, m->num, tail, x, rows * cols);
     memset(tail + rows * cols * size, 0, (filled - rows) * cols * size);
     return tail;
 }
 
-static const void *in_num(bqb_multiplier *m, const float *x, size_t n) {
+const void *bqb_multiplier_in_num(bqb_multiplier *m, const float *x, size_t n) {
     if (m->num == BQB_NUM_F32) return x;
     uint16_t *h = take(m, n, sizeof *h);
     if (h) m->ops->to_bf16(h, x, n);
@@ -189,7 +188,7 @@ static void multiply_many(product *p, const float *x) {
     size_t threads = (size_t)m->threads, size = bqb_num_size_bytes(m->num), share = (w->rows + threads - 1) / threads;
     p->whole = p->n / BLOCK * BLOCK;
     p->tail_rows = (p->n - p->whole + TAIL - 1) / TAIL * TAIL;
-    p->x = in_num(m, x, p->whole * w->cols);
+    p->x = bqb_multiplier_in_num(m, x, p->whole * w->cols);
     if (p->tail_rows) p->tail = tail_of(m, x + p->whole * w->cols, p->n - p->whole, p->tail_rows, w->cols);
     p->per = PART_BYTES / (size * w->cols) + 1;
     if (p->per > share) p->per = share;
@@ -227,7 +226,7 @@ void bqb_matrix_back(bqb_multiplier *m, float *dx, const float *dy, const bqb_ma
     size_t size = bqb_num_size_bytes(m->num), per = as_stored(m, w) ? w->rows : TILE_BYTES / (size * w->cols) + 64;
     if (per > w->rows) per = w->rows;
     product p = {.m = m, .w = w, .per = per};
-    const char *in = in_num(m, dy, n * w->rows);
+    const char *in = bqb_multiplier_in_num(m, dy, n * w->rows);
     if (!as_stored(m, w)) {
         p.tile = take(m, per * w->cols, size);
         p.scratch = take(m, (size_t)m->threads * w->cols, sizeof *p.scratch);

@@ -32,6 +32,9 @@ void bqb_multiplier_close(bqb_multiplier *m);
 /* The first failure of a product since the last call, or that memory was out; forgets it, and empties the arena. what: for the message. */
 bqb_status bqb_multiplier_finish(bqb_multiplier *m, const char *what, bqb_err *err);
 
+/* x[n] in m->num: x itself, or a copy in the arena; NULL: no memory, which is kept in m. */
+const void *bqb_multiplier_in_num(bqb_multiplier *m, const float *x, size_t n);
+
 /* y[n,rows] (+)= x[n,cols] · Wᵀ + bias. Few rows (a token being generated) go through
  * the weights once, as they are stored: as fast as memory gives them. Many are
  * multiplied by oneDNN: each thread takes parts of W, which it unpacks where the format is not num.

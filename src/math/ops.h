@@ -13,6 +13,8 @@
 
 #include "math/matmul.h"
 
+#include <string.h>
+
 typedef struct {
     const char *name; /* "generic", "avx2", "avx512" */
 
@@ -60,6 +62,12 @@ typedef struct {
     void (*adamw)(float *w, float *m, float *v, const float *g, float decay, float step_size, float vscale,
                   float beta1, float beta2, float eps, size_t n);
 } bqb_ops;
+
+/* to[n] = x[n] in a format of activations. */
+static inline void bqb_store(const bqb_ops *ops, bqb_num num, void *to, const float *x, size_t n) {
+    if (num == BQB_NUM_F32) memcpy(to, x, n * sizeof *x);
+    else ops->to_bf16(to, x, n);
+}
 
 /* What all parameters share in a step of AdamW: decay lr*wd, step_size lr/(1-beta1^step), vscale 1/sqrt(1-beta2^step).
  * step counts from 1. Rounds once. */

@@ -36,8 +36,7 @@ typedef struct {
 static void store(const job *j, bqb_pass *p, size_t row, const float *x, size_t rows) {
     size_t one = j->shape.rows * j->shape.width, n = rows * j->shape.width, e = bqb_num_size_bytes(j->num);
     char *to = j->out + row * one * e;
-    if (j->num == BQB_NUM_F32) memcpy(to, x, n * e);
-    else p->ops->to_bf16((uint16_t *)(void *)to, x, n);
+    bqb_store(p->ops, j->num, to, x, n);
     memset(to + n * e, 0, (one - n) * e);
 }
 

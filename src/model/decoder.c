@@ -163,8 +163,7 @@ void bqb_decoder_rotate(bqb_decoder *m, float *x, size_t heads, size_t n, size_t
 /* Put n rows of keys or values behind the past's. */
 static void keep(const bqb_decoder *m, const bqb_decoder_past *past, char *to, size_t layer, const float *rows, size_t n) {
     size_t at = (layer * past->room + past->n) * past->row;
-    if (m->mul.num == BQB_NUM_F32) memcpy((float *)(void *)to + at, rows, n * past->row * sizeof *rows);
-    else m->mul.ops->to_bf16((uint16_t *)(void *)to + at, rows, n * past->row);
+    bqb_store(m->mul.ops, m->mul.num, to + at * bqb_num_size_bytes(m->mul.num), rows, n * past->row);
 }
 
 typedef struct {

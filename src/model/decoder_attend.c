@@ -84,11 +84,7 @@ static void attend_block(void *ctx, size_t i, int worker) {
     size_t h = i % c->heads, first = i / c->heads * a->block, d = c->head_dim, B = a->block, size = bqb_num_size_bytes(mul->num);
     size_t n = a->n - first < B ? a->n - first : B, all = round_up(a, a->past->n + first + n), Q = c->heads * d;
     desk k = desk_of(a, all, worker);
-    for (size_t t = 0; t < n; t++) {
-        const float *q = a->q + (first + t) * Q + h * d;
-        if (mul->num == BQB_NUM_F32) memcpy(k.q + t * d * size, q, d * sizeof *q);
-        else mul->ops->to_bf16((uint16_t *)(void *)k.q + t * d, q, d);
-    }
+    for (size_t t = 0; t < n; t++) bqb_store(mul->ops, mul->num, k.q + t * d * size, a->q + (first + t) * Q + h * d, d);
     memset(k.q + n * d * size, 0, (B - n) * d * size);
     bqb_product scores = {.outer = 1, .inner = 1, .M = (int64_t)B, .N = (int64_t)all, .K = (int64_t)d,
                           .a = {.type = mul->num, .row = (int64_t)d, .col = 1}, .b = {.type = mul->num, .row = 1, .col = (int64_t)a->past->row},

@@ -119,16 +119,11 @@ float *bqb_decoder_grad_of(const bqb_decoder *m, const float *weight) { return m
 
 void bqb_decoder_grad_matrix(bqb_decoder *m, const bqb_matrix *w, float *bias, const float *dy, const float *x, size_t n) {
     if (m->mul.no_memory) return;
-    if (m->mul.num == BQB_NUM_F32) bqb_gemm_outer(m->mul.gemm, bqb_decoder_grad_of(m, w->data), dy, x, BQB_NUM_F32, n, w->rows, w->cols);
-    else {
-        bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
-        uint16_t *dy16 = (uint16_t *)(void *)bqb_decoder_take(m, (n * w->rows + 1) / 2), *x16 = (uint16_t *)(void *)bqb_decoder_take(m, (n * w->cols + 1) / 2);
-        if (m->mul.no_memory) return;
-        m->mul.ops->to_bf16(dy16, dy, n * w->rows);
-        m->mul.ops->to_bf16(x16, x, n * w->cols);
-        bqb_gemm_outer(m->mul.gemm, bqb_decoder_grad_of(m, w->data), dy16, x16, BQB_NUM_BF16, n, w->rows, w->cols);
-        bqb_arena_release(m->mul.arena, mark);
-    }
+    bqb_arena_mark mark = bqb_arena_save(m->mul.arena);
+    const void *from = bqb_multiplier_in_num(&m->mul, dy, n * w->rows), *with = bqb_multiplier_in_num(&m->mul, x, n * w->cols);
+    if (m->mul.no_memory) return;
+    bqb_gemm_outer(m->mul.gemm, bqb_decoder_grad_of(m, w->data), from, with, m->mul.num, n, w->rows, w->cols);
+    bqb_arena_release(m->mul.arena, mark);
     if (bias) m->mul.ops->bias_bwd[BQB_NUM_F32](bqb_decoder_grad_of(m, bias), dy, n, w->rows);
 }
 
