@@ -13,6 +13,11 @@
 
 static size_t size_of(const bqb_decoder_tensor *t) { return (t->rows ? t->rows : 1) * t->cols; }
 
+/* Where the tensor of one that learns has its numbers. */
+static float *numbers_of(const bqb_decoder *m, const bqb_decoder_tensor *t) {
+    return t->matrix ? m->weights + ((const float *)t->matrix->data - m->weights) : *t->vector;
+}
+
 /* Matrices begin on 64 bytes. */
 static size_t room_of(const bqb_decoder_tensor *t) { return (size_of(t) + 15) / 16 * 16; }
 
@@ -87,7 +92,7 @@ static int copy_to(void *ctx, const bqb_decoder_tensor *t) {
                              t->rows ? t->rows : 1, t->cols);
         return 1;
     }
-    float *w = k->to->weights + ((t->matrix ? (const float *)t->matrix->data : *t->vector) - k->to->weights);
+    float *w = numbers_of(k->to, t);
     for (size_t i = 0; i < t->rows; i++) bqb_matrix_row(&k->to->mul, w + i * t->cols, k->t->matrix, i);
     if (!t->rows) memcpy(w, *k->t->vector, t->cols * sizeof *w);
     return 1;
@@ -165,7 +170,7 @@ typedef struct {
 
 static int update_tensor(void *ctx, const bqb_decoder_tensor *t) {
     const update *u = ctx;
-    float *w = t->matrix ? u->m->weights + ((const float *)t->matrix->data - u->m->weights) : *t->vector;
+    float *w = numbers_of(u->m, t);
     size_t at = (size_t)(w - u->m->weights);
     u->m->mul.ops->adamw(w, u->mom + at, u->var + at, u->grad + at, t->rows ? u->step.decay : 0, u->step.step_size, u->step.vscale, u->c->beta1,
                          u->c->beta2, u->c->eps, size_of(t));
