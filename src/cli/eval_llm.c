@@ -3,6 +3,7 @@
 #include "base/data.h"
 #include "base/thread.h"
 #include "chat/trial.h"
+#include "cli/output.h"
 #include "model/adapter.h"
 #include "train/rank.h"
 
@@ -230,7 +231,7 @@ int cli_eval_llm(const cli_llm_trial *o) {
     findings f = {0};
     opened e = {.o = o};
     bqb_status s = open_all(&e, &err);
-    if (!s && *bqb_dataset_notes(e.ds)) fprintf(stderr, "stickers:\n%s", bqb_dataset_notes(e.ds));
+    if (!s) cli_tell_notes("stickers", bqb_dataset_notes(e.ds));
     if (!s) s = find_all(&f, &e, &err);
     cli_progress_end(&e.bar);
     int status = 0;
